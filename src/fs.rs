@@ -1,0 +1,137 @@
+//! Files written so that a crash at any moment leaves the old or the new one: atomic replace, private mode, locks.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::Explain;
+use crate::exit::Exit;
+
+/// What can go wrong with one of our own files.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Reading, writing or creating failed.
+    #[error("cannot {action} {path}", path = path.display())]
+    Io {
+        /// "write", "read", "create", …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    /// Wraps the system's reason with what was tried on which path.
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        FileError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+impl Explain for FileError {
+    fn exit(&self) -> Exit {
+        Exit::Config
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let FileError::Io { path, source, .. } = self;
+        let dir = path.parent().unwrap_or(path).display();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                vec![format!("no permission on {dir}; set LLMUP_DATA_DIR to a folder you may write, or fix its owner")]
+            }
+            io::ErrorKind::StorageFull => {
+                vec![format!(
+                    "the disk that holds {dir} is full; free some space or set LLMUP_DATA_DIR to another disk"
+                )]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Creates a folder and its parents.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|e| FileError::new("create", path, e))
+}
+
+/// Replaces `path` by `bytes` in one step; the file is private to the user (0600) where the system knows modes.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    create_dir(dir)?;
+    let go = || -> io::Result<()> {
+        // tempfile creates 0600 on Unix.
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    go().map_err(|e| FileError::new("write", path, e))
+}
+
+/// Opens (creating) a lock file and takes it. `None`: somebody else holds it. The lock ends with the returned file.
+pub fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
+    if let Some(dir) = path.parent() {
+        create_dir(dir)?;
+    }
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|e| FileError::new("open", path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(e)) => Err(FileError::new("lock", path, e)),
+    }
+}
+
+/// Free bytes on the disk that holds `path` (its nearest existing parent); `None` when the system will not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let mut at = path;
+    while !at.exists() {
+        at = at.parent()?;
+    }
+    let at = at.canonicalize().ok()?;
+    let disks = sysinfo::Disks::new_with_refreshed_list();
+    disks
+        .list()
+        .iter()
+        .filter(|disk| at.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map(sysinfo::Disk::available_space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_replaced_whole_and_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/key");
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_lock_is_held_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = try_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(try_lock(&path).unwrap().is_some());
+    }
+}

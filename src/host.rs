@@ -1,0 +1,153 @@
+//! The one seam through which llmup looks at the machine: run a program, read a file, list a folder, find a name on
+//! PATH, read the environment. [`RealHost`] asks the machine; tests and recordings answer instead.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Operating systems that decide differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Os {
+    /// Linux, WSL2 included.
+    Linux,
+    /// Native Windows.
+    Windows,
+    /// macOS.
+    Macos,
+}
+
+impl Os {
+    /// The system this binary was built for.
+    pub const fn current() -> Os {
+        if cfg!(windows) {
+            Os::Windows
+        } else if cfg!(target_os = "macos") {
+            Os::Macos
+        } else {
+            Os::Linux
+        }
+    }
+}
+
+/// What a program that ran to its end left.
+#[derive(Debug, Clone, Default)]
+pub struct Ran {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output, lossily decoded.
+    pub stdout: String,
+    /// Standard error, lossily decoded.
+    pub stderr: String,
+}
+
+/// Everything detection may ask of a machine.
+pub trait Host: Send + Sync {
+    /// Runs `program` with `args`, without a shell and without standard input, for at most `limit`
+    /// ([`io::ErrorKind::TimedOut`] after that; the program is killed).
+    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran>;
+    /// The bytes of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The entries of a folder, sorted by name.
+    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// The full path of a program on PATH.
+    fn which(&self, name: &str) -> Option<PathBuf>;
+    /// An environment variable, when set and valid Unicode.
+    fn env(&self, name: &str) -> Option<String>;
+    /// The operating system.
+    fn os(&self) -> Os;
+
+    /// Whether `path` exists.
+    fn exists(&self, path: &Path) -> bool {
+        self.read(path).is_ok() || self.entries(path).is_ok()
+    }
+}
+
+/// The machine llmup runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealHost;
+
+impl Host for RealHost {
+    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
+        // Output goes to files, not pipes: a grandchild that keeps a pipe open must not hold us.
+        let mut out = tempfile::tempfile()?;
+        let mut err = tempfile::tempfile()?;
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(err.try_clone()?)
+            .spawn()?;
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if start.elapsed() > limit {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?}")));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        };
+        Ok(Ran { code: status.code(), stdout: slurp(&mut out)?, stderr: slurp(&mut err)? })
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut found: Vec<PathBuf> =
+            std::fs::read_dir(dir)?.map(|entry| entry.map(|e| e.path())).collect::<io::Result<_>>()?;
+        found.sort();
+        Ok(found)
+    }
+
+    fn which(&self, name: &str) -> Option<PathBuf> {
+        which::which(name).ok()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn os(&self) -> Os {
+        Os::current()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+fn slurp(file: &mut std::fs::File) -> io::Result<String> {
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_program_that_hangs_is_ended_at_its_limit() {
+        let error = RealHost.run(Path::new("sleep"), &["30"], Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn output_and_exit_code_come_back() {
+        let ran = RealHost.run(Path::new("ls"), &["/no/such/folder"], Duration::from_secs(5)).unwrap();
+        assert_ne!(ran.code, Some(0));
+        assert!(ran.stderr.contains("/no/such/folder"), "{}", ran.stderr);
+    }
+}

@@ -1,0 +1,102 @@
+//! The only place that prints. Data goes to standard output, everything a human watches goes to standard error.
+//! A closed pipe ends the program quietly instead of panicking.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, IsTerminal, Write};
+
+/// Writes data to standard output as it is.
+pub fn data(text: &str) {
+    let mut out = io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        // The reader went away (`llmup … | head`); nobody is left to tell.
+        std::process::exit(0);
+    }
+}
+
+/// Writes one line of data to standard output.
+pub fn line(text: &str) {
+    data(&format!("{text}\n"));
+}
+
+/// Writes a value as indented JSON to standard output.
+pub fn json(value: &impl serde::Serialize) {
+    // Our own types always serialise; an error here could only be said as text anyway.
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(&text),
+        Err(error) => note(&error.to_string()),
+    }
+}
+
+/// Writes one line for the human to standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether a human watches standard error.
+pub fn watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether questions can be asked: both ends are a terminal.
+pub fn interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// How text on standard error may look.
+#[derive(Debug, Clone, Copy)]
+pub enum Style {
+    /// Bold.
+    Strong,
+    /// Grey.
+    Faint,
+    /// Green.
+    Good,
+    /// Yellow.
+    Warn,
+    /// Red.
+    Bad,
+}
+
+/// `text` in that style, when `terminal` is true and `NO_COLOR` is not set; else as it is.
+pub fn paint(style: Style, text: &str, terminal: bool) -> String {
+    if !terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {
+        return text.to_owned();
+    }
+    let code = match style {
+        Style::Strong => "1",
+        Style::Faint => "2",
+        Style::Good => "32",
+        Style::Warn => "33",
+        Style::Bad => "31",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Like [`paint`], for standard error.
+pub fn on_stderr(style: Style, text: &str) -> String {
+    paint(style, text, watched())
+}
+
+/// Shows a failure: `error:`, `cause:`, `hint:`.
+pub fn failure(error: &crate::error::Error) {
+    for (label, text) in error.lines() {
+        let style = if label == "error" { Style::Bad } else { Style::Strong };
+        note(&format!("{} {text}", on_stderr(style, &format!("{label}:"))));
+    }
+}
+
+/// Bytes for humans: `1.5 GiB`, `12 MiB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
