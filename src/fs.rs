@@ -97,7 +97,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
         at = at.parent()?;
     }
     let at = at.canonicalize().ok()?;
-    let disks = sysinfo::Disks::new_with_refreshed_list();
+    let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
     disks
         .list()
         .iter()
