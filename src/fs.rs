@@ -99,7 +99,6 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     let at = at.canonicalize().ok()?;
     let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
     disks
-        .list()
         .iter()
         .filter(|disk| at.starts_with(disk.mount_point()))
         .max_by_key(|disk| disk.mount_point().as_os_str().len())
