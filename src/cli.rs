@@ -1,1 +1,216 @@
-//! (empty)
+//! The command line, as types. No logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::engine::EngineId;
+
+/// One command from a bare machine to a coding agent working on your own model.
+#[derive(Debug, Parser)]
+#[command(name = "llmup", version, about, long_about = None, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llmup start demo --yes                              try everything with a tiny scripted model
+  llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
+  llmup env claude                                    what Claude Code needs to use it
+  llmup doctor                                        what is wrong, and the cure
+
+Exit codes: 0 ok, 1 bug (doctor: a problem), 2 usage, 3 configuration, 4 engine or gateway missing,
+5 nothing fits this machine, 6 engine failed, 7 port or lock taken, 8 client settings conflict, 128+n signal";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a model: plan, install what is missing, launch, serve.
+    #[command(after_help = START_EXAMPLES)]
+    Start(StartArgs),
+    /// Show how a model would be started, and start nothing (start --dry-run).
+    Plan(StartArgs),
+    /// Print what a coding client needs in its environment.
+    #[command(after_help = ENV_EXAMPLES)]
+    Env(EnvArgs),
+    /// Check the machine, the engines, ports, clients and their settings.
+    Doctor(DoctorArgs),
+    /// Install, list or remove engines.
+    #[command(subcommand)]
+    Engine(EngineCommand),
+}
+
+const START_EXAMPLES: &str = "\
+Examples:
+  llmup start demo --yes
+  llmup start glm-4.7 --model-dir D:\\models\\glm-4.7
+  llmup start ./qwen2.5-coder-7b-q4_k_m.gguf --context 65536
+  llmup start llama3.1:8b --engine ollama
+  llmup start my-model --engine-url http://127.0.0.1:8000/v1
+  llmup start glm-4.7 --model-dir DIR -- --enforce-eager";
+
+const ENV_EXAMPLES: &str = "\
+Examples:
+  eval \"$(llmup env claude)\"                                  bash, zsh
+  llmup env claude --shell fish | source                      fish
+  llmup env claude --shell powershell | Invoke-Expression     PowerShell";
+
+/// `auto` or an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// By the format of the weights, the system and the accelerator.
+    Auto,
+    /// vLLM.
+    Vllm,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// Ollama.
+    Ollama,
+}
+
+impl EngineChoice {
+    /// The engine, unless it is for llmup to choose.
+    pub fn id(self) -> Option<EngineId> {
+        match self {
+            EngineChoice::Auto => None,
+            EngineChoice::Vllm => Some(EngineId::Vllm),
+            EngineChoice::LlamaCpp => Some(EngineId::LlamaCpp),
+            EngineChoice::Ollama => Some(EngineId::Ollama),
+        }
+    }
+}
+
+/// `llmup start`.
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
+    /// A profile (`demo`, `glm-4.7`, …), a path to weights, or an Ollama tag; also the public name of the model.
+    pub model: String,
+    /// Where the weights are: a folder with config.json and *.safetensors, a .gguf file, or a folder of them.
+    #[arg(long, value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+    /// The engine.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub engine: EngineChoice,
+    /// Use an engine that runs already (its OpenAI-compatible URL) and launch none.
+    #[arg(long, value_name = "URL", conflicts_with = "model_dir")]
+    pub engine_url: Option<String>,
+    /// Context in tokens: obeyed, or refused with what would fit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(256..))]
+    pub context: Option<u64>,
+    /// The gateway's port.
+    #[arg(long, default_value_t = 4000)]
+    pub port: u16,
+    /// The gateway's address.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// The engine's own port on loopback.
+    #[arg(long, value_name = "auto|PORT", default_value = "auto", value_parser = engine_port)]
+    pub engine_port: EnginePort,
+    /// The key clients must show; made and kept when not given.
+    #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// vLLM: share of each GPU's memory.
+    #[arg(long, value_name = "F", value_parser = share)]
+    pub gpu_memory_utilization: Option<f64>,
+    /// vLLM: GPUs one copy of the model is spread over.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tensor_parallel_size: Option<u32>,
+    /// Print the plan, its reasons and the exact command; start nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Data as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Answer yes to every question.
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Flags for the engine, as they are.
+    #[arg(last = true, value_name = "ENGINE ARGS")]
+    pub engine_args: Vec<String>,
+}
+
+/// `auto` or a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnginePort {
+    /// Any free one.
+    Auto,
+    /// This one.
+    Fixed(u16),
+}
+
+fn engine_port(text: &str) -> Result<EnginePort, String> {
+    match text {
+        "auto" => Ok(EnginePort::Auto),
+        number => match number.parse() {
+            Ok(0) | Err(_) => Err("a port from 1 to 65535, or auto".into()),
+            Ok(port) => Ok(EnginePort::Fixed(port)),
+        },
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("a share between 0 and 1, e.g. 0.9".into()),
+    }
+}
+
+/// `llmup env`.
+#[derive(Debug, Clone, Args)]
+pub struct EnvArgs {
+    /// The coding client: claude, codex, gemini.
+    pub client: String,
+    /// The shell whose syntax to print: bash, zsh, fish, powershell, cmd, nu (detected when not given).
+    #[arg(long)]
+    pub shell: Option<String>,
+    /// A gateway other than the running one (its root, without /v1).
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The model's name.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// The model's context in tokens.
+    #[arg(long, value_name = "N")]
+    pub context: Option<u64>,
+    /// The gateway's key.
+    #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmup doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmup engine …`.
+#[derive(Debug, Subcommand)]
+pub enum EngineCommand {
+    /// Install an engine into llmup's own folder.
+    Install {
+        /// llama-cpp or vllm.
+        engine: EngineId,
+        /// Build for the processor even when there is a GPU.
+        #[arg(long)]
+        cpu: bool,
+    },
+    /// Which engines are there, their versions and where.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an engine llmup installed.
+    Remove {
+        /// llama-cpp or vllm.
+        engine: EngineId,
+    },
+}

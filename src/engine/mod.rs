@@ -1,1 +1,196 @@
-//! (empty)
+//! How each engine is driven: its command line, the phases its log shows, what its failures mean and which protocols
+//! it serves itself. Pure: facts in, data out; the supervisor runs what comes out of here. Adding an engine is one
+//! file, its `mod` line and its entry in [`ENGINES`]. Finding and installing engines is in [`find`] and [`install`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::model::{Format, Weights};
+use crate::profile::EngineRecipe;
+
+pub mod diagnose;
+pub mod find;
+pub mod id;
+pub mod install;
+mod llama_cpp;
+mod ollama;
+mod vllm;
+
+pub use diagnose::Diagnosis;
+pub use id::EngineId;
+
+/// The memory an engine computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// NVIDIA GPUs.
+    Cuda,
+    /// The processor and main memory.
+    Cpu,
+    /// Apple's GPU.
+    Metal,
+}
+
+/// What to launch, decided by `plan`.
+#[derive(Debug, Clone)]
+pub struct Launch<'a> {
+    /// The engine's program, or the name it will have once installed.
+    pub program: PathBuf,
+    /// Arguments that come before all others (an interpreter's script).
+    pub prefix_args: Vec<String>,
+    /// The installed build computes on the processor only.
+    pub cpu_build: bool,
+    /// The weights.
+    pub weights: &'a Weights,
+    /// The public name of the model.
+    pub served_name: &'a str,
+    /// Context, tokens.
+    pub context: u64,
+    /// Loopback port of the engine.
+    pub port: u16,
+    /// Where it computes.
+    pub accelerator: Accelerator,
+    /// Indices of the GPUs it may use, in PCI order.
+    pub devices: &'a [u32],
+    /// GPUs one copy of the model is spread over.
+    pub tensor_parallel: u32,
+    /// vLLM: share of each GPU's memory it may take.
+    pub utilization: f64,
+    /// vLLM on the processor: KV cache, whole GiB.
+    pub kv_cache_gib: u64,
+    /// What the model's profile asks of this engine.
+    pub recipe: &'a EngineRecipe,
+    /// The user's own flags, last so that they win.
+    pub extra: &'a [String],
+    /// A folder the engine may use for its caches.
+    pub cache_dir: PathBuf,
+    /// The key the engine shall ask for, so that no other local user can reach it.
+    pub key: Option<&'a str>,
+}
+
+/// A program with everything it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Variables set for it.
+    pub env: Vec<(String, OsString)>,
+}
+
+impl CommandLine {
+    /// The command as one would type it in a POSIX shell; keys are not shown.
+    pub fn shown(&self) -> String {
+        let env = self.env.iter().filter(|(name, _)| !name.ends_with("API_KEY"));
+        let env = env.map(|(name, value)| format!("{name}={}", quote(&value.to_string_lossy())));
+        let program = std::iter::once(quote(&self.program.to_string_lossy()));
+        let args = self.args.iter().map(|arg| quote(&arg.to_string_lossy()));
+        env.chain(program).chain(args).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+\\".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Where an engine is on its way to ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// What it does now.
+    pub text: String,
+    /// How far this phase is, 0..=1, when the engine says so.
+    pub fraction: Option<f64>,
+}
+
+impl Phase {
+    fn new(text: impl Into<String>) -> Option<Phase> {
+        Some(Phase { text: text.into(), fraction: None })
+    }
+}
+
+/// Protocols an engine serves itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Serves {
+    /// `/v1/messages`.
+    pub messages: bool,
+    /// `/v1/messages/count_tokens`.
+    pub count_tokens: bool,
+    /// `/v1/responses`.
+    pub responses: bool,
+}
+
+/// One engine.
+pub trait Engine: Sync {
+    /// Its name.
+    fn id(&self) -> EngineId;
+    /// The formats it loads, best first.
+    fn formats(&self) -> &'static [Format];
+    /// The program's name on PATH.
+    fn program(&self) -> &'static str;
+    /// The exact command.
+    fn command(&self, launch: &Launch<'_>) -> CommandLine;
+    /// The path that answers 200 when it is ready.
+    fn health_path(&self) -> &'static str;
+    /// The phase a log line announces.
+    fn phase(&self, line: &str) -> Option<Phase>;
+    /// What a failed start means, from its log.
+    fn diagnose(&self, log: &str) -> Option<Diagnosis>;
+    /// What it serves natively in a version (`None`: unknown, assume current).
+    fn serves(&self, version: Option<&str>) -> Serves;
+}
+
+/// All engines.
+pub static ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &llama_cpp::LlamaCpp, &ollama::Ollama];
+
+/// The driver of an engine.
+pub fn driver(id: EngineId) -> &'static dyn Engine {
+    // The slice names every id; the test below keeps it so.
+    ENGINES.iter().copied().find(|engine| engine.id() == id).unwrap_or(&llama_cpp::LlamaCpp)
+}
+
+/// Whether dotted version `have` is at least `want`; unknown parts count as zero.
+pub fn version_at_least(have: &str, want: &str) -> bool {
+    let parts = |v: &str| -> Vec<u64> {
+        v.split(['.', '+', '-', 'r', 'p']).map_while(|p| p.parse().ok()).collect()
+    };
+    let (have, want) = (parts(have), parts(want));
+    (0..want.len().max(have.len()))
+        .map(|i| (have.get(i).copied().unwrap_or(0), want.get(i).copied().unwrap_or(0)))
+        .find(|(h, w)| h != w)
+        .is_none_or(|(h, w)| h > w)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_has_its_driver() {
+        for id in [EngineId::Vllm, EngineId::LlamaCpp, EngineId::Ollama] {
+            assert_eq!(driver(id).id(), id);
+            assert_eq!(id.as_str().parse::<EngineId>(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(version_at_least("0.33.0", "0.9.2"));
+        assert!(version_at_least("0.32.0+cpu", "0.32.0"));
+        assert!(!version_at_least("0.10.2", "0.11"));
+        assert!(version_at_least("0.11", "0.11.0"));
+    }
+
+    #[test]
+    fn a_shown_command_can_be_pasted_and_hides_keys() {
+        let command = CommandLine {
+            program: "/opt/my engines/vllm".into(),
+            args: vec!["serve".into(), "it's".into()],
+            env: vec![("VLLM_API_KEY".into(), "secret".into()), ("A".into(), "b c".into())],
+        };
+        assert_eq!(command.shown(), r"A='b c' '/opt/my engines/vllm' serve 'it'\''s'");
+    }
+}

@@ -1,1 +1,199 @@
-//! (empty)
+//! hardware × model × profile × engines → [`LaunchPlan`], with a reason for every choice, or a refusal with numbers.
+//! Pure: it asks nothing and starts nothing, and needs no engine installed.
+//!
+//! [`choose`] decides the engine, [`fit`] does the arithmetic, [`text`] renders both for people.
+
+use serde::Serialize;
+
+use crate::engine::{Accelerator, EngineId};
+use crate::hardware::Hardware;
+use crate::model::Weights;
+use crate::profile::{EngineRecipe, ModelProfile};
+
+pub mod choose;
+mod error;
+pub mod fit;
+mod nearest;
+pub mod text;
+
+pub use error::PlanError;
+
+/// Contexts below this leave Claude Code little beside its own first prompt (12k–22k tokens).
+pub const SMALL_CONTEXT: u64 = 32 * 1024;
+/// What is aimed at when nothing was asked: room for long agent sessions without a KV cache nobody fills.
+pub const WANTED_CONTEXT: u64 = 128 * 1024;
+/// Below this no coding client finishes its first turn; a plan with less is a refusal.
+pub const LEAST_CONTEXT: u64 = 4 * 1024;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `--engine`, unless auto.
+    pub engine: Option<EngineId>,
+    /// `--context`, tokens.
+    pub context: Option<u64>,
+    /// `--gpu-memory-utilization`, 0..=1.
+    pub utilization: Option<f64>,
+    /// `--tensor-parallel-size`.
+    pub tensor_parallel: Option<u32>,
+}
+
+/// Engines that are there, as far as planning cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installed {
+    /// Which.
+    pub engine: EngineId,
+    /// Built for the processor only.
+    pub cpu_build: bool,
+}
+
+/// A choice and why it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// What was chosen: `engine: vllm`.
+    pub choice: String,
+    /// Why.
+    pub because: String,
+}
+
+/// How well it fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// With room.
+    Fits,
+    /// Only when the engine needs less than it usually does.
+    Tight,
+}
+
+/// What one place (a GPU, or main memory) has to hold. Bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bill {
+    /// `GPU 0 (NVIDIA H200)` or `memory`.
+    pub place: String,
+    /// Weights.
+    pub weights_bytes: u64,
+    /// KV cache for one conversation of the planned context.
+    pub kv_bytes: u64,
+    /// Activations, graphs, the runtime's own.
+    pub overhead_bytes: u64,
+    /// What the engine may use there.
+    pub budget_bytes: u64,
+    /// All there is.
+    pub total_bytes: u64,
+}
+
+impl Bill {
+    /// All that is needed.
+    pub fn needed_bytes(&self) -> u64 {
+        self.weights_bytes.saturating_add(self.kv_bytes).saturating_add(self.overhead_bytes)
+    }
+}
+
+/// How a model will be launched.
+#[derive(Debug, Clone, Serialize)]
+pub struct LaunchPlan {
+    /// Fits or tight.
+    pub verdict: Verdict,
+    /// The engine.
+    pub engine: EngineId,
+    /// The engine is not installed yet.
+    pub to_install: bool,
+    /// What it computes on.
+    pub accelerator: Accelerator,
+    /// GPU indices, PCI order.
+    pub devices: Vec<u32>,
+    /// GPUs the model is spread over.
+    pub tensor_parallel: u32,
+    /// Share of GPU memory for vLLM.
+    pub utilization: f64,
+    /// Context, tokens.
+    pub max_model_len: u64,
+    /// KV cache, bytes per token and GPU; `None` when the shape is unknown.
+    pub kv_bytes_per_token: Option<u64>,
+    /// vLLM on the processor: KV cache, whole GiB.
+    pub kv_cache_gib: u64,
+    /// One bill per GPU, or one for main memory.
+    pub per_gpu: Vec<Bill>,
+    /// What the profile asks of this engine.
+    #[serde(skip)]
+    pub recipe: EngineRecipe,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// What will work less well than one may expect.
+    pub warnings: Vec<String>,
+}
+
+/// Everything a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What was asked.
+    pub request: &'a Request,
+    /// The machine.
+    pub hardware: &'a Hardware,
+    /// The weights.
+    pub weights: &'a Weights,
+    /// The model's profile, when it has one.
+    pub profile: Option<&'a ModelProfile>,
+    /// All profiles, for what else would fit.
+    pub profiles: &'a [ModelProfile],
+    /// Engines that are there.
+    pub installed: &'a [Installed],
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// [`PlanError`] with the bill when it does not fit, or when no engine runs this format here.
+pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
+    let mut reasons = Vec::new();
+    let choice = choose::engine(&facts)?;
+    reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
+
+    let (recipe, because) = choose::recipe(&facts, choice.engine);
+    if let Some(because) = because {
+        reasons.push(because);
+    }
+    let fitted = fit::fit(&facts, &choice)?;
+    reasons.extend(fitted.reasons);
+
+    let to_install = !facts.installed.iter().any(|i| i.engine == choice.engine);
+    if to_install {
+        reasons.push(Reason {
+            choice: format!("install: {}", choice.engine),
+            because: "it is not on PATH, in a virtual environment or in llmup's own folder".into(),
+        });
+    }
+    let mut warnings = fitted.warnings;
+    if fitted.context < SMALL_CONTEXT {
+        warnings.push(format!(
+            "{} tokens of context are few for a coding agent: Claude Code's first prompt alone is 12,000 to 22,000",
+            fitted.context
+        ));
+    }
+    if let (Some(version), Some(profile)) = (&recipe.min_version, facts.profile) {
+        reasons.push(Reason {
+            choice: format!("{} at least {version}", choice.engine),
+            because: format!("older versions do not run {}", profile.name),
+        });
+    }
+    Ok(LaunchPlan {
+        verdict: fitted.verdict,
+        engine: choice.engine,
+        to_install,
+        accelerator: choice.accelerator,
+        devices: fitted.devices,
+        tensor_parallel: fitted.tensor_parallel,
+        utilization: fitted.utilization,
+        max_model_len: fitted.context,
+        kv_bytes_per_token: fitted.kv_bytes_per_token,
+        kv_cache_gib: fitted.kv_cache_gib,
+        per_gpu: fitted.bills,
+        recipe,
+        reasons,
+        warnings,
+    })
+}
+
+#[cfg(test)]
+mod tests;

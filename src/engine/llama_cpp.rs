@@ -1,0 +1,81 @@
+//! llama.cpp's server, `llama-server` or llmup's launcher of the same command line. Facts: build b11669.
+
+use std::ffi::OsString;
+
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose};
+use crate::model::Format;
+
+pub(super) struct LlamaCpp;
+
+impl Engine for LlamaCpp {
+    fn id(&self) -> EngineId {
+        EngineId::LlamaCpp
+    }
+
+    fn formats(&self) -> &'static [Format] {
+        &[Format::Gguf]
+    }
+
+    fn program(&self) -> &'static str {
+        "llama-server"
+    }
+
+    fn command(&self, launch: &Launch<'_>) -> CommandLine {
+        let mut args: Vec<OsString> = launch.prefix_args.iter().map(OsString::from).collect();
+        let mut flag = |name: &str, value: OsString| {
+            args.push(name.into());
+            args.push(value);
+        };
+        if let Some(path) = &launch.weights.path {
+            flag("-m", path.into());
+        }
+        flag("--host", "127.0.0.1".into());
+        flag("--port", launch.port.to_string().into());
+        flag("--alias", launch.served_name.into());
+        // `-c` is divided by `-np`: one slot gets all of it.
+        flag("-c", launch.context.to_string().into());
+        flag("-np", "1".into());
+        if launch.accelerator != Accelerator::Cpu && !launch.cpu_build {
+            flag("-ngl", "999".into());
+        }
+        args.push("--jinja".into());
+        args.push("--metrics".into());
+        args.extend(launch.recipe.args.iter().map(OsString::from));
+        args.extend(launch.extra.iter().map(OsString::from));
+
+        let mut env: Vec<(String, OsString)> = Vec::new();
+        if launch.accelerator == Accelerator::Cuda && !launch.cpu_build {
+            env.push(("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into()));
+            let list = launch.devices.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            env.push(("CUDA_VISIBLE_DEVICES".into(), list.into()));
+        }
+        if let Some(key) = launch.key {
+            env.push(("LLAMA_API_KEY".into(), key.into()));
+        }
+        env.extend(launch.recipe.env.iter().map(|(name, value)| (name.clone(), value.into())));
+        CommandLine { program: launch.program.clone(), args, env }
+    }
+
+    fn health_path(&self) -> &'static str {
+        "/health"
+    }
+
+    fn phase(&self, line: &str) -> Option<Phase> {
+        const STEPS: &[(&str, &str)] = &[
+            ("loading model", "loading weights"),
+            ("initializing, n_slots", "reserving the KV cache"),
+            ("warming up", "warming up"),
+            ("model loaded", "weights are loaded"),
+            ("listening on", "opening the port"),
+        ];
+        STEPS.iter().find(|(mark, _)| line.contains(mark)).and_then(|(_, text)| Phase::new(*text))
+    }
+
+    fn diagnose(&self, log: &str) -> Option<Diagnosis> {
+        diagnose::llama_cpp(log)
+    }
+
+    fn serves(&self, _version: Option<&str>) -> Serves {
+        Serves { messages: true, count_tokens: true, responses: true }
+    }
+}

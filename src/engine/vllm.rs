@@ -1,0 +1,121 @@
+//! vLLM, driven as `vllm serve DIR …`. Facts: vLLM 0.32.0 on CPU and the 0.33.0 wheel; log lines as those versions
+//! print them.
+
+use std::ffi::OsString;
+
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, version_at_least};
+use crate::model::Format;
+
+pub(super) struct Vllm;
+
+impl Engine for Vllm {
+    fn id(&self) -> EngineId {
+        EngineId::Vllm
+    }
+
+    fn formats(&self) -> &'static [Format] {
+        &[Format::Safetensors]
+    }
+
+    fn program(&self) -> &'static str {
+        "vllm"
+    }
+
+    fn command(&self, launch: &Launch<'_>) -> CommandLine {
+        let mut args: Vec<OsString> = launch.prefix_args.iter().map(OsString::from).collect();
+        args.push("serve".into());
+        if let Some(path) = &launch.weights.path {
+            args.push(path.into());
+        }
+        let mut flag = |name: &str, value: String| {
+            args.push(name.into());
+            args.push(value.into());
+        };
+        flag("--served-model-name", launch.served_name.to_owned());
+        flag("--host", "127.0.0.1".to_owned());
+        flag("--port", launch.port.to_string());
+        flag("--max-model-len", launch.context.to_string());
+        flag("--dtype", "auto".to_owned());
+        if launch.accelerator == Accelerator::Cuda {
+            // Its default moved from 0.9 to 0.92; passing it keeps plan and engine at one number.
+            flag("--gpu-memory-utilization", format!("{:.2}", launch.utilization));
+        }
+        if launch.tensor_parallel > 1 {
+            flag("--tensor-parallel-size", launch.tensor_parallel.to_string());
+        }
+        if let Some(parser) = &launch.recipe.reasoning_parser {
+            flag("--reasoning-parser", parser.clone());
+        }
+        if let Some(parser) = &launch.recipe.tool_parser {
+            flag("--tool-call-parser", parser.clone());
+            args.push("--enable-auto-tool-choice".into());
+        }
+        // Without it cached_tokens stays null and nobody can see the prefix cache work.
+        args.push("--enable-prompt-tokens-details".into());
+        args.extend(launch.recipe.args.iter().map(OsString::from));
+        args.extend(launch.extra.iter().map(OsString::from));
+
+        let mut env: Vec<(String, OsString)> = vec![
+            // The weights are on disk: it must not look for them, or report, elsewhere.
+            ("HF_HUB_OFFLINE".into(), "1".into()),
+            ("TRANSFORMERS_OFFLINE".into(), "1".into()),
+            ("VLLM_NO_USAGE_STATS".into(), "1".into()),
+            ("DO_NOT_TRACK".into(), "1".into()),
+            ("VLLM_CACHE_ROOT".into(), launch.cache_dir.join("vllm").into()),
+        ];
+        match launch.accelerator {
+            Accelerator::Cuda => {
+                // CUDA counts fastest-first unless told; NVML and the plan count in PCI order.
+                env.push(("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into()));
+                let list = launch.devices.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+                env.push(("CUDA_VISIBLE_DEVICES".into(), list.into()));
+            }
+            Accelerator::Cpu | Accelerator::Metal => {
+                env.push(("VLLM_CPU_KVCACHE_SPACE".into(), launch.kv_cache_gib.to_string().into()));
+            }
+        }
+        if let Some(key) = launch.key {
+            env.push(("VLLM_API_KEY".into(), key.into()));
+        }
+        env.extend(launch.recipe.env.iter().map(|(name, value)| (name.clone(), value.into())));
+        CommandLine { program: launch.program.clone(), args, env }
+    }
+
+    fn health_path(&self) -> &'static str {
+        "/health"
+    }
+
+    fn phase(&self, line: &str) -> Option<Phase> {
+        if let Some(rest) = line.split("checkpoint shards:").nth(1) {
+            // "  50% Completed | 1/2 [00:01<00:01, …]"
+            let percent: f64 = rest.trim_start().split('%').next()?.trim().parse().ok()?;
+            let shards = rest.split('|').nth(1).and_then(|s| s.split_whitespace().next()).unwrap_or("");
+            return Some(Phase { text: format!("loading weights, shard {shards}"), fraction: Some(percent / 100.0) });
+        }
+        const STEPS: &[(&str, &str)] = &[
+            ("Resolved architecture:", "reading the model's configuration"),
+            ("Initializing a V1 LLM engine", "starting the engine's processes"),
+            ("Starting to load model", "loading weights"),
+            ("Loading weights took", "weights are loaded"),
+            ("Model loading took", "weights are loaded"),
+            ("torch.compile", "compiling kernels"),
+            ("Available KV cache memory", "reserving the KV cache"),
+            ("KV cache size:", "reserving the KV cache"),
+            ("Capturing CUDA graph", "capturing CUDA graphs"),
+            ("Graph capturing finished", "CUDA graphs are captured"),
+            ("init engine", "warming up"),
+            ("Starting vLLM server", "opening the port"),
+        ];
+        STEPS.iter().find(|(mark, _)| line.contains(mark)).and_then(|(_, text)| Phase::new(*text))
+    }
+
+    fn diagnose(&self, log: &str) -> Option<Diagnosis> {
+        diagnose::vllm(log)
+    }
+
+    fn serves(&self, version: Option<&str>) -> Serves {
+        // Measured on 0.32.0; older versions are translated for.
+        let current = version.is_none_or(|v| version_at_least(v, "0.32.0"));
+        Serves { messages: current, count_tokens: current, responses: current }
+    }
+}

@@ -1,0 +1,152 @@
+//! Which engine: format × system × accelerator × what is installed.
+
+use super::{Facts, PlanError, Reason};
+use crate::engine::{Accelerator, EngineId};
+use crate::hardware::VendorId;
+use crate::host::Os;
+use crate::model::Format;
+use crate::profile::EngineRecipe;
+
+/// The engine, what it computes on, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The engine.
+    pub engine: EngineId,
+    /// What it computes on.
+    pub accelerator: Accelerator,
+    /// The installed build (or the one that would be installed) computes on the processor only.
+    pub cpu_build: bool,
+    /// Why.
+    pub because: String,
+}
+
+/// Decides the engine.
+pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
+    let format = facts.weights.format;
+    let natural = match format {
+        Format::Safetensors => EngineId::Vllm,
+        Format::Gguf => EngineId::LlamaCpp,
+        Format::OllamaTag => EngineId::Ollama,
+    };
+    if let Some(asked) = facts.request.engine
+        && asked != natural
+    {
+        return Err(PlanError::NoEngine {
+            what: format!("{asked} does not load {}; {natural} does", words(format)),
+            instead: vec![format!("leave out `--engine`, or say `--engine {natural}`"), other_format(asked).to_owned()],
+        });
+    }
+    let nvidia = facts.hardware.devices.iter().any(|d| d.vendor == VendorId::Nvidia && d.usable);
+    let asked = if facts.request.engine.is_some() { ", as you asked" } else { "" };
+    match natural {
+        EngineId::Vllm => vllm(facts, nvidia, asked),
+        EngineId::LlamaCpp => {
+            let build = facts.installed.iter().find(|i| i.engine == EngineId::LlamaCpp);
+            // What llmup installs itself is the processor build.
+            let cpu_build = build.is_none_or(|b| b.cpu_build);
+            let accelerator = match facts.hardware.os {
+                Os::Macos if !cpu_build => Accelerator::Metal,
+                _ if nvidia && !cpu_build => Accelerator::Cuda,
+                _ => Accelerator::Cpu,
+            };
+            let place = match accelerator {
+                Accelerator::Cuda => "the GPU",
+                Accelerator::Metal => "Apple's GPU",
+                Accelerator::Cpu if nvidia => "the processor (this build of llama.cpp has no CUDA: put a CUDA `llama-server` on PATH to use the GPU)",
+                Accelerator::Cpu => "the processor",
+            };
+            let because = format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
+            Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
+        }
+        EngineId::Ollama => {
+            let accelerator = if nvidia { Accelerator::Cuda } else { Accelerator::Cpu };
+            let because = format!("the model is an Ollama tag{asked}");
+            Ok(Choice { engine: EngineId::Ollama, accelerator, cpu_build: false, because })
+        }
+    }
+}
+
+fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanError> {
+    let choice = |accelerator, because: String| {
+        Ok(Choice { engine: EngineId::Vllm, accelerator, cpu_build: accelerator == Accelerator::Cpu, because })
+    };
+    match (facts.hardware.os, nvidia) {
+        (Os::Linux, true) => {
+            choice(Accelerator::Cuda, format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}"))
+        }
+        (Os::Linux, false) => choice(
+            Accelerator::Cpu,
+            format!("the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor"),
+        ),
+        (Os::Windows, _) => Err(PlanError::NoEngine {
+            what: "safetensors need vLLM, and vLLM does not run on native Windows".into(),
+            instead: vec![
+                "run llmup inside WSL2: `wsl llmup start MODEL --model-dir /mnt/d/…`".into(),
+                "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`".into(),
+            ],
+        }),
+        (Os::Macos, _) => Err(PlanError::NoEngine {
+            what: "safetensors need vLLM, and vLLM has no GPU support on macOS".into(),
+            instead: vec!["use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into()],
+        }),
+    }
+}
+
+fn words(format: Format) -> &'static str {
+    match format {
+        Format::Safetensors => "safetensors",
+        Format::Gguf => "GGUF files",
+        Format::OllamaTag => "Ollama tags",
+    }
+}
+
+fn other_format(engine: EngineId) -> &'static str {
+    match engine {
+        EngineId::Vllm => "for vLLM, pass a model directory with config.json and *.safetensors",
+        EngineId::LlamaCpp => "for llama.cpp, pass a .gguf file",
+        EngineId::Ollama => "for Ollama, name a tag such as `llama3.1:8b`",
+    }
+}
+
+/// The profile's recipe for this engine; for weights without a profile of their own, that of a profile with the same
+/// architecture.
+pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reason>) {
+    let of = |profile: &crate::profile::ModelProfile| profile.engines.get(engine.as_str()).cloned();
+    if let Some(profile) = facts.profile {
+        let recipe = of(profile).unwrap_or_default();
+        let said = describe(&recipe);
+        let reason = (!said.is_empty())
+            .then(|| Reason { choice: said, because: format!("the profile {} says so for {engine}", profile.name) });
+        return (recipe, reason);
+    }
+    let architecture = facts.weights.architecture.as_deref();
+    let twin = facts.profiles.iter().find(|p| {
+        !p.scripted && architecture.is_some_and(|a| p.architectures.iter().chain(&p.gguf_architectures).any(|x| x == a))
+    });
+    match twin.and_then(|p| of(p).map(|r| (p, r))) {
+        Some((profile, mut recipe)) => {
+            // Parsers belong to the architecture; versions and extra flags to the very model.
+            recipe.min_version = None;
+            recipe.args.clear();
+            let said = describe(&recipe);
+            let because =
+                format!("there is no profile for this model, but {} has the same architecture", profile.name);
+            (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }))
+        }
+        None => (EngineRecipe::default(), None),
+    }
+}
+
+fn describe(recipe: &EngineRecipe) -> String {
+    let mut said = Vec::new();
+    if let Some(parser) = &recipe.tool_parser {
+        said.push(format!("tool parser: {parser}"));
+    }
+    if let Some(parser) = &recipe.reasoning_parser {
+        said.push(format!("reasoning parser: {parser}"));
+    }
+    if !recipe.args.is_empty() {
+        said.push(recipe.args.join(" "));
+    }
+    said.join(", ")
+}

@@ -1,0 +1,170 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::error::Explain;
+use crate::hardware::{Cpu, Device, Memory, VendorId};
+use crate::host::Os;
+use crate::model::{Format, Shape};
+
+const GIB: u64 = 1 << 30;
+
+fn machine(gpus: u32, gib_each: u64) -> Hardware {
+    let device = |index| Device {
+        vendor: VendorId::Nvidia,
+        index,
+        name: "Test GPU".into(),
+        uuid: None,
+        memory_total_bytes: gib_each * GIB,
+        memory_free_bytes: Some(gib_each * GIB - GIB / 4),
+        architecture: Some("9.0".into()),
+        unified: false,
+        usable: true,
+        problem: None,
+    };
+    Hardware {
+        os: Os::Linux,
+        cpu: Cpu::default(),
+        memory: Memory { total_bytes: 64 * GIB, available_bytes: 60 * GIB },
+        devices: (0..gpus).map(device).collect(),
+        versions: Default::default(),
+        problems: Vec::new(),
+    }
+}
+
+/// 32 layers of 8 KV heads of 128: 128 KiB of KV cache per token.
+fn weights(format: Format, gib: u64) -> Weights {
+    Weights {
+        format,
+        path: Some(PathBuf::from("/models/some-model")),
+        tag: None,
+        bytes: Some(gib * GIB),
+        architecture: Some("SomeForCausalLM".into()),
+        quantization: None,
+        context_max: Some(131_072),
+        shape: Some(Shape {
+            layers: 32,
+            hidden: 4096,
+            heads: 32,
+            kv_heads: 8,
+            head_dim: 128,
+            vocab: 128_256,
+            ..Shape::default()
+        }),
+        chat_template: true,
+    }
+}
+
+fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
+    plan(Facts { request, hardware, weights, profile: None, profiles: &[], installed: &[] })
+}
+
+#[test]
+fn safetensors_on_nvidia_under_linux_go_to_vllm_on_one_gpu() {
+    let plan = make(&Request::default(), &machine(4, 80), &weights(Format::Safetensors, 15)).unwrap();
+    assert_eq!((plan.engine, plan.tensor_parallel, plan.max_model_len), (EngineId::Vllm, 1, 131_072));
+    assert_eq!(plan.utilization, 0.9);
+    assert!(plan.to_install);
+}
+
+#[test]
+fn a_model_too_large_for_one_gpu_is_spread_over_the_fewest_that_hold_it() {
+    let plan = make(&Request::default(), &machine(4, 80), &weights(Format::Safetensors, 100)).unwrap();
+    assert_eq!(plan.tensor_parallel, 2);
+    assert_eq!(plan.devices.len(), 2);
+}
+
+#[test]
+fn the_context_shrinks_to_what_fits_and_the_reason_says_so() {
+    let plan = make(&Request::default(), &machine(1, 24), &weights(Format::Safetensors, 15)).unwrap();
+    assert!(plan.max_model_len < 131_072 && plan.max_model_len >= LEAST_CONTEXT, "{}", plan.max_model_len);
+    assert!(plan.reasons.iter().any(|r| r.because.contains("the longest that fits")), "{:?}", plan.reasons);
+}
+
+#[test]
+fn an_asked_context_that_does_not_fit_is_refused_with_the_one_that_does() {
+    let request = Request { context: Some(131_072), ..Request::default() };
+    let error = make(&request, &machine(1, 24), &weights(Format::Safetensors, 15)).unwrap_err();
+    assert!(matches!(error, PlanError::DoesNotFit { .. }));
+    assert!(error.hints()[0].contains("--context"), "{:?}", error.hints());
+    assert!(error.evidence()[0].contains("weights 15"), "{:?}", error.evidence());
+}
+
+#[test]
+fn weights_larger_than_all_gpus_are_refused() {
+    let error = make(&Request::default(), &machine(2, 24), &weights(Format::Safetensors, 200)).unwrap_err();
+    assert_eq!(error.exit(), crate::exit::Exit::DoesNotFit);
+}
+
+#[test]
+fn a_tensor_parallel_size_must_divide_the_heads() {
+    let request = Request { tensor_parallel: Some(3), ..Request::default() };
+    let error = make(&request, &machine(4, 80), &weights(Format::Safetensors, 15)).unwrap_err();
+    assert!(error.to_string().contains("32 attention heads"), "{error}");
+    assert_eq!(error.hints(), ["use `--tensor-parallel-size 4`"]);
+}
+
+#[test]
+fn fp8_experts_are_split_in_whole_blocks_only() {
+    let mut weights = weights(Format::Safetensors, 60);
+    weights.quantization = Some("fp8".into());
+    if let Some(shape) = weights.shape.as_mut() {
+        shape.moe_intermediate = Some(768);
+    }
+    // 768 / 4 = 192 is not a multiple of 128; 60 GiB over 2 × 48 fit.
+    let plan = make(&Request::default(), &machine(4, 48), &weights).unwrap();
+    assert_eq!(plan.tensor_parallel, 2);
+}
+
+#[test]
+fn a_busy_gpu_lowers_the_share_instead_of_failing_at_start() {
+    let mut hardware = machine(1, 80);
+    hardware.devices[0].memory_free_bytes = Some(40 * GIB);
+    let plan = make(&Request::default(), &hardware, &weights(Format::Safetensors, 15)).unwrap();
+    assert!(plan.utilization < 0.51, "{}", plan.utilization);
+}
+
+#[test]
+fn gguf_goes_to_llama_cpp_and_safetensors_on_windows_nowhere() {
+    let mut hardware = machine(0, 0);
+    let plan = make(&Request::default(), &hardware, &weights(Format::Gguf, 5)).unwrap();
+    assert_eq!((plan.engine, plan.accelerator), (EngineId::LlamaCpp, Accelerator::Cpu));
+    hardware.os = Os::Windows;
+    let error = make(&Request::default(), &hardware, &weights(Format::Safetensors, 5)).unwrap_err();
+    assert!(error.to_string().contains("native Windows"));
+    assert!(error.hints()[0].contains("WSL2"));
+}
+
+#[test]
+fn an_engine_that_cannot_load_the_format_is_refused() {
+    let request = Request { engine: Some(EngineId::Vllm), ..Request::default() };
+    let error = make(&request, &machine(1, 80), &weights(Format::Gguf, 5)).unwrap_err();
+    assert!(error.to_string().contains("vllm does not load GGUF"), "{error}");
+}
+
+#[test]
+fn latent_attention_is_priced_by_its_latent_not_by_heads() {
+    let mut model = weights(Format::Safetensors, 15);
+    if let Some(shape) = model.shape.as_mut() {
+        shape.mla_kv_dim = Some(576);
+    }
+    let plan = make(&Request::default(), &machine(1, 80), &model).unwrap();
+    assert_eq!(plan.kv_bytes_per_token, Some(32 * 576 * 2));
+}
+
+proptest::proptest! {
+    /// More memory never turns a plan into a refusal, and no plan exceeds its budget.
+    #[test]
+    fn more_memory_never_hurts(gpus in 1u32..9, gib in 8u64..200, more in 0u64..100, size in 1u64..600) {
+        let model = weights(Format::Safetensors, size);
+        let small = make(&Request::default(), &machine(gpus, gib), &model);
+        let large = make(&Request::default(), &machine(gpus, gib + more), &model);
+        if let Ok(plan) = &small {
+            proptest::prop_assert!(large.is_ok());
+            if plan.verdict == Verdict::Fits {
+                for bill in &plan.per_gpu {
+                    proptest::prop_assert!(bill.needed_bytes() <= bill.budget_bytes, "{bill:?}");
+                }
+            }
+        }
+    }
+}
