@@ -1,0 +1,107 @@
+//! TCP ports: a free one, the next free one, and who holds a taken one.
+
+use std::io;
+use std::net::{IpAddr, TcpListener};
+
+use super::process;
+
+/// The process that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid.
+    pub pid: u32,
+    /// Its name, as the system shows it.
+    pub name: String,
+}
+
+/// A port that is free right now, chosen by the system.
+pub fn free_port(host: IpAddr) -> io::Result<u16> {
+    Ok(TcpListener::bind((host, 0))?.local_addr()?.port())
+}
+
+/// Whether nobody holds this port right now.
+pub fn is_free(host: IpAddr, port: u16) -> bool {
+    TcpListener::bind((host, port)).is_ok()
+}
+
+/// The first free port at or above `from`, within the next hundred.
+pub fn next_free(host: IpAddr, from: u16) -> Option<u16> {
+    (from..=from.saturating_add(99)).find(|port| is_free(host, *port))
+}
+
+/// Who listens on `port`, on any address. `None`: nobody, a process of another user, or a system that will not say
+/// (only Linux does).
+pub fn holder(port: u16) -> Option<Holder> {
+    let mut inodes = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = std::fs::read_to_string(table).unwrap_or_default();
+        inodes.extend(text.lines().filter_map(|line| listener(line, port)));
+    }
+    if inodes.is_empty() {
+        return None;
+    }
+    let wanted: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .find(|pid| has_open(*pid, &wanted))
+        .map(|pid| Holder { pid, name: process::name(pid).unwrap_or_default() })
+}
+
+/// The inode of a line of `/proc/net/tcp`, when it is a socket that listens on `port`. Columns: number, local
+/// address, remote address, state (0A = listening), …, inode as the tenth.
+fn listener(line: &str, port: u16) -> Option<u64> {
+    let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (_, local) = columns.get(1)?.rsplit_once(':')?;
+    if *columns.get(3)? != "0A" || u16::from_str_radix(local, 16) != Ok(port) {
+        return None;
+    }
+    columns.get(9)?.parse().ok()
+}
+
+fn has_open(pid: u32, wanted: &[String]) -> bool {
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    open.flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .any(|target| target.to_str().is_some_and(|target| wanted.iter().any(|w| w == target)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_taken_port_is_skipped_and_its_holder_named() {
+        let held = TcpListener::bind((HOST, 0)).unwrap();
+        let port = held.local_addr().unwrap().port();
+        assert!(!is_free(HOST, port));
+        assert_ne!(next_free(HOST, port), Some(port));
+        #[cfg(target_os = "linux")]
+        {
+            let holder = holder(port).unwrap();
+            assert_eq!(holder.pid, std::process::id());
+            assert!(!holder.name.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_free_port_has_no_holder() {
+        let port = free_port(HOST).unwrap();
+        assert_eq!(holder(port), None);
+    }
+
+    #[test]
+    fn only_listening_sockets_count() {
+        let listening =
+            "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1";
+        assert_eq!(listener(listening, 8080), Some(4242));
+        assert_eq!(listener(listening, 8081), None);
+        assert_eq!(listener(&listening.replace(" 0A ", " 01 "), 8080), None);
+        assert_eq!(listener("  sl  local_address rem_address   st", 8080), None);
+    }
+}

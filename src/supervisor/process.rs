@@ -1,0 +1,180 @@
+//! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
+//! `/proc`; elsewhere only [`birth`] and [`alive`] know something, the lists are empty.
+
+use std::path::PathBuf;
+
+/// What `/proc/<pid>/stat` says that we need. Field numbers as in proc_pid_stat(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    pid: u32,
+    /// Field 3; `Z` is a zombie: dead, but not yet fetched by its parent.
+    state: char,
+    /// Field 4.
+    ppid: u32,
+    /// Field 5.
+    pgrp: u32,
+    /// Field 6.
+    session: u32,
+    /// Field 22: clock ticks between the system's boot and the process's start.
+    start: u64,
+}
+
+impl Stat {
+    fn dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
+    // The name stands in parentheses and may hold blanks and parentheses itself: count from the last one.
+    let rest = &text[text.rfind(')')? + 1..];
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        pid,
+        state: fields.first()?.chars().next()?,
+        ppid: fields.get(1)?.parse().ok()?,
+        pgrp: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    // Bytes, not text: the name in it can be cut inside a character.
+    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(pid, &String::from_utf8_lossy(&bytes))
+}
+
+fn pids() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn all() -> Vec<Stat> {
+    pids().into_iter().filter_map(stat).collect()
+}
+
+/// When a living process was born, in a form that no other process of this machine shares, also not after a reboot:
+/// `boot id:ticks` on Linux, seconds since 1970 elsewhere. `None`: there is no such process (a zombie is none).
+pub fn birth(pid: u32) -> Option<String> {
+    if let Some(boot) = boot() {
+        let stat = stat(pid).filter(|s| !s.dead())?;
+        return Some(format!("{boot}:{}", stat.start));
+    }
+    let id = sysinfo::Pid::from_u32(pid);
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_processes_specifics(
+        sysinfo::ProcessesToUpdate::Some(&[id]),
+        true,
+        sysinfo::ProcessRefreshKind::nothing(),
+    );
+    system.process(id).map(|process| process.start_time().to_string())
+}
+
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// Whether `pid` lives and is the process whose [`birth`] was recorded, not a later one under the same number.
+pub fn alive(pid: u32, recorded: &str) -> bool {
+    birth(pid).as_deref() == Some(recorded)
+}
+
+/// The living members of a process group.
+pub fn group(pgid: u32) -> Vec<u32> {
+    all().into_iter().filter(|s| s.pgrp == pgid && !s.dead()).map(|s| s.pid).collect()
+}
+
+/// The living members of the session that a process born at `recorded` once led, when it was led by such a process
+/// and nobody else has its number now.
+pub(super) fn orphans_of_session(leader: u32, recorded: &str) -> Vec<u32> {
+    let Some((boot_then, ticks)) = recorded.split_once(':') else { return Vec::new() };
+    let Ok(ticks) = ticks.parse::<u64>() else { return Vec::new() };
+    if boot().as_deref() != Some(boot_then) {
+        return Vec::new();
+    }
+    let all = all();
+    // The number lives on as that of a newer process: its session is not ours to judge.
+    if all.iter().any(|s| s.pid == leader && s.start != ticks) {
+        return Vec::new();
+    }
+    all.iter().filter(|s| s.session == leader && s.start >= ticks && !s.dead()).map(|s| s.pid).collect()
+}
+
+/// All living descendants of a process, nearest first.
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let all = all();
+    let mut found: Vec<u32> = Vec::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in all.iter().filter(|s| s.ppid == parent) {
+            // The table is no snapshot: a number that was reused while it was read must not make a circle.
+            if !found.contains(&child.pid) {
+                parents.push(child.pid);
+                found.push(child.pid);
+            }
+        }
+    }
+    found.retain(|pid| all.iter().any(|s| s.pid == *pid && !s.dead()));
+    found
+}
+
+/// The living processes whose environment says `name=value`, as far as we may look. A program that overwrites its
+/// environment to change its title is not found this way.
+pub fn marked(name: &str, value: &str) -> Vec<u32> {
+    let wanted = format!("{name}={value}");
+    pids()
+        .into_iter()
+        .filter(|pid| {
+            std::fs::read(PathBuf::from(format!("/proc/{pid}/environ")))
+                .is_ok_and(|env| env.split(|b| *b == 0).any(|var| var == wanted.as_bytes()))
+        })
+        .filter(|pid| stat(*pid).is_some_and(|s| !s.dead()))
+        .collect()
+}
+
+/// The name of a process, as the system shows it.
+pub fn name(pid: u32) -> Option<String> {
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&comm).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_blanks_and_parentheses_does_not_shift_the_fields() {
+        let text = "77 (a) b (c)) S 5 6 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200";
+        let stat = parse_stat(77, text).unwrap();
+        assert_eq!(stat, Stat { pid: 77, state: 'S', ppid: 5, pgrp: 6, session: 7, start: 987_654 });
+        assert_eq!(parse_stat(1, "1 (cut off) S 1"), None);
+        assert_eq!(parse_stat(1, ""), None);
+    }
+
+    #[test]
+    fn we_are_alive_and_nobody_else_under_our_number_is() {
+        let me = std::process::id();
+        let born = birth(me).unwrap();
+        assert!(alive(me, &born));
+        assert!(!alive(me, &format!("{born}1")));
+        assert_eq!(birth(u32::MAX - 7), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_child_is_a_descendant_until_it_is_dead_even_as_a_zombie() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let me = std::process::id();
+        assert!(descendants(me).contains(&child.id()));
+        child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while descendants(me).contains(&child.id()) {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(birth(child.id()), None, "a zombie has no birth");
+        child.wait().unwrap();
+    }
+}

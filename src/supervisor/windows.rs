@@ -1,0 +1,128 @@
+//! A child's tree on Windows: a job object around the child. The system kills everything in the job when the last
+//! handle to it closes, and llmup holds the only one, so llmup's death needs no guard.
+//! `unsafe` because job objects and console events exist only as raw system calls.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
+    JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
+};
+use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
+
+use super::owner::Event;
+use super::{ExitStatus, MARK, Spec, SupervisorError};
+
+/// How long descendants may outlive a child that ended by itself.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// The child and the job that holds it with everything it started.
+pub(super) struct Tree {
+    child: tokio::process::Child,
+    job: OwnedHandle,
+    pid: u32,
+    exited: Option<Instant>,
+}
+
+impl Tree {
+    pub(super) async fn start(spec: &Spec, mark: &str, log: File) -> Result<(Tree, u32), SupervisorError> {
+        let refused = |source| SupervisorError::Start { program: spec.program.clone(), source };
+        let job = new_job().map_err(refused)?;
+        let mut command = Command::new(&spec.program);
+        command.args(&spec.args);
+        for name in &spec.env_remove {
+            command.env_remove(name);
+        }
+        command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARK, mark);
+        if let Some(dir) = &spec.dir {
+            command.current_dir(dir);
+        }
+        let also = log.try_clone().map_err(refused)?;
+        // A group of its own: the console's Ctrl-C is for llmup, and Ctrl-Break can be sent to this group alone.
+        command.creation_flags(CREATE_NEW_PROCESS_GROUP).stdin(Stdio::null()).stdout(also).stderr(log);
+        command.kill_on_drop(true);
+        let child = command.spawn().map_err(refused)?;
+        let handle = child.raw_handle().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
+        // SAFETY: both handles are open: the job is owned here, the process by `child`.
+        if unsafe { AssignProcessToJobObject(job.as_raw_handle(), handle) } == 0 {
+            return Err(refused(io::Error::last_os_error()));
+        }
+        let pid = child.id().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
+        Ok((Tree { child, job, pid, exited: None }, pid))
+    }
+
+    /// What happens next; cancelling loses nothing.
+    pub(super) async fn next(&mut self) -> Event {
+        if self.exited.is_none() {
+            let status = self.child.wait().await;
+            self.exited = Some(Instant::now());
+            let code = status.ok().and_then(|status| status.code());
+            return Event::Exited(code.map_or(ExitStatus::Unknown, ExitStatus::Code));
+        }
+        while self.living() > 0 {
+            if self.exited.is_some_and(|at| at.elapsed() > SETTLE) {
+                self.kill().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Event::Gone
+    }
+
+    pub(super) async fn terminate(&mut self) {
+        if self.exited.is_none() {
+            // SAFETY: takes two numbers. It fails without a console; the grace period then ends in a kill.
+            unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid) };
+        }
+    }
+
+    pub(super) async fn kill(&mut self) {
+        // SAFETY: the job handle is open.
+        unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
+    }
+
+    /// How many processes of the job live.
+    fn living(&self) -> u32 {
+        let mut info = JOBOBJECT_BASIC_ACCOUNTING_INFORMATION::default();
+        let size = size_of::<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION>() as u32;
+        // SAFETY: the pointer and the size describe `info`, which outlives the call; the job handle is open.
+        let done = unsafe {
+            QueryInformationJobObject(
+                self.job.as_raw_handle(),
+                JobObjectBasicAccountingInformation,
+                (&raw mut info).cast(),
+                size,
+                std::ptr::null_mut(),
+            )
+        };
+        if done == 0 { 0 } else { info.ActiveProcesses }
+    }
+}
+
+fn new_job() -> io::Result<OwnedHandle> {
+    // SAFETY: no attributes, no name.
+    let raw = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
+    if raw.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just created, owned by nobody else.
+    let job = unsafe { OwnedHandle::from_raw_handle(raw) };
+    let mut info = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+    info.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    let size = size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32;
+    // SAFETY: the pointer and the size describe `info`, which outlives the call.
+    let done = unsafe {
+        SetInformationJobObject(job.as_raw_handle(), JobObjectExtendedLimitInformation, (&raw const info).cast(), size)
+    };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(job) }
+}
+
+/// Nothing to do: a job dies with the llmup that held it, so it leaves nothing to be found later.
+pub(super) fn kill_process(_pid: u32) {}
