@@ -1,9 +1,21 @@
 //! Typed access to `profiles/`: facts about models and engines as data, each with its source. The files are embedded
 //! in the binary; files of the same name in the user's folder beat them. Nothing here decides.
+//!
+//! Adding a model is one file in `profiles/models`; the tests of this module check it.
+
+mod catalog;
+mod engine;
+mod error;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use catalog::{Found, Origin, all, find, names, nearest};
+pub use engine::{EngineProfile, engine};
+pub use error::ProfileError;
 
 /// `profiles/models/<name>.yaml`: one model as people ask for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +48,8 @@ pub struct ModelProfile {
     /// Downloads of this model, biggest first.
     #[serde(default)]
     pub variants: Vec<Variant>,
-    /// Where the facts come from: URLs or "engine version X, file Y".
+    /// Where the facts come from: URLs or "engine version X, file Y". Built-in profiles must say; users need not.
+    #[serde(default)]
     pub sources: Vec<String>,
 }
 
@@ -76,6 +89,7 @@ pub struct Variant {
     pub weights_gb: Option<f64>,
     /// Accelerator memory the publisher asks for, GB, when a source says it.
     pub memory_min_gb: Option<f64>,
-    /// Where these facts come from.
+    /// Where these facts come from. Built-in profiles must say; users need not.
+    #[serde(default)]
     pub source: String,
 }

@@ -1,0 +1,47 @@
+//! `profiles/engines/<id>.yaml`: what one version of an engine accepts, so that flags are checked before it is started.
+
+use include_dir::{Dir, include_dir};
+use serde::{Deserialize, Serialize};
+
+use super::ProfileError;
+use super::catalog::parse;
+
+static ENGINES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/profiles/engines");
+
+/// What an engine accepts, as read from one of its versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineProfile {
+    /// The engine's id; equals the file's name.
+    pub name: String,
+    /// The version these lists were read from.
+    pub version: String,
+    /// Values of `--tool-call-parser`.
+    #[serde(default)]
+    pub tool_parsers: Vec<String>,
+    /// Values of `--reasoning-parser`.
+    #[serde(default)]
+    pub reasoning_parsers: Vec<String>,
+    /// Flags older recipes show and this version refuses.
+    #[serde(default)]
+    pub removed_flags: Vec<String>,
+    /// Where the lists come from.
+    pub sources: Vec<String>,
+}
+
+impl EngineProfile {
+    /// Whether this version refuses `flag`, given with or without a value (`--task=generate`), dashes or underscores.
+    pub fn removed(&self, flag: &str) -> bool {
+        let name = flag.split('=').next().unwrap_or(flag).replace('_', "-");
+        self.removed_flags.contains(&name)
+    }
+}
+
+/// The facts about an engine by its id (`vllm`); `None` when there is no file for it.
+pub fn engine(id: &str) -> Result<Option<EngineProfile>, ProfileError> {
+    let file = format!("{id}.yaml");
+    let Some(text) = ENGINES.get_file(&file).and_then(|f| f.contents_utf8()) else {
+        return Ok(None);
+    };
+    parse(&format!("built-in profile engines/{file}"), text).map(Some)
+}
