@@ -70,7 +70,7 @@ impl Engine for Vllm {
                 let list = launch.devices.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
                 env.push(("CUDA_VISIBLE_DEVICES".into(), list.into()));
             }
-            Accelerator::Cpu | Accelerator::Metal => {
+            _ => {
                 env.push(("VLLM_CPU_KVCACHE_SPACE".into(), launch.kv_cache_gib.to_string().into()));
             }
         }

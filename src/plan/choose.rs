@@ -53,7 +53,7 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
                 Accelerator::Cuda => "the GPU",
                 Accelerator::Metal => "Apple's GPU",
                 Accelerator::Cpu if nvidia => "the processor (this build of llama.cpp has no CUDA: put a CUDA `llama-server` on PATH to use the GPU)",
-                Accelerator::Cpu => "the processor",
+                _ => "the processor",
             };
             let because = format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
             Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
@@ -111,7 +111,7 @@ fn other_format(engine: EngineId) -> &'static str {
 /// The profile's recipe for this engine; for weights without a profile of their own, that of a profile with the same
 /// architecture.
 pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reason>) {
-    let of = |profile: &crate::profile::ModelProfile| profile.engines.get(engine.as_str()).cloned();
+    let of = |profile: &crate::profile::ModelProfile| profile.engines.get(engine.name()).cloned();
     if let Some(profile) = facts.profile {
         let recipe = of(profile).unwrap_or_default();
         let said = describe(&recipe);

@@ -1,0 +1,222 @@
+//! Getting an engine onto this machine, without root and without a compiler, into llmup's own folder. What is fetched
+//! is pinned in `profiles/engines/install.yaml`. A run that was cut off is taken up by the next one: the manifest is
+//! written last, and a folder without it is unfinished. Called by `commands`; starting engines is not done here.
+
+pub mod archive;
+pub mod error;
+pub mod facts;
+pub mod manifest;
+pub mod python;
+pub mod release;
+mod wheels;
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub use error::InstallError;
+
+use self::facts::Facts;
+use self::manifest::Manifest;
+use super::find::{self, Found};
+use super::id::EngineId;
+use crate::fs;
+use crate::host::{Host, Os};
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// What the engine shall compute on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accelerator {
+    /// NVIDIA.
+    Cuda,
+    /// AMD.
+    Rocm,
+    /// Apple.
+    Metal,
+    /// Any GPU with a Vulkan driver.
+    Vulkan,
+    /// The processor.
+    Cpu,
+}
+
+/// One way to get an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As Python packages.
+    Wheel(&'static str),
+    /// As a release archive.
+    Archive(&'static str),
+}
+
+/// How long to wait for another installation that may be about to end.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// Installs `engine` for `accelerator` and returns where it is. Installed already: returns at once.
+pub fn install(
+    engine: EngineId,
+    accelerator: Accelerator,
+    host: &dyn Host,
+    paths: &Paths,
+    progress: &Progress,
+) -> Result<Found, InstallError> {
+    let facts = facts::facts()?;
+    let arch = std::env::consts::ARCH;
+    let ways = ways(engine, accelerator, host.os());
+    for way in &ways {
+        if let Some((dir, manifest)) = finished(&facts, engine, *way, host, paths) {
+            wheels::refresh(engine, &dir)?;
+            return Ok(find::managed_in(&dir, &manifest));
+        }
+    }
+    let lock = lock(engine, paths)?;
+    let mut last = None;
+    for way in ways {
+        let done = match way {
+            Way::Wheel(build) => {
+                let Some(wheel) = facts.wheel(engine, build, host.os()) else { continue };
+                // Python may be missing where a release archive is not.
+                if engine == EngineId::LlamaCpp && !python::possible(host, wheel) {
+                    progress.note("No Python here; taking llama.cpp's release archive instead.");
+                    continue;
+                }
+                let dir = paths.engines().join(format!("{engine}-{}", wheel.version));
+                room(engine, wheel.needs_mib, &dir)?;
+                begin(&dir)?;
+                wheels::install(wheel, build, host, &dir, &lock, progress).and_then(|manifest| {
+                    manifest.write(&dir)?;
+                    Ok((dir, manifest))
+                })
+            }
+            Way::Archive(build) => {
+                let Some(name) = facts.release.asset(host.os(), arch, build) else { continue };
+                let dir = paths.engines().join(format!("{engine}-{}-{build}", facts.release.tag));
+                room(engine, facts.release.needs_mib, &dir)?;
+                begin(&dir)?;
+                release::install(&facts.release, build, &name, host, &dir, progress).and_then(|manifest| {
+                    manifest.write(&dir)?;
+                    Ok((dir, manifest))
+                })
+            }
+        };
+        match done {
+            Ok((dir, manifest)) => return Ok(find::managed_in(&dir, &manifest)),
+            Err(error @ InstallError::Download { .. }) | Err(error @ InstallError::Release { .. }) => {
+                progress.note(&format!("{error}; trying another way."));
+                last.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| InstallError::Unsupported {
+        engine,
+        build: format!("{accelerator:?}").to_lowercase(),
+        platform: format!("{} {arch}", std::env::consts::OS),
+    }))
+}
+
+/// Removes everything llmup installed of `engine`; how many folders that was.
+pub fn remove(engine: EngineId, paths: &Paths) -> Result<usize, InstallError> {
+    let _lock = lock(engine, paths)?;
+    let prefix = format!("{engine}-");
+    let mut gone = 0;
+    for entry in std::fs::read_dir(paths.engines()).into_iter().flatten().flatten() {
+        let dir = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(&prefix) || !dir.is_dir() {
+            continue;
+        }
+        let remove = || -> std::io::Result<()> {
+            // The manifest goes first, so that a removal that is cut off leaves no engine that looks whole.
+            match std::fs::remove_file(dir.join(manifest::FILE)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            std::fs::remove_dir_all(&dir)
+        };
+        remove().map_err(|e| fs::FileError::new("remove", &dir, e))?;
+        gone += 1;
+    }
+    Ok(gone)
+}
+
+/// The ways to try, best first.
+fn ways(engine: EngineId, accelerator: Accelerator, os: Os) -> Vec<Way> {
+    match (engine, accelerator) {
+        (EngineId::Ollama, _) => Vec::new(),
+        (EngineId::Vllm, Accelerator::Cuda) => vec![Way::Wheel("cuda")],
+        (EngineId::Vllm, Accelerator::Cpu) => vec![Way::Wheel("cpu")],
+        (EngineId::Vllm, _) => Vec::new(),
+        (EngineId::LlamaCpp, _) if os == Os::Macos => {
+            vec![Way::Wheel("metal"), Way::Archive("metal"), Way::Archive("cpu")]
+        }
+        (EngineId::LlamaCpp, Accelerator::Cpu | Accelerator::Metal) => vec![Way::Wheel("cpu"), Way::Archive("cpu")],
+        // No prebuilt CUDA or ROCm server exists for Linux; Vulkan runs on all of their cards.
+        (EngineId::LlamaCpp, _) => vec![Way::Archive("vulkan"), Way::Wheel("cpu"), Way::Archive("cpu")],
+    }
+}
+
+/// The finished installation a way leads to.
+fn finished(
+    facts: &Facts,
+    engine: EngineId,
+    way: Way,
+    host: &dyn Host,
+    paths: &Paths,
+) -> Option<(std::path::PathBuf, Manifest)> {
+    let name = match way {
+        Way::Wheel(build) => format!("{engine}-{}", facts.wheel(engine, build, host.os())?.version),
+        Way::Archive(build) => format!("{engine}-{}-{build}", facts.release.tag),
+    };
+    let dir = paths.engines().join(name);
+    let manifest = Manifest::read(host, &dir)?;
+    Some((dir, manifest))
+}
+
+/// Makes the folder, and an unfinished one of it as long as the work lasts.
+fn begin(dir: &Path) -> Result<(), InstallError> {
+    fs::create_dir(dir)?;
+    match std::fs::remove_file(dir.join(manifest::FILE)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(fs::FileError::new("remove", dir, e).into()),
+        _ => Ok(()),
+    }
+}
+
+fn room(engine: EngineId, needs_mib: u64, dir: &Path) -> Result<(), InstallError> {
+    // What an unfinished installation holds already counts as room: it will not be needed twice.
+    let need = (needs_mib << 20).saturating_sub(size(dir));
+    match fs::free_bytes(dir) {
+        Some(free) if free < need => Err(InstallError::Space { engine, need, free, path: dir.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of the files in a folder.
+fn size(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => size(&entry.path()),
+            Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |m| m.len()),
+            _ => 0,
+        })
+        .sum()
+}
+
+fn lock(engine: EngineId, paths: &Paths) -> Result<File, InstallError> {
+    let path = paths.engines().join(format!(".{engine}.lock"));
+    let start = Instant::now();
+    loop {
+        if let Some(lock) = fs::try_lock(&path)? {
+            return Ok(lock);
+        }
+        // The tools of a llmup that was killed hold the lock until they notice.
+        if start.elapsed() > LOCK_WAIT {
+            return Err(InstallError::Busy { engine, lock: path });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[cfg(test)]
+mod tests;
