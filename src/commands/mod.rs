@@ -1,1 +1,24 @@
-//! (empty)
+//! One file per subcommand; orchestration only. This is the only place that joins the pillars.
+
+pub mod doctor;
+pub mod engine;
+pub mod env;
+pub mod running;
+pub mod start;
+
+use crate::cli::{Cli, Command};
+use crate::error::Result;
+use crate::host::RealHost;
+use crate::paths::Paths;
+
+/// Runs the subcommand and gives the process's exit code.
+pub fn dispatch(cli: Cli) -> Result<u8> {
+    let paths = Paths::of_user();
+    match cli.command {
+        Command::Start(args) => start::run(args, &paths),
+        Command::Plan(args) => start::run(crate::cli::StartArgs { dry_run: true, ..args }, &paths),
+        Command::Env(args) => running::env(args, &paths),
+        Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
+        Command::Engine(command) => engine::run(command, &RealHost, &paths),
+    }
+}

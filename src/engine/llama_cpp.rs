@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose};
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after};
 use crate::model::Format;
 
 pub(super) struct LlamaCpp;
@@ -73,6 +73,10 @@ impl Engine for LlamaCpp {
 
     fn diagnose(&self, log: &str) -> Option<Diagnosis> {
         diagnose::llama_cpp(log)
+    }
+
+    fn confirmed_context(&self, log: &str) -> Option<u64> {
+        number_after(log, "n_ctx_slot = ")
     }
 
     fn serves(&self, _version: Option<&str>) -> Serves {

@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use serde::Serialize;
 
 use crate::model::{Format, Weights};
 use crate::profile::EngineRecipe;
@@ -128,8 +127,17 @@ pub trait Engine: Sync {
     fn phase(&self, line: &str) -> Option<Phase>;
     /// What a failed start means, from its log.
     fn diagnose(&self, log: &str) -> Option<Diagnosis>;
+    /// The context one request may have, in the engine's own words. `None`: the log does not say.
+    fn confirmed_context(&self, log: &str) -> Option<u64>;
     /// What it serves natively in a version (`None`: unknown, assume current).
     fn serves(&self, version: Option<&str>) -> Serves;
+}
+
+/// The number after the last `mark` in a log; thousands separators are skipped.
+fn number_after(log: &str, mark: &str) -> Option<u64> {
+    let rest = &log[log.rfind(mark)? + mark.len()..];
+    let digits = rest.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',');
+    digits.collect::<String>().parse().ok()
 }
 
 /// All engines.

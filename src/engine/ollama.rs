@@ -48,6 +48,11 @@ impl Engine for Ollama {
         diagnose::ollama(log)
     }
 
+    fn confirmed_context(&self, _log: &str) -> Option<u64> {
+        // Asked over its API instead: one server holds many models.
+        None
+    }
+
     fn serves(&self, _version: Option<&str>) -> Serves {
         Serves { messages: true, count_tokens: false, responses: true }
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, version_at_least};
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after, version_at_least};
 use crate::model::Format;
 
 pub(super) struct Vllm;
@@ -111,6 +111,10 @@ impl Engine for Vllm {
 
     fn diagnose(&self, log: &str) -> Option<Diagnosis> {
         diagnose::vllm(log)
+    }
+
+    fn confirmed_context(&self, log: &str) -> Option<u64> {
+        number_after(log, "Using max model len ")
     }
 
     fn serves(&self, version: Option<&str>) -> Serves {

@@ -1,0 +1,85 @@
+//! `llmup engine install|list|remove`.
+
+use crate::cli::EngineCommand;
+use crate::engine::find::{self, Found, Origin};
+use crate::engine::{Accelerator, EngineId, install};
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::paths::Paths;
+use crate::progress::Progress;
+use crate::{hardware, output};
+
+/// Runs one of them.
+pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8> {
+    match command {
+        EngineCommand::Install { engine, cpu } => {
+            let accelerator = if cpu { Accelerator::Cpu } else { accelerator(engine, &hardware::detect(host)) };
+            let found = install_with_bar(engine, accelerator, host, paths)?;
+            output::line(&describe(&found));
+        }
+        EngineCommand::List { json } => list(host, paths, json),
+        EngineCommand::Remove { engine } => {
+            let removed = install::remove(engine, paths)?;
+            if removed == 0 {
+                return Err(Plain::new(
+                    Exit::Missing,
+                    format!("llmup has not installed {engine}"),
+                    "see what is there: `llmup engine list`",
+                )
+                .into());
+            }
+            output::note(&format!("removed {engine}"));
+        }
+    }
+    Ok(Exit::Ok.code())
+}
+
+/// What a new engine should be built for on this machine.
+pub fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Accelerator {
+    let nvidia = hardware.devices.iter().any(|d| d.vendor == hardware::VendorId::Nvidia && d.usable);
+    // The llama.cpp wheel computes on the processor on every machine.
+    if nvidia && engine == EngineId::Vllm { Accelerator::Cuda } else { Accelerator::Cpu }
+}
+
+/// Installs with progress on standard error.
+pub fn install_with_bar(
+    engine: EngineId,
+    accelerator: Accelerator,
+    host: &dyn Host,
+    paths: &Paths,
+) -> Result<Found> {
+    let progress = Progress::new();
+    let found = install::install(engine, accelerator, host, paths, &progress)?;
+    progress.finish();
+    output::note(&format!("{} {}", output::on_stderr(output::Style::Good, "installed"), describe(&found)));
+    Ok(found)
+}
+
+/// One line about an engine.
+pub fn describe(found: &Found) -> String {
+    let origin = match found.origin {
+        Origin::Managed => "installed by llmup",
+        Origin::Path => "on PATH",
+        Origin::Venv => "virtual environment",
+    };
+    let version = found.version.as_deref().unwrap_or("version unknown");
+    let build = found.build.as_deref().map(|b| format!(", {b}")).unwrap_or_default();
+    // The launcher's script says more about the place than the interpreter that runs it.
+    let place = found.prefix_args.first().map_or_else(|| found.program.display().to_string(), Clone::clone);
+    format!("{} {version}{build} ({origin}: {place})", found.engine)
+}
+
+fn list(host: &dyn Host, paths: &Paths, json: bool) {
+    let found = find::find(host, paths);
+    if json {
+        output::json(&found);
+        return;
+    }
+    if found.is_empty() {
+        output::note("no engine yet; `llmup engine install llama-cpp` installs one in seconds");
+    }
+    for engine in &found {
+        output::line(&describe(engine));
+    }
+}

@@ -1,0 +1,86 @@
+//! What commands know of a running instance, and the two that are about nothing else: `env` and `doctor`.
+
+use std::sync::Arc;
+
+use super::doctor::{EngineFound, Inputs, Running};
+use crate::cli::{DoctorArgs, EnvArgs};
+use crate::client::Session;
+use crate::client::shell::Shell;
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::host::RealHost;
+use crate::paths::Paths;
+use crate::state::Instance;
+use crate::supervisor::{self, process};
+use crate::{client, engine, hardware, state};
+
+/// The newest running instance. What crashed ones left behind is ended on the way.
+pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
+    let found = state::heal(&paths.state(), process::alive, |crashed| {
+        let Some(engine) = &crashed.engine.process else { return true };
+        supervisor::reap(supervisor::Remains {
+            pid: engine.pid,
+            birth: &engine.birth,
+            mark: crashed.engine.mark.as_deref(),
+        });
+        true
+    })?;
+    Ok(found.running.into_iter().next())
+}
+
+/// An instance as clients see it.
+pub fn session(instance: &Instance) -> Session {
+    Session {
+        base_url: instance.url.clone(),
+        key: instance.key.clone(),
+        model: instance.model.clone(),
+        context: instance.context,
+        max_output: client::output_limit(instance.context),
+    }
+}
+
+/// `llmup env`.
+pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
+    let shell = match &args.shell {
+        None => None,
+        Some(name) => Some(name.parse::<Shell>().map_err(|_| {
+            Plain::new(
+                Exit::Usage,
+                format!("no shell named {name:?}"),
+                "one of bash, zsh, fish, powershell, cmd, nu, e.g. `llmup env claude --shell fish`",
+            )
+        })?),
+    };
+    let running = newest(paths)?.as_ref().map(session);
+    let asked = super::env::EnvArgs {
+        client: args.client,
+        shell,
+        base_url: args.base_url,
+        model: args.model,
+        context: args.context,
+        key: args.api_key,
+        json: args.json,
+    };
+    super::env::run(asked, running, paths, &RealHost)?;
+    Ok(Exit::Ok.code())
+}
+
+/// `llmup doctor`.
+pub fn doctor(args: DoctorArgs, paths: &Paths) -> Exit {
+    let running = newest(paths).ok().flatten();
+    let engines = engine::find::find(&RealHost, paths);
+    let inputs = Inputs {
+        hardware: Some(hardware::detect(&RealHost)),
+        engines: engines
+            .iter()
+            .map(|found| EngineFound {
+                name: found.engine.to_string(),
+                version: found.version.clone(),
+                place: found.program.display().to_string(),
+            })
+            .collect(),
+        gateway_port: super::start::DEFAULT_PORT,
+        running: running.map(|i| Running { session: session(&i), engine: i.engine.name }),
+    };
+    super::doctor::run(args.json, inputs, Arc::new(RealHost))
+}

@@ -1,0 +1,176 @@
+//! From a plan to a running engine: its command line, its log, its phases on the screen, what a failure means.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::target::Target;
+use crate::cli::StartArgs;
+use crate::engine::find::Found;
+use crate::engine::{CommandLine, Diagnosis, Engine, Launch, driver};
+use crate::error::Explain;
+use crate::exit::Exit;
+use crate::paths::Paths;
+use crate::plan::LaunchPlan;
+use crate::progress::Progress;
+use crate::supervisor::{self, Child, ExitStatus, Spec, health, tail::Tail};
+
+/// The engine came up and failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// It ended before it was ready.
+    #[error("{engine} ended {when} ({status})")]
+    Ended {
+        /// The engine.
+        engine: &'static str,
+        /// "before it was ready" or "while serving".
+        when: &'static str,
+        /// How it ended.
+        status: String,
+        /// Its words.
+        diagnosis: Option<Box<Diagnosis>>,
+        /// The end of its log, when no line tells.
+        last: Vec<String>,
+        /// Its log file.
+        log: PathBuf,
+    },
+}
+
+impl LaunchError {
+    /// The context the engine itself says would fit, tokens.
+    pub fn retry_context(&self) -> Option<u64> {
+        let LaunchError::Ended { diagnosis, .. } = self;
+        diagnosis.as_ref().and_then(|d| d.retry_context)
+    }
+
+    /// The same end, but after the engine had been ready.
+    pub fn while_serving(self) -> LaunchError {
+        let LaunchError::Ended { engine, status, diagnosis, last, log, .. } = self;
+        LaunchError::Ended { engine, when: "while serving", status, diagnosis, last, log }
+    }
+}
+
+impl Explain for LaunchError {
+    fn exit(&self) -> Exit {
+        Exit::EngineFailed
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        let LaunchError::Ended { diagnosis, last, .. } = self;
+        diagnosis.as_ref().map_or_else(|| last.clone(), |d| vec![d.line.clone()])
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let LaunchError::Ended { diagnosis, log, .. } = self;
+        let hint = diagnosis.as_ref().and_then(|d| d.hint.clone());
+        hint.into_iter().chain([format!("the whole log: {}", log.display())]).collect()
+    }
+}
+
+/// The engine's exact command line.
+#[allow(clippy::too_many_arguments)] // each is a different fact; a struct for one call would only rename them
+pub fn command(
+    args: &StartArgs,
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: Option<&Found>,
+    paths: &Paths,
+    port: u16,
+    context: u64,
+    key: Option<&str>,
+) -> CommandLine {
+    let engine_driver = driver(plan.engine);
+    engine_driver.command(&Launch {
+        program: engine.map_or_else(|| PathBuf::from(engine_driver.program()), |f| f.program.clone()),
+        prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
+        cpu_build: engine.is_none_or(|f| f.build.as_deref() == Some("cpu")),
+        weights: &target.weights,
+        served_name: &target.name,
+        context,
+        port,
+        accelerator: plan.accelerator,
+        devices: &plan.devices,
+        tensor_parallel: plan.tensor_parallel,
+        utilization: plan.utilization,
+        kv_cache_gib: plan.kv_cache_gib,
+        recipe: &plan.recipe,
+        extra: &args.engine_args,
+        cache_dir: paths.data.join("cache"),
+        key,
+    })
+}
+
+/// Where the engine listens.
+pub fn address(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Starts the engine.
+pub async fn spawn(command: CommandLine, log: PathBuf) -> Result<Child, supervisor::SupervisorError> {
+    let mut spec = Spec::new(command.program, log);
+    spec.args = command.args;
+    spec.env = command.env.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    supervisor::spawn(spec).await
+}
+
+/// Waits until the engine answers, showing its phases. Gives how it ended when it did not.
+pub async fn wait_ready(
+    engine: &'static dyn Engine,
+    child: &Child,
+    port: u16,
+    log: &std::path::Path,
+    progress: &Progress,
+) -> Result<(), ExitStatus> {
+    progress.step(&format!("{}: starting", engine.id()));
+    let follow = async {
+        let mut tail = Tail::new(log);
+        loop {
+            for line in tail.next().await {
+                if let Some(phase) = engine.phase(&line.text) {
+                    let share = phase.fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
+                    progress.step(&format!("{}: {}{share}", engine.id(), phase.text));
+                }
+            }
+        }
+    };
+    let path = engine.health_path();
+    let ready = health::wait_ready(|| health::answers(address(port), path), child.exited(), None);
+    tokio::select! {
+        () = follow => Ok(()),
+        ready = ready => match ready {
+            Ok(_) => Ok(()),
+            Err(health::NotReady::Exited(status)) => Err(status),
+            Err(health::NotReady::TimedOut(_)) => Err(ExitStatus::Unknown),
+        },
+    }
+}
+
+/// What a log says about the end it tells of. Reads at most its last 4 MiB.
+pub fn ended(engine: &'static dyn Engine, status: ExitStatus, log: PathBuf) -> LaunchError {
+    let text = read_end(&log);
+    let diagnosis = engine.diagnose(&text).map(Box::new);
+    let mut last: Vec<String> =
+        text.lines().rev().filter(|l| !l.trim().is_empty()).take(5).map(|l| l.chars().take(300).collect()).collect();
+    last.reverse();
+    let when = "before it was ready";
+    LaunchError::Ended { engine: engine.id().name(), when, status: status.to_string(), diagnosis, last, log }
+}
+
+/// The end of a log as text.
+pub fn read_end(log: &std::path::Path) -> String {
+    use std::io::{Read, Seek, SeekFrom};
+    const MOST: u64 = 4 << 20;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(log)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(MOST)))?;
+        let mut bytes = Vec::new();
+        file.take(MOST).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+/// How long an engine may take to end after it was asked: vLLM needs 1.4 s idle, and hangs for ever with an open
+/// stream, so the gateway is drained first.
+pub const GRACE: Duration = Duration::from_secs(8);

@@ -1,0 +1,156 @@
+//! `llmup start`, read top to bottom: detect, resolve, plan, install, launch, serve, stop.
+
+mod existing;
+mod launch;
+mod ollama;
+mod ready;
+mod serve;
+mod target;
+
+use crate::cli::StartArgs;
+use crate::engine::find::{self, Found};
+use crate::engine::{EngineId, driver};
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::hardware::{self, Hardware};
+use crate::host::RealHost;
+use crate::output::{self, Style, on_stderr};
+use crate::paths::Paths;
+use crate::plan::{self, Facts, Installed, LaunchPlan, Request};
+
+use target::{Target, TargetError};
+
+/// The gateway's port unless another is asked for.
+pub const DEFAULT_PORT: u16 = 4000;
+
+/// Runs the subcommand; gives the exit code.
+pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
+    if let Some(url) = &args.engine_url {
+        return existing::run(&args, url, paths);
+    }
+    // Both look at the machine for tens of milliseconds and do not need each other.
+    let (hardware, found) = std::thread::scope(|scope| {
+        let found = scope.spawn(|| find::find(&RealHost, paths));
+        let hardware = hardware::detect(&RealHost);
+        (hardware, found.join().unwrap_or_default())
+    });
+    let mut target = target::resolve(&args, paths)?;
+    let plan = decide(&args, &mut target, &hardware, &found)?;
+    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+
+    if args.dry_run {
+        show(&args, &target, &plan, engine.as_ref(), paths);
+        return Ok(Exit::Ok.code());
+    }
+    if let Some(variant) = target.missing.take()
+        && plan.engine != EngineId::Ollama
+    {
+        return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
+    }
+    say(&target, &plan, &hardware);
+    serve::run(&args, paths, target, plan, engine, &hardware)
+}
+
+/// Plans the weights that are there, or of a profile's variants the first (the best) that fits.
+fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[Found]) -> Result<LaunchPlan> {
+    let request = Request {
+        engine: args.engine.id(),
+        context: args.context,
+        utilization: args.gpu_memory_utilization,
+        tensor_parallel: args.tensor_parallel_size,
+    };
+    let mut installed: Vec<Installed> = Vec::new();
+    for engine in found {
+        if !installed.iter().any(|i| i.engine == engine.engine) {
+            let cpu_build = engine.build.as_deref() == Some("cpu");
+            installed.push(Installed { engine: engine.engine, cpu_build });
+        }
+    }
+    let plan = |weights: &crate::model::Weights| {
+        plan::plan(Facts {
+            request: &request,
+            hardware,
+            weights,
+            profile: target.profile.as_ref(),
+            profiles: &target.profiles,
+            installed: &installed,
+        })
+    };
+    if target.missing.is_none() {
+        return Ok(plan(&target.weights)?);
+    }
+    let mut refused = None;
+    for variant in target.profile.iter().flat_map(|p| &p.variants).filter(|v| target::runs(v, request.engine)) {
+        // A variant nobody gives a size for cannot be promised to fit.
+        let weights = target::variant_weights(variant);
+        if weights.bytes.is_none() && weights.tag.is_none() {
+            continue;
+        }
+        match plan(&weights) {
+            Ok(good) => {
+                target.missing = Some(variant.clone());
+                target.weights = weights;
+                return Ok(good);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Err(Plain::new(
+            Exit::Config,
+            format!("the profile {} names no download for that engine", target.name),
+            format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name),
+        )
+        .into()),
+    }
+}
+
+/// The dry run.
+fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Found>, paths: &Paths) {
+    let port = match args.engine_port {
+        crate::cli::EnginePort::Fixed(port) => port,
+        // Any free one is taken at the start; this one stands for it.
+        crate::cli::EnginePort::Auto => DEFAULT_PORT + 1,
+    };
+    let command = launch::command(args, target, plan, engine, paths, port, plan.max_model_len, None);
+    if args.json {
+        let mut value = serde_json::to_value(plan).unwrap_or_default();
+        if let Some(map) = value.as_object_mut() {
+            let argv = std::iter::once(command.program.to_string_lossy().into_owned())
+                .chain(command.args.iter().map(|a| a.to_string_lossy().into_owned()));
+            let env = command.env.iter().map(|(k, v)| (k.clone(), v.to_string_lossy().into_owned().into()));
+            map.insert("model".into(), target.name.clone().into());
+            map.insert("command".into(), argv.collect::<Vec<_>>().into());
+            map.insert("env".into(), serde_json::Value::Object(env.collect()));
+            map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
+        }
+        output::json(&value);
+        return;
+    }
+    output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
+    if let Some(variant) = &target.missing {
+        let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
+        output::line(&format!("weights\n  not on this machine; this is the plan for the {} of {source}", variant.quantization));
+    }
+}
+
+/// What was found and chosen, before anything happens.
+fn say(target: &Target, plan: &LaunchPlan, hardware: &Hardware) {
+    let gpus: Vec<&str> = hardware.devices.iter().filter(|d| d.usable).map(|d| d.name.as_str()).collect();
+    let gpus = if gpus.is_empty() { "no usable GPU".to_owned() } else { gpus.join(", ") };
+    let head = |text: &str| on_stderr(Style::Strong, text);
+    output::note(&format!(
+        "{} {}, {} threads, {} of memory; {gpus}",
+        head("found "),
+        hardware.cpu.name.trim(),
+        hardware.cpu.threads,
+        output::bytes(hardware.memory.total_bytes)
+    ));
+    let engine = plan.reasons.first().map(|r| r.because.as_str()).unwrap_or_default();
+    output::note(&format!("{} {} for {}: {engine}", head("chosen"), driver(plan.engine).id(), target.name));
+    output::note(&format!("       context of {} tokens", plan.max_model_len));
+    for warning in &plan.warnings {
+        output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+    }
+}

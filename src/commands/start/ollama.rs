@@ -1,0 +1,162 @@
+//! A model in a running Ollama: pulled when missing, loaded, its context checked. An Ollama that ran before llmup is
+//! never ended and keeps its own models; a variant with more context is added beside them and removed in the end.
+
+use std::net::SocketAddr;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::serve::Backend;
+use super::target::Target;
+use crate::engine::{EngineId, driver, find};
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::gateway::{Ready, Serves};
+use crate::plan::LaunchPlan;
+use crate::progress::Progress;
+
+/// An Ollama that answers.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// `http://host:port`.
+    base: String,
+}
+
+/// A model llmup made in somebody's Ollama.
+#[derive(Debug)]
+pub struct Derived {
+    server: Server,
+    name: String,
+}
+
+/// The Ollama that runs already, at `OLLAMA_HOST` or its usual place.
+pub fn running() -> Option<Server> {
+    find::running_ollama("")?;
+    Some(Server { base: format!("http://{}", find::ollama_address(&std::env::var("OLLAMA_HOST").unwrap_or_default())) })
+}
+
+impl Server {
+    /// The one llmup has just started.
+    pub fn at(address: SocketAddr) -> Server {
+        Server { base: format!("http://{address}") }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<reqwest::Response> {
+        let request = client()?.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        request.body(body.to_string()).send().await.map_err(|e| failed(&format!("{path}: {e}")))
+    }
+
+    async fn json(&self, path: &str, body: &Value) -> Result<Value> {
+        let response = self.post(path, body).await?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|e| failed(&e.to_string()))?;
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        match value.get("error").and_then(Value::as_str) {
+            Some(error) => Err(failed(error)),
+            None if !status.is_success() => Err(failed(&format!("{path} answered {status}"))),
+            None => Ok(value),
+        }
+    }
+
+    async fn has(&self, tag: &str) -> Result<bool> {
+        Ok(self.post("/api/show", &json!({"model": tag})).await?.status().is_success())
+    }
+
+    /// The context a loaded model has in force.
+    async fn context(&self, tag: &str) -> Option<u64> {
+        let response = client().ok()?.get(format!("{}/api/ps", self.base)).send().await.ok()?;
+        let value: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
+        let models = value.get("models")?.as_array()?;
+        let same = |name: &str| name == tag || name.strip_suffix(":latest") == Some(tag);
+        let model = models.iter().find(|m| m.get("name").and_then(Value::as_str).is_some_and(same))?;
+        model.get("context_length")?.as_u64()
+    }
+
+    /// Pulls a tag; the answer is one JSON object a line, errors included (with status 200).
+    async fn pull(&self, tag: &str, progress: &Progress) -> Result<()> {
+        let response = self.post("/api/pull", &json!({"model": tag, "stream": true})).await?;
+        let mut body = response.bytes_stream();
+        let mut rest: Vec<u8> = Vec::new();
+        let mut success = false;
+        while let Some(piece) = body.next().await {
+            rest.extend_from_slice(&piece.map_err(|e| failed(&e.to_string()))?);
+            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
+                if let Some(error) = value.get("error").and_then(Value::as_str) {
+                    return Err(failed(error));
+                }
+                let status = value.get("status").and_then(Value::as_str).unwrap_or_default();
+                success |= status == "success";
+                progress.step(&format!("ollama: {status}"));
+                if let Some(total) = value.get("total").and_then(Value::as_u64) {
+                    progress.bytes(value.get("completed").and_then(Value::as_u64).unwrap_or(0), total);
+                }
+            }
+        }
+        if success { Ok(()) } else { Err(failed(&format!("the download of {tag} broke off; run the same command again, it goes on where it was"))) }
+    }
+}
+
+impl Derived {
+    /// Removes the model; the layers belong to the original and stay.
+    pub async fn remove(&self) {
+        let _ = self.server.post("/api/generate", &json!({"model": self.name, "keep_alive": 0})).await;
+        if let Ok(client) = client() {
+            let body = json!({"model": self.name}).to_string();
+            let _ = client.delete(format!("{}/api/delete", self.server.base)).body(body).send().await;
+        }
+    }
+}
+
+/// Makes the model ready on a server.
+pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, progress: &Progress) -> Result<Backend> {
+    let tag = target.weights.tag.clone().unwrap_or_else(|| target.name.clone());
+    if !server.has(&tag).await? {
+        server.pull(&tag, progress).await?;
+    }
+    progress.step(&format!("ollama: loading {tag}"));
+    server.json("/api/generate", &json!({"model": tag, "keep_alive": -1, "stream": false})).await?;
+    let mut context = server.context(&tag).await;
+    let mut model = tag.clone();
+    let mut derived = None;
+    if context.is_some_and(|have| have < plan.max_model_len) {
+        // num_ctx in a request is lost with the next one; a model of its own keeps it.
+        model = format!("llmup-{}", tag.replace([':', '/'], "-"));
+        let parameters = json!({"num_ctx": plan.max_model_len});
+        server.json("/api/create", &json!({"model": model, "from": tag, "parameters": parameters, "stream": false})).await?;
+        derived = Some(Derived { server: server.clone(), name: model.clone() });
+        server.json("/api/generate", &json!({"model": model, "keep_alive": -1, "stream": false})).await?;
+        context = server.context(&model).await;
+    }
+    progress.finish();
+    let serves = driver(EngineId::Ollama).serves(None);
+    let port = server.base.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or_default();
+    Ok(Backend {
+        child: None,
+        engine: EngineId::Ollama,
+        port,
+        log: None,
+        ready: Ready {
+            base_url: server.base,
+            model,
+            context: context.unwrap_or(plan.max_model_len),
+            serves: Serves { chat: true, messages: serves.messages, responses: serves.responses },
+            api_key: None,
+        },
+        confirmed: context.is_some(),
+        derived,
+    })
+}
+
+fn client() -> Result<reqwest::Client> {
+    // Already installed by an earlier call: fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Loopback must not go through a proxy from the environment.
+    let built = reqwest::Client::builder().no_proxy().build();
+    built.map_err(|e| Plain::new(Exit::Bug, format!("no HTTP client: {e}"), "see `llmup doctor`").into())
+}
+
+fn failed(what: &str) -> crate::error::Error {
+    Plain::new(Exit::EngineFailed, format!("Ollama: {what}"), "see which models it has: `ollama list`").into()
+}

@@ -1,0 +1,73 @@
+//! The box in the end: where the model is and the one command to run next.
+
+use crate::client::CLIENTS;
+use crate::client::shell::Shell;
+use crate::output::{self, Style, on_stderr};
+use crate::state::Instance;
+
+/// Columns of the terminal behind standard error; 80 without one.
+pub fn width() -> usize {
+    let (_, columns) = dialoguer::console::Term::stderr().size();
+    if output::watched() { usize::from(columns).clamp(40, 160) } else { 100 }
+}
+
+/// Shows the box.
+pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
+    let program = program();
+    let source = if confirmed { "as the engine confirmed" } else { "as planned" };
+    let mut lines = vec![
+        format!("{} is ready", instance.model),
+        String::new(),
+        format!("URL      {}", instance.url),
+        format!("key      {}", instance.key),
+        format!("context  {} tokens, {source}", instance.context),
+        format!("engine   {}, port {}", instance.engine.name, instance.engine.port),
+        String::new(),
+        "Run this next, in another terminal:".to_owned(),
+    ];
+    lines.extend(CLIENTS.iter().map(|client| format!("  {}", next(&program, client.id(), client.program(), shell))));
+    lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
+
+    let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    // A box that would be broken by the terminal's edge is no box: then the lines stand alone, to be copied whole.
+    if inner + 4 > width() || !output::watched() {
+        for line in &lines {
+            output::note(line);
+        }
+        return;
+    }
+    output::note(&format!("╭{}╮", "─".repeat(inner + 2)));
+    for (at, line) in lines.iter().enumerate() {
+        let pad = " ".repeat(inner - line.chars().count());
+        let text = if at == 0 { on_stderr(Style::Good, line) } else { line.clone() };
+        output::note(&format!("│ {text}{pad} │"));
+    }
+    output::note(&format!("╰{}╯", "─".repeat(inner + 2)));
+}
+
+/// The command that connects a client in the user's shell.
+fn next(program: &str, id: &str, client: &str, shell: Shell) -> String {
+    match shell {
+        Shell::Powershell => format!("{program} env {id} | Invoke-Expression; {client}"),
+        Shell::Cmd => format!("for /f \"delims=\" %i in ('{program} env {id} --shell cmd') do @%i"),
+        Shell::Fish => format!("{program} env {id} | source; {client}"),
+        Shell::Nu => format!("{program} env {id} --shell nu | save -f llmup.nu; source llmup.nu"),
+        _ => format!("eval \"$({program} env {id})\" && {client}"),
+    }
+}
+
+/// `llmup` where it is on PATH, else the path of this very binary.
+fn program() -> String {
+    let own = std::env::current_exe().ok();
+    let on_path = which::which("llmup").ok();
+    let same = |a: &std::path::Path, b: &std::path::Path| a.canonicalize().ok() == b.canonicalize().ok();
+    match (own, on_path) {
+        (Some(own), Some(found)) if same(&own, &found) => "llmup".to_owned(),
+        (Some(own), _) => {
+            let here = std::env::current_dir().ok();
+            let short = here.and_then(|h| own.strip_prefix(h).map(|p| format!("./{}", p.display())).ok());
+            short.unwrap_or_else(|| own.display().to_string())
+        }
+        _ => "llmup".to_owned(),
+    }
+}

@@ -1,0 +1,203 @@
+//! What `start MODEL` means: a profile, weights on disk, an Ollama tag, or the demo model llmup writes itself.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::StartArgs;
+use crate::engine::EngineId;
+use crate::error::{Explain, Result};
+use crate::exit::Exit;
+use crate::model::{self, Format, Shape, Weights, demo};
+use crate::paths::Paths;
+use crate::profile::{self, ModelProfile, Variant};
+
+/// A model to start.
+#[derive(Debug)]
+pub struct Target {
+    /// The public name.
+    pub name: String,
+    /// The weights, or for a profile without weights those of the variant that was picked.
+    pub weights: Weights,
+    /// Its profile.
+    pub profile: Option<ModelProfile>,
+    /// All profiles, for what else would fit.
+    pub profiles: Vec<ModelProfile>,
+    /// The demo model, to be written before the launch.
+    pub demo: Option<demo::Kind>,
+    /// The weights are not on this machine: this variant of the profile would have to be downloaded.
+    pub missing: Option<Variant>,
+}
+
+/// Why MODEL means nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Neither a profile, nor a path, nor a tag.
+    #[error("there is no model named {name:?}: no profile of that name, no file or folder, no Ollama tag")]
+    Unknown {
+        /// What was typed.
+        name: String,
+        /// Profiles with a similar name.
+        nearest: Vec<String>,
+    },
+    /// The profile is known, but its weights are not here.
+    #[error("the weights of {name} are not on this machine")]
+    NoWeights {
+        /// The profile.
+        name: String,
+        /// What fits this machine best.
+        variant: Box<Variant>,
+    },
+}
+
+impl Explain for TargetError {
+    fn exit(&self) -> Exit {
+        Exit::Config
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            TargetError::Unknown { name, nearest } => {
+                let mut hints = Vec::new();
+                if !nearest.is_empty() {
+                    hints.push(format!("did you mean {}?", nearest.join(", ")));
+                }
+                hints.push(format!("for weights of your own: `llmup start {name} --model-dir DIR`"));
+                hints
+            }
+            TargetError::NoWeights { name, variant } => {
+                let mut hints = Vec::new();
+                if let Some(repo) = &variant.hugging_face {
+                    hints.push(format!("download them: `hf download {repo} --local-dir {name}`"));
+                }
+                if let Some(repo) = &variant.model_scope {
+                    hints.push(format!("or from ModelScope: `modelscope download {repo} --local_dir {name}`"));
+                }
+                if let Some(tag) = &variant.ollama {
+                    hints.push(format!("or through Ollama: `llmup start {tag} --engine ollama`"));
+                }
+                hints.push(format!("then: `llmup start {name} --model-dir {name}`"));
+                hints
+            }
+        }
+    }
+}
+
+/// Finds out what MODEL means. Only headers are read, nothing is written.
+pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
+    let user = paths.user_profiles();
+    let engine = args.engine.id();
+    let found = |name: &str| match profile::find(name, &user) {
+        Ok(found) => Ok(Some(found.profile)),
+        Err(profile::ProfileError::Unknown { .. }) => Ok(None),
+        Err(error) => Err(error),
+    };
+    if let Some(dir) = &args.model_dir {
+        let weights = model::read_path(dir)?;
+        let profile = found(&args.model)?;
+        // Other profiles matter only for weights that have none, and for what would fit instead.
+        let profiles = profile::all(&user)?;
+        return Ok(Target { name: args.model.clone(), weights, profile, profiles, demo: None, missing: None });
+    }
+    if let Some(profile) = found(&args.model)? {
+        return Ok(from_profile(profile, engine, paths, profile::all(&user)?));
+    }
+    let path = Path::new(&args.model);
+    let looks_like_path = path.exists()
+        || args.model.contains(std::path::MAIN_SEPARATOR)
+        || args.model.starts_with(['.', '~'])
+        || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    if looks_like_path {
+        let weights = model::read_path(path)?;
+        let profiles = profile::all(&user)?;
+        return Ok(Target { name: public_name(path), weights, profile: None, profiles, demo: None, missing: None });
+    }
+    if args.model.contains(':') || engine == Some(EngineId::Ollama) {
+        let weights = model::ollama_tag(&args.model);
+        let profiles = Vec::new();
+        return Ok(Target { name: args.model.clone(), weights, profile: None, profiles, demo: None, missing: None });
+    }
+    let nearest = profile::nearest(&args.model, &user);
+    Err(TargetError::Unknown { name: args.model.clone(), nearest }.into())
+}
+
+fn from_profile(
+    profile: ModelProfile,
+    engine: Option<EngineId>,
+    paths: &Paths,
+    profiles: Vec<ModelProfile>,
+) -> Target {
+    let name = profile.name.clone();
+    if profile.scripted {
+        let kind = if engine == Some(EngineId::Vllm) { demo::Kind::Safetensors } else { demo::Kind::Gguf };
+        let weights = demo_weights(kind, &demo::path(&paths.models(), kind));
+        return Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None };
+    }
+    // The caller plans the variants one by one; this is the first.
+    let variant = profile.variants.iter().find(|v| runs(v, engine)).cloned();
+    let weights = variant.as_ref().map_or_else(|| model::ollama_tag(&name), variant_weights);
+    Target { name, weights, profile: Some(profile), profiles, demo: None, missing: variant }
+}
+
+/// Whether the asked engine (or any) loads this variant's format.
+pub fn runs(variant: &Variant, engine: Option<EngineId>) -> bool {
+    let natural = match variant.format.as_str() {
+        "gguf" => EngineId::LlamaCpp,
+        "ollama" => EngineId::Ollama,
+        _ => EngineId::Vllm,
+    };
+    engine.is_none_or(|asked| asked == natural)
+}
+
+/// A variant as weights that are not here yet, as far as its profile describes them.
+pub fn variant_weights(variant: &Variant) -> Weights {
+    let format = match variant.format.as_str() {
+        "gguf" => Format::Gguf,
+        "ollama" => Format::OllamaTag,
+        _ => Format::Safetensors,
+    };
+    Weights {
+        format,
+        path: (format != Format::OllamaTag).then(|| PathBuf::from("DIR")),
+        tag: variant.ollama.clone(),
+        bytes: variant.weights_gb.or(variant.memory_min_gb).map(|gb| (gb * 1e9) as u64),
+        architecture: None,
+        quantization: Some(variant.quantization.clone()),
+        context_max: None,
+        shape: None,
+        chat_template: true,
+    }
+}
+
+/// The demo model's headers, known without writing it.
+fn demo_weights(kind: demo::Kind, path: &Path) -> Weights {
+    let (format, bytes, architecture) = match kind {
+        demo::Kind::Gguf => (Format::Gguf, 3_000_000, "llama"),
+        demo::Kind::Safetensors => (Format::Safetensors, 1_500_000, "Qwen3ForCausalLM"),
+    };
+    Weights {
+        format,
+        path: Some(path.to_owned()),
+        tag: None,
+        bytes: Some(bytes),
+        architecture: Some(architecture.into()),
+        quantization: None,
+        context_max: Some(131_072),
+        shape: Some(Shape {
+            layers: 2,
+            hidden: 128,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 32,
+            vocab: 2048,
+            ..Shape::default()
+        }),
+        chat_template: true,
+    }
+}
+
+/// `./models/qwen-q4.gguf` → `qwen-q4`.
+fn public_name(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let gguf = full.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    let name = if gguf { full.file_stem() } else { full.file_name() };
+    name.map_or_else(|| "model".to_owned(), |n| n.to_string_lossy().into_owned())
+}
