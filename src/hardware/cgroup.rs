@@ -60,8 +60,7 @@ struct Names {
     cache: &'static str,
 }
 
-const V1: Names =
-    Names { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", cache: "total_inactive_file" };
+const V1: Names = Names { limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", cache: "total_inactive_file" };
 const V2: Names = Names { limit: "memory.max", used: "memory.current", cache: "inactive_file" };
 
 fn memory(host: &dyn Host, dir: &Path, names: &Names, limits: &mut Limits) {

@@ -13,11 +13,9 @@ use crate::host::Os;
 fn places(os: Os) -> &'static [&'static str] {
     match os {
         Os::Linux => &["libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1"],
-        Os::Windows => &[
-            "nvml.dll",
-            r"C:\Windows\System32\nvml.dll",
-            r"C:\Program Files\NVIDIA Corporation\NVSMI\nvml.dll",
-        ],
+        Os::Windows => {
+            &["nvml.dll", r"C:\Windows\System32\nvml.dll", r"C:\Program Files\NVIDIA Corporation\NVSMI\nvml.dll"]
+        }
         Os::Macos => &[],
     }
 }
@@ -54,7 +52,8 @@ fn explain(error: &NvmlError) -> Failure {
         NvmlError::LibRmVersionMismatch => Failure::Broken(mismatch()),
         NvmlError::DriverNotLoaded => Failure::Broken(not_loaded()),
         NvmlError::NoPermission => Failure::Broken(
-            "no permission to ask the NVIDIA driver; look at `ls -l /dev/nvidia*`, it must be readable for you".to_owned(),
+            "no permission to ask the NVIDIA driver; look at `ls -l /dev/nvidia*`, it must be readable for you"
+                .to_owned(),
         ),
         error => Failure::Unsuitable(error.to_string()),
     }
