@@ -1,6 +1,15 @@
 //! What the machine has. Each vendor is one file behind [`Vendor`]: it asks the [`Host`] (or its library) and hands
-//! the answer to a pure `parse_*`. Adding a vendor is one file, its `mod` line and its entry in [`VENDORS`].
+//! the answer to a pure function. Adding a vendor is one file, its `mod` line and its entry in [`VENDORS`].
 //! Nothing here decides what to run; `plan` does.
+
+mod cgroup;
+mod cpu;
+mod memory;
+mod nvidia;
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +94,51 @@ pub struct Hardware {
     pub problems: Vec<String>,
 }
 
+/// The vendors that are asked, in the order their devices are listed.
+pub const VENDORS: &[&dyn Vendor] = &[&nvidia::Nvidia::SYSTEM];
+
+/// Looks at the machine: a few files and every vendor's library, all vendors at once. Tens of milliseconds at most
+/// where no driver hangs.
+pub fn detect(host: &dyn Host) -> Hardware {
+    detect_with(host, VENDORS)
+}
+
+fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
+    std::thread::scope(|scope| {
+        let probes: Vec<_> =
+            vendors.iter().map(|vendor| (vendor.id(), scope.spawn(move || vendor.probe(host)))).collect();
+        let mut found = Hardware {
+            os: host.os(),
+            cpu: cpu::read(host),
+            memory: memory::read(host),
+            devices: Vec::new(),
+            versions: std::collections::BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        for (vendor, probe) in probes {
+            match probe.join() {
+                Ok(probe) => {
+                    found.devices.extend(probe.devices);
+                    found.versions.extend(probe.versions);
+                    found.problems.extend(probe.problems);
+                }
+                Err(_) => found.problems.push(format!("looking for {vendor:?} devices failed; this is a bug in llmup")),
+            }
+        }
+        found
+    })
+}
+
+/// What CUDA sees of a card whose driver reports `total_bytes`: less, because the driver keeps some for itself.
+/// Measured in start logs (driver's MiB → CUDA's GiB): T4 15360 → 14.56, RTX 3090 24576 → 23.56, RTX 5090 32607 →
+/// 31.36, L40S 46068 → 44.42, H100 81559 → 79.1, A100 81920 → 79.25, H200 143771 → 139.8. This line (0.45 GiB and
+/// 0.38 %) is below all of them and at most 0.4 GiB too low, so a plan made with it is never too big for that reason.
+/// For devices that are not [`Device::unified`].
+pub fn memory_for_cuda(total_bytes: u64) -> u64 {
+    const FIXED: u64 = 483_183_821;
+    total_bytes.saturating_sub(FIXED + total_bytes / 1000 * 38 / 10)
+}
+
 /// What one vendor's probe found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probe {
@@ -100,6 +154,7 @@ pub struct Probe {
 pub trait Vendor: Send + Sync {
     /// Which vendor.
     fn id(&self) -> VendorId;
-    /// Looks for devices. An absent vendor is an empty probe, never an error; must end within 3 s.
+    /// Looks for devices. An absent vendor is an empty probe, never an error. It must end by itself: whatever can
+    /// hang (a driver's library, its tool) is asked under a time limit, and an overrun is a problem.
     fn probe(&self, host: &dyn Host) -> Probe;
 }

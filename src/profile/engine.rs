@@ -1,10 +1,12 @@
 //! `profiles/engines/<id>.yaml`: what one version of an engine accepts, so that flags are checked before it is started.
 
+use std::collections::BTreeMap;
+
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
-use super::ProfileError;
 use super::catalog::parse;
+use super::{EngineRecipe, ProfileError};
 
 static ENGINES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/profiles/engines");
 
@@ -25,6 +27,9 @@ pub struct EngineProfile {
     /// Flags older recipes show and this version refuses.
     #[serde(default)]
     pub removed_flags: Vec<String>,
+    /// What a model without a profile of its own needs, by `architectures[0]`.
+    #[serde(default)]
+    pub architectures: BTreeMap<String, EngineRecipe>,
     /// Where the lists come from.
     pub sources: Vec<String>,
 }

@@ -58,6 +58,17 @@ fn removed_flags_are_known_in_every_spelling() {
 }
 
 #[test]
+fn recipes_by_architecture_are_sound() {
+    let vllm = engine("vllm").unwrap().unwrap();
+    assert_eq!(vllm.architectures["GptOssForCausalLM"].tool_parser.as_deref(), Some("openai"));
+    for (architecture, recipe) in &vllm.architectures {
+        assert!(recipe.tool_parser.as_ref().is_some_and(|p| vllm.tool_parsers.contains(p)), "{architecture}");
+        assert!(recipe.reasoning_parser.as_ref().is_none_or(|p| vllm.reasoning_parsers.contains(p)), "{architecture}");
+        assert!(!recipe.args.iter().any(|arg| vllm.removed(arg)), "{architecture}");
+    }
+}
+
+#[test]
 fn names_and_aliases_are_found_whatever_their_case() {
     for (asked, name) in [
         ("GLM-4.7", "glm-4.7"),
