@@ -102,8 +102,13 @@ fn parts(name: &str) -> Option<usize> {
 /// Checks one file's header against its length, which is returned.
 fn check(path: &Path) -> Result<u64, ModelError> {
     let malformed = |why: String| ModelError::Malformed { path: path.to_owned(), why };
+    // Opening a pipe would wait for somebody to write to it.
+    let kind = std::fs::metadata(path).map_err(unreadable(path))?;
+    if !kind.is_file() {
+        return Err(malformed("not a file".into()));
+    }
+    let found = kind.len();
     let mut file = File::open(path).map_err(unreadable(path))?;
-    let found = file.metadata().map_err(unreadable(path))?.len();
     let mut length = [0; 8];
     if found < 8 {
         return Err(ModelError::Truncated { path: path.to_owned(), expected: 8, found });

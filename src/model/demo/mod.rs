@@ -15,6 +15,7 @@ mod tensors;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use scripts::Scripts;
 
@@ -96,7 +97,10 @@ impl Machine {
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(dir)?;
-    let temporary = dir.join(format!(".llmup-demo-{}.part", std::process::id()));
+    // Two that write at once must not share the unfinished file.
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let temporary = dir.join(format!(".llmup-demo-{}-{turn}.part", std::process::id()));
     std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(|e| {
         let _ = std::fs::remove_file(&temporary);
         ModelError::from(FileError::new("write", path, e))

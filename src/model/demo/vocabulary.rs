@@ -190,7 +190,7 @@ fn learn(corpus: &str) -> Vec<Pair> {
     let mut merges = Vec::new();
     while merges.len() < MERGES_MAX {
         let Some((pair, n)) = counts.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0))) else { break };
-        if *n < 2 {
+        if *n < 1 {
             break;
         }
         let pair = pair.clone();
@@ -236,10 +236,12 @@ fn words(text: &str) -> Vec<&str> {
     let mut before = ' ';
     for (i, c) in text.char_indices() {
         let class = |c: char| (c.is_alphabetic(), c.is_ascii_digit(), c.is_whitespace());
-        let joined = i > 0 && class(c) == class(before) && !c.is_ascii_digit() || before == ' ' && !c.is_whitespace();
-        if !joined && i > start {
-            words.push(&text[start..i]);
-            start = i;
+        // The blank before a word belongs to the word.
+        let joined = before == ' ' && !c.is_whitespace();
+        let cut = if joined { i.saturating_sub(1) } else { i };
+        if cut > start && (joined || class(c) != class(before) || c.is_ascii_digit()) {
+            words.push(&text[start..cut]);
+            start = cut;
         }
         before = c;
     }
