@@ -73,6 +73,10 @@ impl Explain for ModelError {
             ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 vec![format!("no permission; make it readable: `chmod -R u+rX {}`", path.display())]
             }
+            // The entry is listed but leads nowhere: a link into a cache that was cleaned.
+            ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                vec![format!("a broken link? see where it leads: `ls -l {}`", path.display())]
+            }
             ModelError::EmptyDir { .. } => {
                 vec!["download a model into it, or try llmup without one: `llmup up demo`".into()]
             }

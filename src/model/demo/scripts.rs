@@ -6,7 +6,8 @@ use super::super::ModelError;
 ///
 /// * `text`: the answer to anything (must be there); `done`: the answer after a tool result (must be there)
 /// * `tool:NAME`: the answer when a tool of that name is offered; the first one in the list that is offered wins
-/// * `after:N`: the answer after the N-th tool result (1, 2, …) instead of `done`, to stage several tool calls
+/// * `after:N`: the answer after the N-th tool result (1, 2, …) of the user's turn instead of `done`, to stage several
+///   tool calls
 /// * `fim`: what fill-in-the-middle writes
 /// * any other name: the answer when the last user message contains `[[name]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,13 @@ impl Scripts {
         self.with(&format!("tool:{tool}"), &call)
     }
 
+    /// Adds the call of a tool that follows the `round`-th tool result (1, 2, …) of the user's turn.
+    #[must_use]
+    pub fn then_tool(self, round: u32, tool: &str, arguments: &str) -> Scripts {
+        let call = tool_call(tool, arguments);
+        self.with(&format!("after:{round}"), &call)
+    }
+
     fn put(mut self, name: &str, text: &str, endless: bool) -> Scripts {
         let script = Script { name: name.into(), text: text.into(), endless };
         match self.list.iter_mut().find(|s| s.name == name) {
@@ -95,7 +103,7 @@ impl Scripts {
 }
 
 /// A tool call as Hermes and Qwen write it: every engine has a parser for it.
-pub(super) fn tool_call(tool: &str, arguments: &str) -> String {
+fn tool_call(tool: &str, arguments: &str) -> String {
     format!("<tool_call>\n{{\"name\": \"{tool}\", \"arguments\": {arguments}}}\n</tool_call>")
 }
 

@@ -98,6 +98,6 @@ fn write_demo() {
     write_safetensors(&dir.join("demo")).unwrap();
     let staged = Scripts::new("Nothing staged.", "Staged turn is over.")
         .with_tool("Bash", r#"{"command": "true"}"#)
-        .with("after:1", &scripts::tool_call("Bash", r#"{"command": "false"}"#));
+        .then_tool(1, "Bash", r#"{"command": "false"}"#);
     write_gguf_with(&dir.join("staged.gguf"), &staged).unwrap();
 }
