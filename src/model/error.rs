@@ -1,0 +1,120 @@
+//! What can be wrong with a model the user names: what was found, what was expected, what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::error::Explain;
+use crate::exit::Exit;
+use crate::fs::FileError;
+
+/// Why a path is no model that an engine could load (or the demo model cannot be written).
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
+pub enum ModelError {
+    #[error("there is no {path}", path = path.display())]
+    Missing { path: PathBuf, nearest: PathBuf, similar: Vec<String> },
+    #[error("cannot read {path}", path = path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} is empty; expected config.json and *.safetensors, or a .gguf file", path = path.display())]
+    EmptyDir { path: PathBuf },
+    #[error("{path} has no config.json; expected config.json and *.safetensors, or a .gguf file", path = path.display())]
+    NoConfig { path: PathBuf, holds: Vec<String> },
+    #[error("{path} has config.json but no *.safetensors", path = path.display())]
+    NoWeights { path: PathBuf, holds: Vec<String> },
+    #[error("{path} holds its weights as PyTorch files ({file}), not as *.safetensors", path = path.display())]
+    PickleOnly { path: PathBuf, file: String },
+    #[error("{path}, line {line}, column {column}: not valid JSON", path = path.display())]
+    Json {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("{path}: {why}", path = path.display())]
+    Malformed { path: PathBuf, why: String },
+    #[error("{dir} lacks {missing} of its {total} weight files: {names}", dir = dir.display(), missing = missing.len(),
+        names = listed(missing))]
+    ShardsMissing { dir: PathBuf, missing: Vec<String>, total: usize },
+    #[error("{path} is truncated: expected {expected} bytes, found {found}", path = path.display())]
+    Truncated { path: PathBuf, expected: u64, found: u64 },
+    #[error("{path} is {found} bytes long, but its header describes {expected}", path = path.display())]
+    TooLong { path: PathBuf, expected: u64, found: u64 },
+    #[error("{path} is not a GGUF file: it starts with {magic}, expected \"GGUF\"", path = path.display())]
+    NotGguf { path: PathBuf, magic: String },
+    #[error("{path} is no model file; expected a model directory or a .gguf file", path = path.display())]
+    UnknownFile { path: PathBuf },
+    #[error("{dir} holds {count} different models", dir = dir.display(), count = files.len())]
+    Several { dir: PathBuf, files: Vec<String> },
+    #[error("demo script '{name}': {why}")]
+    Script { name: String, why: String },
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Explain for ModelError {
+    fn exit(&self) -> Exit {
+        Exit::Config
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let again = |path: &PathBuf| {
+            vec![format!("the download is not complete; fetch the missing files of {} again", path.display())]
+        };
+        match self {
+            ModelError::Missing { nearest, similar, .. } if !similar.is_empty() => {
+                similar.iter().take(3).map(|s| format!("did you mean `{}`?", nearest.join(s).display())).collect()
+            }
+            ModelError::Missing { nearest, .. } => vec![format!("see what is there: `ls {}`", nearest.display())],
+            ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                vec![format!("no permission; make it readable: `chmod -R u+rX {}`", path.display())]
+            }
+            // The entry is listed but leads nowhere: a link into a cache that was cleaned.
+            ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                vec![format!("a broken link? see where it leads: `ls -l {}`", path.display())]
+            }
+            ModelError::EmptyDir { .. } => {
+                vec!["download a model into it, or try llmup without one: `llmup up demo`".into()]
+            }
+            ModelError::NoConfig { path, .. } => {
+                vec![format!("name the folder that holds config.json, often one below: `ls {}/*`", path.display())]
+            }
+            ModelError::NoWeights { path, .. } => again(path),
+            ModelError::PickleOnly { .. } => {
+                vec!["choose a release of the model with *.safetensors: PyTorch files can run code when loaded".into()]
+            }
+            ModelError::ShardsMissing { dir, .. } => again(dir),
+            ModelError::Truncated { path, .. } | ModelError::TooLong { path, .. } => {
+                vec![format!("download it again: delete it first with `rm {}`", path.display())]
+            }
+            ModelError::NotGguf { path, magic } if magic.contains("version ht") || magic.contains("<") => {
+                vec![format!("this is a web page or a Git LFS pointer; look at it: `head -c 200 {}`", path.display())]
+            }
+            ModelError::Several { dir, files } => {
+                files.iter().take(3).map(|file| format!("name one of them: `{}`", dir.join(file).display())).collect()
+            }
+            ModelError::File(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        match self {
+            ModelError::NoConfig { holds, .. } | ModelError::NoWeights { holds, .. } => {
+                vec![format!("the folder holds {}", listed(holds))]
+            }
+            ModelError::Several { files, .. } => files.iter().take(8).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The first few names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let first = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 5 { format!("{first} and {} more", names.len() - 5) } else { first }
+}

@@ -1,0 +1,276 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::Explain;
+use crate::exit::Exit;
+
+/// A safetensors file whose header promises `promised` bytes and that holds `held`.
+fn weights_file(path: &Path, promised: usize, held: usize) {
+    let header = format!(
+        r#"{{"__metadata__":{{"a":"b"}},"w":{{"dtype":"U8","shape":[{promised}],"data_offsets":[0,{promised}]}}}}"#
+    );
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(vec![0; held]);
+    std::fs::write(path, bytes).unwrap();
+}
+
+const CONFIG: &str = r#"{"architectures": ["ToyForCausalLM"], "hidden_size": 64, "num_hidden_layers": 3,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 99, "max_position_embeddings": 4096}"#;
+
+fn folder(config: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    dir
+}
+
+fn shape_of(config: &str) -> Shape {
+    config::interpret(&serde_json::from_str(config).unwrap()).shape.unwrap()
+}
+
+/// Every failure ends with the same exit code and never without words.
+fn failure(path: &Path) -> ModelError {
+    let error = read_path(path).unwrap_err();
+    assert_eq!(error.exit(), Exit::Config);
+    error
+}
+
+#[test]
+fn a_directory_is_described_by_its_headers_and_counted_without_duplicates() {
+    let dir = folder(CONFIG);
+    weights_file(&dir.path().join("model.safetensors"), 10, 10);
+    weights_file(&dir.path().join("consolidated.safetensors"), 10, 10);
+    std::fs::create_dir(dir.path().join("original")).unwrap();
+    let weights = read_path(dir.path()).unwrap();
+    let length = std::fs::metadata(dir.path().join("model.safetensors")).unwrap().len();
+    assert_eq!(weights.bytes, Some(length));
+    assert_eq!(weights.architecture.as_deref(), Some("ToyForCausalLM"));
+    assert_eq!(weights.context_max, Some(4096));
+    assert_eq!(weights.quantization, None);
+    assert!(!weights.chat_template);
+    let shape = weights.shape.unwrap();
+    assert_eq!(shape.head_dim, 16);
+    assert_eq!(shape.kv_bytes_per_token(2), 2 * 3 * 2 * 16 * 2);
+    assert_eq!(read_path(&dir.path().join("config.json")).unwrap().path.as_deref(), Some(dir.path()));
+}
+
+#[test]
+fn a_shard_that_is_missing_is_named() {
+    let dir = folder(CONFIG);
+    let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+    std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+    weights_file(&dir.path().join("model-00001-of-00002.safetensors"), 4, 4);
+    let error = failure(dir.path());
+    assert!(error.to_string().contains("lacks 1 of its 2 weight files: model-00002-of-00002.safetensors"), "{error}");
+    std::fs::remove_file(dir.path().join("model.safetensors.index.json")).unwrap();
+    let error = failure(dir.path());
+    assert!(error.to_string().contains("model-00002-of-00002.safetensors"), "{error}");
+}
+
+#[test]
+fn a_download_cut_short_says_how_much_is_missing() {
+    let dir = folder(CONFIG);
+    let path = dir.path().join("model.safetensors");
+    weights_file(&path, 10, 7);
+    let found = std::fs::metadata(&path).unwrap().len();
+    match failure(dir.path()) {
+        ModelError::Truncated { expected, found: f, .. } => assert_eq!((expected, f), (found + 3, found)),
+        other => panic!("{other}"),
+    }
+    weights_file(&path, 10, 11);
+    assert!(matches!(failure(dir.path()), ModelError::TooLong { .. }));
+    std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
+    assert!(matches!(failure(dir.path()), ModelError::Malformed { .. }));
+}
+
+#[test]
+fn what_is_no_model_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(failure(dir.path()), ModelError::EmptyDir { .. }));
+    std::fs::write(dir.path().join("readme.txt"), "x").unwrap();
+    let error = failure(dir.path());
+    assert!(matches!(error, ModelError::NoConfig { .. }));
+    assert_eq!(error.evidence(), ["the folder holds readme.txt"]);
+    assert!(matches!(failure(&dir.path().join("readme.txt")), ModelError::UnknownFile { .. }));
+
+    std::fs::write(dir.path().join("config.json"), "{\n  \"a\": ,\n}").unwrap();
+    assert!(failure(dir.path()).to_string().ends_with("config.json, line 2, column 8: not valid JSON"));
+    std::fs::write(dir.path().join("config.json"), "[]").unwrap();
+    assert!(matches!(failure(dir.path()), ModelError::Malformed { .. }));
+    std::fs::write(dir.path().join("config.json"), CONFIG).unwrap();
+    assert!(matches!(failure(dir.path()), ModelError::NoWeights { .. }));
+    std::fs::write(dir.path().join("pytorch_model.bin"), "x").unwrap();
+    assert!(matches!(failure(dir.path()), ModelError::PickleOnly { .. }));
+}
+
+#[test]
+fn a_path_that_is_not_there_suggests_its_neighbour() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("Toy-7B-Instruct")).unwrap();
+    let error = failure(&dir.path().join("Toy-7B-Instuct/deeper"));
+    let hints = error.hints();
+    assert_eq!(hints, [format!("did you mean `{}`?", dir.path().join("Toy-7B-Instruct").display())]);
+}
+
+#[test]
+fn gguf_files_split_truncated_or_false_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("demo.gguf");
+    demo::write_gguf(&whole).unwrap();
+    let bytes = std::fs::read(&whole).unwrap();
+    assert_eq!(read_path(dir.path()).unwrap().path.as_deref(), Some(whole.as_path()));
+
+    std::fs::write(&whole, &bytes[..bytes.len() - 100]).unwrap();
+    match failure(&whole) {
+        ModelError::Truncated { expected, .. } => assert_eq!(expected, bytes.len() as u64),
+        other => panic!("{other}"),
+    }
+    std::fs::write(&whole, "<!DOCTYPE html>").unwrap();
+    let error = failure(&whole);
+    assert!(error.to_string().contains("starts with \"<!DO\""), "{error}");
+    assert!(error.hints()[0].contains("web page"));
+    std::fs::write(&whole, b"GG").unwrap();
+    assert!(matches!(failure(&whole), ModelError::NotGguf { .. }));
+
+    std::fs::rename(&whole, dir.path().join("a.gguf")).unwrap();
+    std::fs::write(dir.path().join("b.gguf"), &bytes).unwrap();
+    std::fs::write(dir.path().join("mmproj-b.gguf"), &bytes).unwrap();
+    match failure(dir.path()) {
+        ModelError::Several { files, .. } => assert_eq!(files, ["a.gguf", "b.gguf"]),
+        other => panic!("{other}"),
+    }
+    let part = dir.path().join("c-00002-of-00002.gguf");
+    std::fs::write(&part, &bytes).unwrap();
+    assert!(failure(&part).to_string().contains("c-00001-of-00002.gguf"));
+    std::fs::write(dir.path().join("c-00001-of-00002.gguf"), &bytes).unwrap();
+    let weights = read_path(&part).unwrap();
+    assert_eq!(weights.bytes, Some(2 * bytes.len() as u64));
+    assert!(weights.path.unwrap().ends_with("c-00001-of-00002.gguf"));
+}
+
+#[test]
+fn families_keep_their_numbers_in_different_places() {
+    let nested = shape_of(
+        r#"{"text_config": {"hidden_size": 128, "num_hidden_layers": 8, "num_attention_heads": 8,
+            "num_key_value_heads": 2, "head_dim": 64, "full_attention_interval": 4, "num_experts": 16,
+            "moe_intermediate_size": 32}}"#,
+    );
+    assert_eq!((nested.kv_layers, nested.experts, nested.moe_intermediate), (Some(2), Some(16), Some(32)));
+    assert_eq!(nested.kv_bytes_per_token(2), 2 * 2 * 2 * 64 * 2);
+
+    let mla = r#"{"hidden_size": 64, "num_hidden_layers": 5, "num_attention_heads": 4, "kv_lora_rank": 100,
+        "qk_rope_head_dim": 20, "n_routed_experts": 8"#;
+    assert_eq!(shape_of(&format!("{mla}}}")).kv_bytes_per_token(2), 5 * 120 * 2);
+    assert_eq!(shape_of(&format!("{mla}, \"index_head_dim\": 128}}")).kv_bytes_per_token(2), 5 * (120 * 2 + 132));
+
+    for (config, name) in [
+        (r#"{"quant_method": "fp8"}"#, Some("fp8")),
+        (r#"{"quant_method": "AWQ"}"#, Some("awq")),
+        (r#"{"quant_method": "mxfp4"}"#, Some("mxfp4")),
+        (r#"{"quant_method": "compressed-tensors", "format": "pack-quantized"}"#, Some("compressed-tensors")),
+        (r#"{"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}"#, Some("nvfp4")),
+        (r#"{"quant_method": "modelopt", "quant_algo": "NVFP4"}"#, Some("nvfp4")),
+        (r#"{"bits": 4}"#, None),
+    ] {
+        let json = serde_json::from_str(&format!(r#"{{"quantization_config": {config}}}"#)).unwrap();
+        assert_eq!(config::interpret(&json).quantization.as_deref(), name, "{config}");
+    }
+}
+
+/// Against shapes of published models where the recordings are at hand.
+#[test]
+fn cache_sizes_agree_with_published_models() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples/model_facts.json");
+    let Ok(text) = std::fs::read(&path) else {
+        println!("skipped: no {}", path.display());
+        return;
+    };
+    let facts: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).unwrap();
+    let mut compared = 0;
+    for (name, facts) in facts {
+        let Some(bytes) = facts.pointer("/derived/kv_bytes_per_token_bf16").and_then(serde_json::Value::as_u64) else {
+            continue;
+        };
+        assert_eq!(config::interpret(&facts).shape.unwrap().kv_bytes_per_token(2), bytes, "{name}");
+        compared += 1;
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_that_may_not_be_read_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = folder(CONFIG);
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
+    // Root reads everything; then there is nothing to see here.
+    if std::fs::read_dir(dir.path()).is_err() {
+        assert!(failure(dir.path()).hints()[0].contains("chmod"));
+    }
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// The metadata and tensor table of a small valid file, to mutate.
+fn small_gguf() -> Vec<u8> {
+    let mut file = b"GGUF\x03\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0".to_vec();
+    let text = |file: &mut Vec<u8>, t: &str| {
+        file.extend((t.len() as u64).to_le_bytes());
+        file.extend(t.as_bytes());
+    };
+    text(&mut file, "general.architecture");
+    file.extend(8u32.to_le_bytes());
+    text(&mut file, "toy");
+    text(&mut file, "toy.attention.head_count_kv");
+    file.extend(9u32.to_le_bytes());
+    file.extend(4u32.to_le_bytes());
+    file.extend(3u64.to_le_bytes());
+    [0u32, 2, 0].iter().for_each(|n| file.extend(n.to_le_bytes()));
+    text(&mut file, "w");
+    file.extend(1u32.to_le_bytes());
+    file.extend(4u64.to_le_bytes());
+    file.extend(0u32.to_le_bytes());
+    file.extend(0u64.to_le_bytes());
+    file.resize(file.len().next_multiple_of(32) + 16, 0);
+    file
+}
+
+#[test]
+fn the_small_file_that_is_mutated_is_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.gguf");
+    std::fs::write(&path, small_gguf()).unwrap();
+    assert_eq!(read_path(&path).unwrap().architecture.as_deref(), Some("toy"));
+}
+
+proptest! {
+    #[test]
+    fn mutated_gguf_never_panics(at in 0usize..230, bytes in proptest::collection::vec(any::<u8>(), 1..9), cut in 0usize..300) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.gguf");
+        let mut file = small_gguf();
+        for (i, b) in bytes.iter().enumerate() {
+            if let Some(place) = file.get_mut(at + i) {
+                *place = *b;
+            }
+        }
+        file.truncate(cut.max(4));
+        std::fs::write(&path, file).unwrap();
+        let _ = read_path(&path);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), header in 0u64..250) {
+        let dir = folder(CONFIG);
+        let mut file = header.to_le_bytes().to_vec();
+        file.extend(&bytes);
+        std::fs::write(dir.path().join("model.safetensors"), &file).unwrap();
+        let _ = read_path(dir.path());
+        std::fs::write(dir.path().join("config.json"), &bytes).unwrap();
+        let _ = read_path(dir.path());
+        let gguf = dir.path().join("x.gguf");
+        std::fs::write(&gguf, [b"GGUF\x03\0\0\0".as_slice(), &bytes].concat()).unwrap();
+        let _ = read_path(&gguf);
+    }
+}
