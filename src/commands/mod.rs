@@ -1,1 +1,4 @@
-//! (empty)
+//! One file per subcommand.
+
+pub mod doctor;
+pub mod env;
