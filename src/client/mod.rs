@@ -1,1 +1,185 @@
-//! (empty)
+//! The coding tools llmup connects: what each needs in its environment to work on a local gateway, and which settings
+//! of the user would beat that. Nothing here edits a file of the user or knows engines; `commands` calls it.
+//!
+//! Adding a client is one file, its `mod` line and its entry in [`CLIENTS`].
+
+use std::path::{Path, PathBuf};
+
+use crate::host::Host;
+
+mod claude;
+mod codex;
+mod gemini;
+pub mod installed;
+pub mod jsonc;
+pub mod shell;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// Every client llmup can connect.
+pub const CLIENTS: &[&dyn Client] = &[&claude::Claude, &codex::Codex, &gemini::Gemini];
+
+/// The client of that name (or of one of its other names).
+pub fn find(name: &str) -> Option<&'static dyn Client> {
+    CLIENTS.iter().copied().find(|client| client.id() == name || client.aliases().contains(&name))
+}
+
+/// One gateway as a client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The gateway's root, `http://127.0.0.1:PORT`: no `/v1`, no final slash.
+    pub base_url: String,
+    /// The key clients present.
+    pub key: String,
+    /// The model's name as the gateway serves it.
+    pub model: String,
+    /// Context window of the model as it runs, tokens.
+    pub context: u64,
+    /// Most tokens of one answer; see [`output_limit`].
+    pub max_output: u64,
+}
+
+/// The longest answer to allow in a context of that many tokens: at most a quarter of it, so that a client which
+/// reserves room for the answer (Claude Code 2.1.329 keeps it free before it compacts) still has a prompt left.
+pub fn output_limit(context: u64) -> u64 {
+    (context / 4).min(8192)
+}
+
+/// Contexts below this many tokens get the client's lean switches: prompts start at 10 to 12 thousand tokens.
+pub const LEAN_BELOW: u64 = 32_768;
+
+/// One line of a client's environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Export {
+    /// The variable gets this value.
+    Set {
+        /// Its name.
+        name: String,
+        /// Its value, unquoted.
+        value: String,
+    },
+    /// The variable must not be set.
+    Unset {
+        /// Its name.
+        name: String,
+    },
+    /// Words for whoever reads the output; one line.
+    Comment(String),
+}
+
+impl Export {
+    /// The variable gets this value.
+    pub fn set(name: impl Into<String>, value: impl Into<String>) -> Export {
+        Export::Set { name: name.into(), value: value.into() }
+    }
+
+    /// The variable must not be set.
+    pub fn unset(name: impl Into<String>) -> Export {
+        Export::Unset { name: name.into() }
+    }
+}
+
+/// A file a client needs, in a folder that belongs to llmup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnFile {
+    /// Its full path.
+    pub path: PathBuf,
+    /// Its whole text.
+    pub text: String,
+}
+
+/// Where a client's own settings live.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The user's home.
+    pub home: PathBuf,
+    /// The folder the client would be started in.
+    pub project: PathBuf,
+}
+
+/// How much a setting disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Worth knowing; an llmup session is not touched by it.
+    Note,
+    /// Disturbs a client started without `llmup env`, or may disturb.
+    Disturbs,
+    /// Beats what `llmup env` sets.
+    Beats,
+}
+
+/// Something on this machine that pulls a client away from the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// How much it disturbs.
+    pub weight: Weight,
+    /// What it is and where; never shows a secret's value.
+    pub text: String,
+    /// What to do, commands in backquotes.
+    pub cure: Option<String>,
+}
+
+/// One coding tool.
+pub trait Client: Sync {
+    /// What people type: `claude`.
+    fn id(&self) -> &'static str;
+    /// Other names people type.
+    fn aliases(&self) -> &'static [&'static str];
+    /// The product's name.
+    fn title(&self) -> &'static str;
+    /// Names of the program on PATH, in the order to try; the `.cmd` shims are what npm makes on Windows.
+    fn programs(&self) -> &'static [&'static str];
+    /// The npm package.
+    fn package(&self) -> &'static str;
+    /// The oldest version whose behaviour was measured against llmup's settings.
+    fn minimum(&self) -> &'static str;
+    /// The environment that makes a plain start of the client use `gateway`. `own` is the folder of this client
+    /// below llmup's data folder.
+    fn session(&self, gateway: &Session, own: &Path) -> Vec<Export>;
+    /// Files that must stand in `own` before the client starts. `old` reads what is there now.
+    fn files(&self, _gateway: &Session, _own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Vec<OwnFile> {
+        Vec::new()
+    }
+    /// What would pull this client elsewhere. `gateway` is the root of the running gateway: settings that lead to it
+    /// are no conflict.
+    fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict>;
+}
+
+/// Variables of `names` that are set in the environment and lead elsewhere than to `gateway`.
+pub(crate) fn environment_conflicts(
+    host: &dyn Host,
+    client: &dyn Client,
+    names: &[&str],
+    gateway: Option<&str>,
+) -> Vec<Conflict> {
+    names
+        .iter()
+        .filter_map(|name| host.env(name).filter(|value| !value.is_empty()).map(|value| (name, value)))
+        .filter(|(_, value)| !gateway.is_some_and(|root| leads_to(value, root)))
+        .map(|(name, value)| {
+            // Keys and tokens are named, never shown.
+            let shown = if name.ends_with("_URL") || name.starts_with("CLAUDE_CODE_USE") {
+                format!("{name}={value}")
+            } else {
+                format!("{name} is set")
+            };
+            Conflict {
+                weight: Weight::Disturbs,
+                text: format!("{shown}: {} started without llmup follows it", client.title()),
+                cure: Some(format!(
+                    "`llmup env {}` puts it right for one shell; or remove {name} for good",
+                    client.id()
+                )),
+            }
+        })
+        .collect()
+}
+
+/// Whether `url` is the gateway at `root` or below it.
+pub(crate) fn leads_to(url: &str, root: &str) -> bool {
+    let root = root.trim_end_matches('/');
+    let same_name = |text: &str| text.replacen("://localhost", "://127.0.0.1", 1);
+    let (url, root) = (same_name(url), same_name(root));
+    url.strip_prefix(root.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

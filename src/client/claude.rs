@@ -1,0 +1,155 @@
+//! Claude Code (Anthropic Messages). Facts measured with 2.1.329.
+
+use std::path::{Path, PathBuf};
+
+use super::{Client, Conflict, Export, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to};
+use crate::host::{Host, Os};
+
+/// Claude Code.
+pub struct Claude;
+
+/// Below this context even the lean prompt (about 9 thousand tokens) leaves no room before compaction starts
+/// (context - output - 3000): only the smallest prompt works.
+const SIMPLE_BELOW: u64 = 24_576;
+
+/// Variables that lead Claude Code to another service.
+const ELSEWHERE: [&str; 4] =
+    ["ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+
+impl Client for Claude {
+    fn id(&self) -> &'static str {
+        "claude"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["claude-code"]
+    }
+
+    fn title(&self) -> &'static str {
+        "Claude Code"
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        &["claude", "claude.exe", "claude.cmd"]
+    }
+
+    fn package(&self) -> &'static str {
+        "@anthropic-ai/claude-code"
+    }
+
+    fn minimum(&self) -> &'static str {
+        "2.1.329"
+    }
+
+    fn session(&self, gateway: &Session, _own: &Path) -> Vec<Export> {
+        let mut exports = vec![
+            Export::set("ANTHROPIC_BASE_URL", &gateway.base_url),
+            Export::set("ANTHROPIC_AUTH_TOKEN", &gateway.key),
+            Export::set("ANTHROPIC_MODEL", &gateway.model),
+        ];
+        for tier in ["HAIKU", "SONNET", "OPUS", "FABLE"] {
+            exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), &gateway.model));
+        }
+        exports.extend([
+            Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", gateway.context.to_string()),
+            // Without it 32000 are reserved: at a context of 32768 nothing is left and it ends by "thrashing".
+            Export::set("CLAUDE_CODE_MAX_OUTPUT_TOKENS", gateway.max_output.to_string()),
+            // These two keep the head of the prompt equal between turns and conversations.
+            Export::set("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
+            Export::set("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off"),
+            Export::set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ]);
+        if gateway.context < SIMPLE_BELOW {
+            exports.push(Export::Comment(format!(
+                "a context of {} tokens is small: Claude Code runs with its smallest prompt and 3 tools",
+                gateway.context
+            )));
+            exports.push(Export::set("CLAUDE_CODE_SIMPLE", "1"));
+        } else if gateway.context < LEAN_BELOW {
+            for feature in ["WORKFLOWS", "CRON", "BUNDLED_SKILLS"] {
+                exports.push(Export::set(format!("CLAUDE_CODE_DISABLE_{feature}"), "1"));
+            }
+        }
+        exports.extend(ELSEWHERE.map(Export::unset));
+        exports
+    }
+
+    fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
+        let mut names = vec!["ANTHROPIC_BASE_URL"];
+        names.extend(ELSEWHERE);
+        let mut found = environment_conflicts(host, self, &names, gateway);
+        for path in settings_files(host, places) {
+            found.extend(settings_conflicts(host, &path, gateway));
+        }
+        found
+    }
+}
+
+/// Settings files whose `env` beats the process environment, weakest first.
+fn settings_files(host: &dyn Host, places: &Places) -> Vec<PathBuf> {
+    let user = host
+        .env("CLAUDE_CONFIG_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| places.home.join(".claude"), PathBuf::from);
+    let project = places.project.join(".claude");
+    let managed = match host.os() {
+        Os::Linux => "/etc/claude-code/managed-settings.json",
+        Os::Macos => "/Library/Application Support/ClaudeCode/managed-settings.json",
+        Os::Windows => r"C:\Program Files\ClaudeCode\managed-settings.json",
+    };
+    let mut files = vec![user.join("settings.json"), user.join("settings.local.json")];
+    if project != user {
+        files.extend([project.join("settings.json"), project.join("settings.local.json")]);
+    }
+    files.push(PathBuf::from(managed));
+    files
+}
+
+fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Vec<Conflict> {
+    let Ok(bytes) = host.read(path) else { return Vec::new() };
+    let shown = path.display();
+    let settings = match jsonc::read(&String::from_utf8_lossy(&bytes)) {
+        Ok(settings) => settings,
+        Err(error) => {
+            return vec![Conflict {
+                weight: Weight::Disturbs,
+                text: format!("{shown} cannot be read: {error}"),
+                cure: Some("correct it at that place; Claude Code ignores a broken settings file".into()),
+            }];
+        }
+    };
+    let env = |name: &str| settings.get("env").and_then(|env| env.get(name)).and_then(serde_json::Value::as_str);
+    if gateway.is_some_and(|root| env("ANTHROPIC_BASE_URL").is_some_and(|url| leads_to(url, root))) {
+        return vec![];
+    }
+    let ours = Claude.session(
+        &Session { base_url: String::new(), key: String::new(), model: String::new(), context: 0, max_output: 0 },
+        Path::new(""),
+    );
+    let mut keys: Vec<&str> = ours
+        .iter()
+        .filter_map(|export| match export {
+            Export::Set { name, .. } | Export::Unset { name } => Some(name.as_str()),
+            Export::Comment(_) => None,
+        })
+        .filter(|name| settings.get("env").is_some_and(|env| env.get(name).is_some()))
+        .collect();
+    keys.dedup();
+    let mut found = Vec::new();
+    if !keys.is_empty() {
+        let list = keys.join(", ");
+        found.push(Conflict {
+            weight: Weight::Beats,
+            text: format!("{shown} sets {list} under \"env\", which beats the environment"),
+            cure: Some(format!("remove {list} from \"env\" in {shown}")),
+        });
+    }
+    if settings.get("apiKeyHelper").is_some() {
+        found.push(Conflict {
+            weight: Weight::Disturbs,
+            text: format!("{shown} has an apiKeyHelper, which may supply another key than the gateway's"),
+            cure: Some(format!("remove \"apiKeyHelper\" from {shown} if the gateway answers 401")),
+        });
+    }
+    found
+}

@@ -1,0 +1,179 @@
+//! Codex CLI (OpenAI Responses). It has no variables for a provider, so a session is a `CODEX_HOME` of llmup's own: the
+//! user's `~/.codex` is neither read nor written. Facts measured with 0.169.0.
+
+use std::path::Path;
+
+use super::{Client, Conflict, Export, LEAN_BELOW, OwnFile, Places, Session, Weight, environment_conflicts, leads_to};
+use crate::host::{Host, Os};
+
+/// Codex CLI.
+pub struct Codex;
+
+/// Above this line of config.toml llmup writes; below it Codex keeps what it learned (trusted folders, notices).
+const END: &str = "# --- llmup rewrites everything above this line ---";
+
+/// The base prompt: short, because Codex's own for unknown models is 17 thousand characters.
+const INSTRUCTIONS: &str = "You are Codex, a coding agent working in the user's terminal on their files. \
+Work until the task is done: look before you change, make the smallest change that solves it, and check the result by \
+running it. Edit files with apply_patch. Do not revert changes you did not make, and never run destructive commands \
+unless the user asked for them. Keep answers short; name files and lines you changed.";
+
+impl Client for Codex {
+    fn id(&self) -> &'static str {
+        "codex"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["codex-cli"]
+    }
+
+    fn title(&self) -> &'static str {
+        "Codex CLI"
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        &["codex", "codex.exe", "codex.cmd"]
+    }
+
+    fn package(&self) -> &'static str {
+        "@openai/codex"
+    }
+
+    fn minimum(&self) -> &'static str {
+        "0.169.0"
+    }
+
+    fn session(&self, gateway: &Session, own: &Path) -> Vec<Export> {
+        vec![
+            Export::Comment(format!(
+                "Codex takes its provider from a file: llmup wrote {}",
+                own.join("config.toml").display()
+            )),
+            Export::Comment("your own ~/.codex is not read in this shell; unset CODEX_HOME to go back to it".into()),
+            Export::set("CODEX_HOME", own.to_string_lossy()),
+            Export::set("LLMUP_API_KEY", &gateway.key),
+        ]
+    }
+
+    fn files(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Vec<OwnFile> {
+        let config = own.join("config.toml");
+        let catalog = own.join("llmup-models.json");
+        let learned = old(&config)
+            .and_then(|text| text.split_once(END).map(|(_, rest)| rest.trim_start_matches(['\r', '\n']).to_owned()))
+            .unwrap_or_default();
+        let text = format!("{}{END}\n{learned}", config_text(gateway, &catalog));
+        vec![OwnFile { path: config, text }, OwnFile { path: catalog, text: catalog_text(gateway) }]
+    }
+
+    fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
+        let mut found = environment_conflicts(host, self, &["OPENAI_BASE_URL"], gateway);
+        let managed = match host.os() {
+            Os::Windows => None,
+            Os::Linux | Os::Macos => Some(Path::new("/etc/codex/managed_config.toml").to_owned()),
+        };
+        let own = places.home.join(".codex/config.toml");
+        let project = places.project.join(".codex/config.toml");
+        let mut files = vec![(own.clone(), Weight::Note)];
+        if project != own {
+            files.push((project, Weight::Disturbs));
+        }
+        files.extend(managed.map(|path| (path, Weight::Beats)));
+        for (path, weight) in files {
+            let Ok(bytes) = host.read(&path) else { continue };
+            let set = top_level(&String::from_utf8_lossy(&bytes));
+            if set.is_empty() || gateway.is_some_and(|root| set.iter().any(|(_, value)| leads_to(value, root))) {
+                continue;
+            }
+            let list: Vec<String> = set.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
+            let (text, shown) = (list.join(", "), path.display());
+            found.push(match weight {
+                Weight::Note => Conflict {
+                    weight,
+                    text: format!("{shown} has {text}; a session from `llmup env codex` does not read that file"),
+                    cure: None,
+                },
+                Weight::Disturbs | Weight::Beats => Conflict {
+                    weight,
+                    text: format!("{shown} has {text}, which Codex lays over the configuration of its home"),
+                    cure: Some(format!("remove these lines from {shown} while you use the gateway")),
+                },
+            });
+        }
+        found
+    }
+}
+
+/// A TOML basic string: JSON's escapes are a subset of TOML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn config_text(gateway: &Session, catalog: &Path) -> String {
+    // What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
+    let compact_at = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
+    let lean = if gateway.context < LEAN_BELOW { "\n[features]\nmulti_agent = false\ngoals = false\n" } else { "" };
+    format!(
+        r#"# Written by `llmup env codex`.
+model = {model}
+model_provider = "llmup"
+model_context_window = {context}
+model_auto_compact_token_limit = {compact_at}
+model_catalog_json = {catalog}
+web_search = "disabled"
+check_for_update_on_startup = false
+
+[model_providers.llmup]
+name = "llmup"
+base_url = {base_url}
+wire_api = "responses"
+env_key = "LLMUP_API_KEY"
+{lean}
+"#,
+        model = quoted(&gateway.model),
+        context = gateway.context,
+        catalog = quoted(&catalog.to_string_lossy()),
+        base_url = quoted(&format!("{}/v1", gateway.base_url)),
+    )
+}
+
+/// The smallest catalogue entry that loads; without it Codex warns that it knows nothing about the model, and has no
+/// apply_patch.
+fn catalog_text(gateway: &Session) -> String {
+    let entry = serde_json::json!({
+        "slug": gateway.model,
+        "display_name": gateway.model,
+        "description": "served by llmup",
+        "supported_reasoning_levels": [],
+        "shell_type": "unified_exec",
+        "visibility": "list",
+        "supported_in_api": true,
+        "priority": 1,
+        "base_instructions": INSTRUCTIONS,
+        "supports_reasoning_summaries": false,
+        "support_verbosity": false,
+        "apply_patch_tool_type": "freeform",
+        "truncation_policy": { "mode": "tokens", "limit": (gateway.context / 8).clamp(1_000, 10_000) },
+        "supports_parallel_tool_calls": true,
+        "context_window": gateway.context,
+        "experimental_supported_tools": [],
+    });
+    format!("{:#}\n", serde_json::json!({ "models": [entry] }))
+}
+
+/// The keys of a config.toml that choose a provider, by a scan of the lines before the first table.
+fn top_level(text: &str) -> Vec<(&'static str, String)> {
+    const KEYS: [&str; 4] = ["model_provider", "model", "openai_base_url", "profile"];
+    text.trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| {
+            let (key, rest) = line.split_once('=')?;
+            let key = KEYS.into_iter().find(|known| *known == key.trim().trim_matches('"'))?;
+            let rest = rest.trim();
+            let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            let value = rest.get(1..)?.split(quote).next()?;
+            Some((key, value.to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! Tests of the clients, and the machine they are tested on.
+
+mod conflicts;
+mod recorded;
+mod sessions;
+mod shells;
+
+pub(crate) use recorded::Recorded;
+
+use super::Session;
+
+/// A gateway with a context of `context` tokens.
+pub(crate) fn gateway(context: u64) -> Session {
+    Session {
+        base_url: "http://127.0.0.1:4242".into(),
+        key: "sk-test".into(),
+        model: "demo".into(),
+        context,
+        max_output: super::output_limit(context),
+    }
+}
