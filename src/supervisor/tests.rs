@@ -1,4 +1,6 @@
 //! Real processes: the fake engine under the real supervisor, looked at through `/proc`.
+// Clippy's leave for tests covers test functions; these are their tools.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -279,24 +281,61 @@ fn kill_9_of_the_supervising_process_leaves_nothing_behind() {
     });
 }
 
-/// Both llmup and its guard killed at once: what escaped is found again by its mark or its session.
+/// What is found by session, birth and mark is the tree, and nothing that merely has an old number.
 #[test]
-fn what_outlives_llmup_and_guard_is_reaped_later_and_nothing_else_is() {
+fn remains_are_found_by_session_or_mark_and_a_reused_number_is_left_alone() {
     block(async {
         let bench = Bench::new();
         let child = spawn(bench.spec(&[("FAKE_GRANDCHILD", "plain")])).await.unwrap();
         let pids = bench.pids(&["engine", "grandchild"]).await;
         let birth = process::birth(child.pid()).unwrap();
-        let mark = child.mark().to_owned();
-        let wrong = Remains { pid: child.pid(), birth: "another boot:1", mark: None };
-        assert_eq!(reap::remains(wrong), [] as [u32; 0], "a reused number is not ours");
-        let by_session = Remains { pid: child.pid(), birth: &birth, mark: None };
+        let (boot, ticks) = birth.split_once(':').unwrap();
         let mut both = vec![pids["engine"], pids["grandchild"]];
         both.sort_unstable();
-        assert_eq!(reap::remains(by_session), both);
-        assert_eq!(reap::remains(Remains { pid: 1, birth: "", mark: Some(&mark) }).len(), 3, "the guard has it too");
-        assert_eq!(reap(by_session), both);
-        child.gone().await;
-        assert_eq!(reap(by_session), [] as [u32; 0]);
+        assert_eq!(reap::remains(Remains { pid: child.pid(), birth: &birth, mark: None }), both);
+        let earlier = format!("{boot}:{}", ticks.parse::<u64>().unwrap() - 1);
+        for other in ["another boot:1", &earlier, ""] {
+            let remains = reap::remains(Remains { pid: child.pid(), birth: other, mark: None });
+            assert_eq!(remains, [] as [u32; 0], "{other}");
+        }
+        both.push(guard_of(child.pid()));
+        both.sort_unstable();
+        assert_eq!(reap::remains(Remains { pid: 1, birth: "", mark: Some(child.mark()) }), both);
+        child.stop(LONG).await;
+    });
+}
+
+/// llmup and its guard both killed: the engine dies with the guard, its grandchildren do not, until the next llmup
+/// reads the run state.
+#[test]
+fn what_outlives_llmup_and_guard_is_reaped_later() {
+    block(async {
+        for mode in ["plain", "setsid"] {
+            let bench = Bench::new();
+            let spec = bench.spec(&[("FAKE_GRANDCHILD", mode)]);
+            let mut command = Command::new(fake());
+            command.arg("__supervise").arg(&spec.program).arg(&spec.log).args(&spec.args);
+            let mut llmup = command.envs(spec.env).spawn().unwrap();
+            let pids = bench.pids(&["engine", "grandchild", "supervised"]).await;
+            let (pid, guard) = (pids["engine"], guard_of(pids["engine"]));
+            let birth = process::birth(pid).unwrap();
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+            let environ = String::from_utf8_lossy(&environ).into_owned();
+            let mark = environ.split('\0').find_map(|v| v.strip_prefix("LLMUP_CHILD=")).unwrap();
+            // Stopped, neither can react to the other's death.
+            for pid in [guard, llmup.id()] {
+                kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
+            }
+            kill9(llmup.id());
+            kill9(guard);
+            llmup.wait().unwrap();
+            let engine = HashMap::from([("engine".to_owned(), pid), ("guard".to_owned(), guard)]);
+            all_gone(&engine, Duration::from_secs(5)).await;
+            assert!(lives(pids["grandchild"]), "{mode}: nothing left to reap, the test proves nothing");
+
+            let mark = (mode == "setsid").then_some(mark);
+            assert_eq!(reap(Remains { pid, birth: &birth, mark }), [pids["grandchild"]], "{mode}");
+            assert!(!lives(pids["grandchild"]));
+        }
     });
 }

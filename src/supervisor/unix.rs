@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::owner::Event;
 use super::{ExitStatus, MARK, Spec, SupervisorError, guard, process};
@@ -147,5 +148,32 @@ pub(super) fn status_of(code: Option<i32>, signal: Option<i32>) -> ExitStatus {
         (Some(code), _) => ExitStatus::Code(code),
         (None, Some(signal)) => ExitStatus::Signal(signal),
         (None, None) => ExitStatus::Unknown,
+    }
+}
+
+/// The signals that ask llmup to end.
+#[derive(Debug)]
+pub(super) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> i32 {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            Some(()) = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            Some(()) = self.hangup.recv() => SignalKind::hangup().as_raw_value(),
+            else => std::future::pending().await,
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::process::Command;
+use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -126,3 +127,26 @@ fn new_job() -> io::Result<OwnedHandle> {
 
 /// Nothing to do: a job dies with the llmup that held it, so it leaves nothing to be found later.
 pub(super) fn kill_process(_pid: u32) {}
+
+/// What asks llmup to end: Ctrl-C, Ctrl-Break, the console's closing.
+#[derive(Debug)]
+pub(super) struct Signals {
+    c: CtrlC,
+    pause: CtrlBreak,
+    close: CtrlClose,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Signals> {
+        Ok(Signals { c: ctrl_c()?, pause: ctrl_break()?, close: ctrl_close()? })
+    }
+
+    pub(super) async fn next(&mut self) -> i32 {
+        tokio::select! {
+            Some(()) = self.c.recv() => 2,
+            Some(()) = self.pause.recv() => 2,
+            Some(()) = self.close.recv() => 1,
+            else => std::future::pending().await,
+        }
+    }
+}

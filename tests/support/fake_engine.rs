@@ -64,7 +64,8 @@ fn main() -> ExitCode {
         Some("__supervise") => return supervise(&args[2..]),
         Some("__sleep") => return sleep(args.get(2).is_some_and(|a| a == "setsid")),
         Some("--version") => {
-            println!("version: 0.7.0 (build 11669, fake)");
+            // On standard error, like llama-server.
+            log("version: 0.7.0 (build 11669, fake)");
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -191,7 +192,7 @@ fn supervise(args: &[OsString]) -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("{error}");
+                crate::log(&error.to_string());
                 ExitCode::from(1)
             }
         }
