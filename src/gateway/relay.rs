@@ -142,6 +142,13 @@ pub(super) struct Passthrough {
     counters: Arc<Counters>,
 }
 
+impl Drop for Passthrough {
+    /// Not at the end of the body: the server stops asking once the announced length is out.
+    fn drop(&mut self) {
+        self.counters.usage(self.usage());
+    }
+}
+
 const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
@@ -188,7 +195,6 @@ impl Transform for Passthrough {
     }
 
     fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem> {
-        self.counters.usage(self.usage());
         let ended = self.ended || self.protocol.ends_properly(&self.tail);
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
