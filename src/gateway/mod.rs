@@ -1,1 +1,83 @@
-//! (empty)
+//! The gateway: one local address that speaks the callers' protocols and hands requests to the one backend.
+//!
+//! [`handle`] is the request path, read top to bottom; the files beside it are its steps. Wire formats live in
+//! `protocol`; who starts the engine and when it is ready comes in through [`BackendState`].
+
+mod auth;
+mod backend;
+mod count;
+mod handle;
+mod metrics;
+mod models;
+mod relay;
+mod reply;
+mod route;
+mod server;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use backend::{BackendState, Ready, Serves};
+pub use metrics::{Counters, Counts};
+pub use server::Drained;
+
+/// What a gateway needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The key callers must show; `None` lets everyone in.
+    pub key: Option<String>,
+    /// The name under which the model is listed. Whatever name a caller asks for, this model answers.
+    pub served_model: String,
+    /// The backend as it comes, stays and goes.
+    pub backend: watch::Receiver<BackendState>,
+    /// Whether the listener is bound to a loopback address: then `Host` must be one too.
+    pub loopback: bool,
+    /// How long requests in flight may go on after the shutdown was asked for.
+    pub grace: Duration,
+}
+
+/// The gateway. Bind a listener, then [`Gateway::serve`] it.
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// What every request sees.
+struct Shared {
+    settings: Settings,
+    counters: Arc<Counters>,
+    upstream: upstream::Upstream,
+    /// Seconds since 1970, for the model list.
+    started: u64,
+}
+
+impl Gateway {
+    /// A gateway that does nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        let started =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Gateway {
+            shared: Arc::new(Shared {
+                settings,
+                counters: Arc::new(Counters::default()),
+                upstream: upstream::Upstream::new(),
+                started,
+            }),
+        }
+    }
+
+    /// The live counters, readable while it serves.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.shared.counters)
+    }
+
+    /// Serves until `shutdown` completes, then lets requests in flight end within the grace period.
+    pub async fn serve(self, listener: tokio::net::TcpListener, shutdown: impl Future<Output = ()> + Send) -> Drained {
+        server::serve(self.shared, listener, shutdown).await
+    }
+}

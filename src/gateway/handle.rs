@@ -1,0 +1,186 @@
+//! The request path, read top to bottom: route → origin → key → backend → body → native or translated → answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use super::backend::Ready;
+use super::metrics::InFlight;
+use super::relay::{Passthrough, Relay, SILENCE};
+use super::reply::{self, Body};
+use super::route::{Action, Route};
+use super::upstream::{self, Sending};
+use super::{Shared, auth, count, models, route, translate};
+use crate::protocol::head::{self, Head};
+use crate::protocol::{self, Id, PROTOCOLS, Problem, ProblemKind, anthropic};
+
+/// Largest request body.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// Answers one request. Whatever happens, the answer is in the caller's dialect.
+pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let (dialect, route) = route::find(&parts.method, parts.uri.path(), &parts.headers);
+    let settings = &shared.settings;
+
+    if let Err(problem) = auth::check_origin(&parts.headers, settings.loopback) {
+        return reply::problem(dialect, &problem);
+    }
+    // The key comes before "no such path": strangers learn nothing.
+    if !route.as_ref().is_ok_and(Route::open)
+        && let Err(problem) = auth::check_key(&parts.headers, parts.uri.query(), settings.key.as_deref())
+    {
+        return reply::problem(dialect, &problem);
+    }
+    let route = match route {
+        Ok(route) => route,
+        Err(problem) => return reply::problem(dialect, &problem),
+    };
+
+    let state = settings.backend.borrow().clone();
+    match route.action {
+        Action::Hello => return models::hello(),
+        Action::Health => return models::health(shared, &state),
+        Action::Upgrade => return upgrade_refused(),
+        Action::NotServed => {
+            let message = format!("the Gemini API is not served yet; there is {}", route::LIST);
+            return reply::problem(dialect, &Problem::new(ProblemKind::Unsupported, message));
+        }
+        _ => {}
+    }
+    let answered = match state.ready() {
+        Err(problem) => Err(problem),
+        Ok(backend) => match route.action {
+            Action::Models => Ok(models::list(shared, backend)),
+            Action::Model(id) => Ok(models::one(shared, backend, dialect, id)),
+            _ => answer(shared, backend, &route, &parts.headers, body).await,
+        },
+    };
+    answered.unwrap_or_else(|problem| {
+        shared.counters.error();
+        reply::problem(dialect, &problem)
+    })
+}
+
+/// The routes with a body.
+async fn answer(
+    shared: &Arc<Shared>,
+    backend: &Ready,
+    route: &Route<'_>,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, Problem> {
+    let in_flight = InFlight::new(&shared.counters);
+    let body = read(body).await?;
+    let head =
+        Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
+    match route.action {
+        Action::CountTokens => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Pass(path) => native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await,
+        Action::Generate(path) if backend.serves.has(route.dialect) => {
+            native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await
+        }
+        _ => {
+            let inbound = protocol::protocol(route.dialect).inbound();
+            let outbound = PROTOCOLS.iter().filter(|p| backend.serves.has(p.id())).find_map(|p| p.outbound());
+            let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
+                let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
+                return Err(Problem::new(ProblemKind::Unsupported, message));
+            };
+            translate::answer(shared, backend, route.dialect, (inbound, outbound), headers, &body, in_flight).await
+        }
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Problem> {
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the request body is larger than {} MiB", BODY_LIMIT >> 20);
+            Err(Problem::new(ProblemKind::TooLarge, message))
+        }
+        Err(error) => Err(Problem::new(ProblemKind::Invalid, format!("the request body broke off: {error}"))),
+    }
+}
+
+/// Same protocol in and out: the bytes go through, but for the few edits that must be.
+#[allow(clippy::too_many_arguments)] // the steps of one path, not an interface
+async fn native(
+    shared: &Arc<Shared>,
+    backend: &Ready,
+    dialect: Id,
+    path: &str,
+    headers: &HeaderMap,
+    head: &Head,
+    body: Bytes,
+    in_flight: InFlight,
+) -> Result<Response<Body>, Problem> {
+    let body = edit(backend, dialect, head, body);
+    let protocol = protocol::protocol(dialect);
+    let transform = Box::new(Passthrough::new(protocol, head.stream, Arc::clone(&shared.counters)));
+    let mut sending = shared.upstream.post(backend, path, headers, body);
+    let response = match first_sign(&mut sending, head.stream).await {
+        Some(response) => response?,
+        None => return Ok(reply::events(boxed(Relay::waiting(sending, transform, in_flight)))),
+    };
+    if !response.status().is_success() {
+        return failed(shared, dialect, response).await;
+    }
+    let mut answer = Response::new(());
+    *answer.status_mut() = response.status();
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CACHE_CONTROL] {
+        // A stream may get an error at its end, so its length is not known.
+        if let Some(value) = response.headers().get(&name).filter(|_| !(head.stream && name == header::CONTENT_LENGTH))
+        {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, in_flight))))
+}
+
+/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
+pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
+    let mut patches = Vec::new();
+    head.rename(&body, &backend.model, &mut patches);
+    head.clamp(&body, backend.context, &mut patches);
+    if dialect == Id::Messages {
+        anthropic::tidy::tidy(&body, &mut patches);
+    }
+    if patches.is_empty() { body } else { head::splice(&body, patches).into() }
+}
+
+/// The head of the answer. For streams `None` when it lets us wait so long that the caller needs a sign of life.
+pub(super) async fn first_sign(sending: &mut Sending, stream: bool) -> Option<Result<Response<Incoming>, Problem>> {
+    if stream { tokio::time::timeout(SILENCE, sending).await.ok() } else { Some(sending.await) }
+}
+
+/// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
+async fn failed(shared: &Shared, dialect: Id, response: Response<Incoming>) -> Result<Response<Body>, Problem> {
+    let status = response.status().as_u16();
+    let (problem, body) = upstream::failure(response).await;
+    let ours = dialect == Id::Messages
+        || matches!(problem.kind, ProblemKind::ContextOverflow | ProblemKind::Upstream)
+        || problem.retry_after.is_some()
+        || body.is_empty();
+    if ours {
+        return Err(problem);
+    }
+    shared.counters.error();
+    Ok(reply::json(status, body))
+}
+
+pub(super) fn boxed(relay: Relay) -> Body {
+    relay.boxed_unsync()
+}
+
+/// Codex falls back to plain HTTP at once on this status, and on no other.
+fn upgrade_refused() -> Response<Body> {
+    let problem = Problem::new(ProblemKind::Unsupported, "WebSocket is not served here; use POST");
+    let mut response = reply::problem(Id::Responses, &problem);
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+    response
+}

@@ -1,0 +1,126 @@
+//! From method and path to what is asked for and in whose dialect to answer, also when it is nothing we have.
+
+use http::{HeaderMap, Method};
+
+use crate::protocol::{Id, Problem, ProblemKind};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action<'a> {
+    /// An answer of the model, in that protocol; the path below the backend's address.
+    Generate(&'static str),
+    /// Count a prompt's tokens (Messages).
+    CountTokens,
+    /// Hand on to the engine whatever it makes of it.
+    Pass(&'static str),
+    /// List the models.
+    Models,
+    /// One model.
+    Model(&'a str),
+    /// Is it up?
+    Health,
+    /// Is anybody there?
+    Hello,
+    /// A WebSocket, which we do not speak.
+    Upgrade,
+    /// An inference route of a protocol we do not serve yet.
+    NotServed,
+}
+
+/// A route and the dialect of its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route<'a> {
+    pub(super) dialect: Id,
+    pub(super) action: Action<'a>,
+}
+
+impl Route<'_> {
+    /// Whether it needs no key: it tells nothing and costs nothing.
+    pub(super) fn open(&self) -> bool {
+        matches!(self.action, Action::Health | Action::Hello)
+    }
+}
+
+/// What we have, for those who ask for something else.
+pub(super) const LIST: &str = "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, \
+                               POST /v1/responses, POST /v1/completions, POST /v1/embeddings, GET /v1/models, GET /health";
+
+const POSTS: &[(&str, Id, Action<'static>)] = &[
+    ("/v1/chat/completions", Id::Chat, Action::Generate("/v1/chat/completions")),
+    ("/v1/messages", Id::Messages, Action::Generate("/v1/messages")),
+    ("/v1/messages/count_tokens", Id::Messages, Action::CountTokens),
+    ("/v1/responses", Id::Responses, Action::Generate("/v1/responses")),
+    ("/v1/completions", Id::Chat, Action::Pass("/v1/completions")),
+    ("/v1/embeddings", Id::Chat, Action::Pass("/v1/embeddings")),
+];
+
+/// Finds the route. The dialect comes even with the problem.
+pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (Id, Result<Route<'a>, Problem>) {
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let dialect = dialect(path, headers);
+    let get = *method == Method::GET || *method == Method::HEAD;
+    let on = |allowed: bool, dialect: Id, action: Action<'a>| {
+        let wrong = || Problem::new(ProblemKind::Method, format!("{method} is not the method of {path}"));
+        (dialect, if allowed { Ok(Route { dialect, action }) } else { Err(wrong()) })
+    };
+    if path == "/v1/responses" && *method == Method::GET && headers.contains_key(http::header::UPGRADE) {
+        return on(true, Id::Responses, Action::Upgrade);
+    }
+    if let Some(&(_, dialect, action)) = POSTS.iter().find(|(known, ..)| *known == path) {
+        return on(*method == Method::POST, dialect, action);
+    }
+    match path {
+        "/health" => on(get, dialect, Action::Health),
+        "" | "/" | "/api/hello" => on(get, dialect, Action::Hello),
+        "/v1/models" => on(get, dialect, Action::Models),
+        _ if dialect == Id::Gemini => on(true, dialect, Action::NotServed),
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(id) => on(get, dialect, Action::Model(id)),
+            None => {
+                let problem = Problem::new(ProblemKind::NotFound, format!("nothing at {path}; there is {LIST}"));
+                (dialect, Err(problem))
+            }
+        },
+    }
+}
+
+/// In whose words to answer: by path, then by headers.
+fn dialect(path: &str, headers: &HeaderMap) -> Id {
+    let verb = path.contains(":generateContent")
+        || path.contains(":streamGenerateContent")
+        || path.contains("%3AgenerateContent")
+        || path.contains("%3AstreamGenerateContent");
+    if path.starts_with("/v1beta") || verb {
+        Id::Gemini
+    } else if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
+        Id::Messages
+    } else if path.starts_with("/v1/responses") {
+        Id::Responses
+    } else {
+        Id::Chat
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'a>(method: &Method, path: &'a str) -> (Id, Result<Action<'a>, u16>) {
+        let (id, route) = find(method, path, &HeaderMap::new());
+        (id, route.map(|r| r.action).map_err(|p| p.status()))
+    }
+
+    #[test]
+    fn paths_lead_where_they_should() {
+        assert_eq!(at(&Method::POST, "/v1/messages"), (Id::Messages, Ok(Action::Generate("/v1/messages"))));
+        assert_eq!(at(&Method::POST, "/v1/messages/count_tokens"), (Id::Messages, Ok(Action::CountTokens)));
+        assert_eq!(at(&Method::HEAD, "/"), (Id::Chat, Ok(Action::Hello)));
+        assert_eq!(at(&Method::HEAD, "/api/hello"), (Id::Chat, Ok(Action::Hello)));
+        assert_eq!(at(&Method::GET, "/v1/models/org/name:tag"), (Id::Chat, Ok(Action::Model("org/name:tag"))));
+        assert_eq!(at(&Method::GET, "/v1/messages"), (Id::Messages, Err(405)));
+        assert_eq!(at(&Method::POST, "/v1/messages/nothing"), (Id::Messages, Err(404)));
+        assert_eq!(at(&Method::POST, "/v1beta/models/x:generateContent"), (Id::Gemini, Ok(Action::NotServed)));
+        assert_eq!(at(&Method::POST, "/v1/models/x%3AgenerateContent"), (Id::Gemini, Ok(Action::NotServed)));
+        assert_eq!(at(&Method::POST, "/nothing"), (Id::Chat, Err(404)));
+    }
+}

@@ -1,0 +1,6 @@
+//! The gateway over real sockets, in front of a scripted backend that can misbehave.
+
+mod basics;
+mod native;
+mod support;
+mod translated;

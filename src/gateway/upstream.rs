@@ -1,0 +1,95 @@
+//! HTTP towards the backend: one pooled client, a limit on connecting, none on thinking (a long prompt takes minutes).
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, Response, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+
+use super::backend::Ready;
+use crate::protocol::{Problem, ProblemKind};
+
+/// The client.
+pub(super) struct Upstream {
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// A request on its way: the head of the answer, or why there is none. Dropping it cancels the request.
+pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Problem>> + Send>>;
+
+/// An engine on this machine or in this network accepts within this time or not at all.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Error bodies beyond this are not read on.
+const ERROR_LIMIT: usize = 256 << 10;
+
+/// What goes along to the engine; the rest (keys, cookies, encodings, hop-by-hop) does not.
+const FORWARDED: [HeaderName; 3] = [
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("x-request-id"),
+];
+
+impl Upstream {
+    pub(super) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
+        Upstream { client }
+    }
+
+    /// Sends a JSON body.
+    pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes) -> Sending {
+        let url = format!("{}{path}", backend.base_url.trim_end_matches('/'));
+        let mut request =
+            Request::builder().method(Method::POST).uri(&url).header(header::CONTENT_TYPE, "application/json");
+        for name in FORWARDED {
+            if let Some(value) = from.get(&name) {
+                request = request.header(name, value);
+            }
+        }
+        if let Some(key) = &backend.api_key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let sending = request.body(Full::new(body)).map(|request| self.client.request(request));
+        Box::pin(async move {
+            let unreachable =
+                |why: String| Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"));
+            match sending {
+                Ok(sending) => sending.await.map_err(|error| unreachable(innermost(&error))),
+                Err(error) => Err(unreachable(error.to_string())),
+            }
+        })
+    }
+}
+
+/// The error at the bottom says what happened ("connection refused"); those above only that something did.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// The problem a failed answer tells, with the answer's own bytes.
+pub(super) async fn failure(response: Response<Incoming>) -> (Problem, Bytes) {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    let body = match Limited::new(response.into_body(), ERROR_LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => Bytes::new(),
+    };
+    let mut problem = Problem::from_engine(status, &body);
+    problem.retry_after = retry_after.or(problem.retry_after);
+    (problem, body)
+}

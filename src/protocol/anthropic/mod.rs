@@ -1,0 +1,71 @@
+//! Anthropic Messages: what Claude Code speaks.
+
+use serde_json::{Value, json};
+
+use super::{AnswerEncoder, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ir, scan};
+
+mod answer;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+pub mod tidy;
+mod wire;
+
+/// The protocol.
+pub struct Messages;
+
+/// The error object; also the data of an `error` event.
+pub fn error_value(problem: &Problem) -> Value {
+    let kind = match problem.kind {
+        ProblemKind::Invalid | ProblemKind::ContextOverflow | ProblemKind::Method => "invalid_request_error",
+        ProblemKind::Unauthenticated => "authentication_error",
+        ProblemKind::Forbidden => "permission_error",
+        ProblemKind::NotFound => "not_found_error",
+        ProblemKind::TooLarge => "request_too_large",
+        ProblemKind::RateLimited => "rate_limit_error",
+        ProblemKind::Internal | ProblemKind::Upstream | ProblemKind::Unsupported => "api_error",
+        ProblemKind::Overloaded => "overloaded_error",
+    };
+    json!({"type": "error", "error": {"type": kind, "message": problem.anthropic_message()}})
+}
+
+impl Protocol for Messages {
+    fn id(&self) -> Id {
+        Id::Messages
+    }
+
+    fn encode_error(&self, problem: &Problem) -> Vec<u8> {
+        error_value(problem).to_string().into_bytes()
+    }
+
+    fn encode_stream_error(&self, problem: &Problem) -> Vec<u8> {
+        format!("event: error\ndata: {}\n\n", error_value(problem)).into_bytes()
+    }
+
+    fn keepalive(&self) -> &'static [u8] {
+        b"event: ping\ndata: {\"type\":\"ping\"}\n\n"
+    }
+
+    fn ends_properly(&self, tail: &[u8]) -> bool {
+        scan::rfind(tail, b"message_stop").is_some()
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        Some(self)
+    }
+}
+
+impl Inbound for Messages {
+    fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem> {
+        request::decode(body)
+    }
+
+    fn stream_encoder(&self, model: &str) -> Box<dyn EventEncoder> {
+        Box::new(stream::Encoder::new(model))
+    }
+
+    fn answer_encoder(&self, model: &str) -> Box<dyn AnswerEncoder> {
+        Box::new(answer::Answer::new(model))
+    }
+}

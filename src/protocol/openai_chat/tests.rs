@@ -1,0 +1,189 @@
+//! Chat streams become bracketed events, however they are cut.
+
+use super::Chat;
+use crate::protocol::event::{Block, Event};
+use crate::protocol::{Outbound, Problem, ProblemKind};
+
+/// The events as short words; deltas of one block are joined, since cuts may divide them.
+fn events(parts: &[&[u8]], cut: Option<Problem>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut open = false;
+    let mut add = |event: Event<'_>| match event {
+        Event::Start { id } => found.push(format!("start {id}")),
+        Event::BlockStart(block) => {
+            assert!(!std::mem::replace(&mut open, true), "blocks overlap");
+            found.push(match block {
+                Block::Text => "text ".to_owned(),
+                Block::Thinking => "think ".to_owned(),
+                Block::ToolUse { id, name } => {
+                    format!("tool {} {name} ", if id.starts_with("call_") { "made" } else { &id })
+                }
+            });
+        }
+        Event::Delta(text) => {
+            assert!(open, "a delta outside a block");
+            found.last_mut().unwrap().push_str(&text);
+        }
+        Event::BlockEnd => assert!(std::mem::replace(&mut open, false), "no block to end"),
+        Event::Finish { stop, usage } => {
+            found.push(format!("{stop:?} {}/{}/{}", usage.prompt, usage.cached, usage.output))
+        }
+        Event::Error(problem) => found.push(format!("error {}", problem.message)),
+    };
+    let mut decoder = Chat.event_decoder();
+    parts.iter().for_each(|part| decoder.push(part, &mut add));
+    decoder.end(cut, &mut add);
+    assert!(!open, "a block stayed open");
+    found
+}
+
+fn stream(chunks: &[&str]) -> String {
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
+}
+
+fn delta(delta: &str) -> String {
+    format!(r#"{{"id":"x","choices":[{{"delta":{delta}}}]}}"#)
+}
+
+fn decoded(deltas: &[&str], end: &[&str]) -> Vec<String> {
+    let deltas: Vec<String> = deltas.iter().map(|d| delta(d)).collect();
+    let chunks: Vec<&str> = deltas.iter().map(String::as_str).chain(end.iter().copied()).collect();
+    let text = stream(&chunks);
+    let whole = events(&[text.as_bytes()], None);
+    for at in 0..text.len() {
+        let (a, b) = text.as_bytes().split_at(at);
+        assert_eq!(events(&[a, b], None), whole, "split at {at}");
+    }
+    whole
+}
+
+const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+const USAGE: &str =
+    r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+
+#[test]
+fn reasoning_text_and_usage() {
+    let deltas = [
+        r#"{"role":"assistant","content":""}"#,
+        r#"{"reasoning":"a","reasoning_content":"a"}"#,
+        r#"{"reasoning_content":"b","content":"é"}"#,
+        r#"{"content":"!"}"#,
+    ];
+    assert_eq!(decoded(&deltas, &[STOP, USAGE, "[DONE]"]), ["start x", "think ab", "text é!", "EndTurn 9/4/3"]);
+}
+
+#[test]
+fn interleaved_calls_come_out_one_after_the_other() {
+    let deltas = [
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{\"y\""}}]}"#,
+        r#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":"}}]}"#,
+        r#"{"tool_calls":[{"index":1,"function":{"arguments":":2}"}}]}"#,
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"1}"}}]}"#,
+    ];
+    let expected = ["start x", r#"tool a f {"x":1}"#, r#"tool b g {"y":2}"#, "ToolUse 0/0/0"];
+    assert_eq!(decoded(&deltas, &[STOP]), expected);
+}
+
+#[test]
+fn think_call_think_call_keeps_its_order() {
+    let deltas = [
+        r#"{"reasoning":"1"}"#,
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        r#"{"reasoning":"2"}"#,
+        r#"{"tool_calls":[{"index":1,"function":{"name":"g","arguments":{"o":1}}}]}"#,
+    ];
+    let expected = ["start x", "think 1", "tool a f {}", "think 2", r#"tool made g {"o":1}"#, "ToolUse 0/0/0"];
+    assert_eq!(decoded(&deltas, &[STOP]), expected);
+}
+
+#[test]
+fn arguments_in_the_finish_chunk_count() {
+    let first = r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}"#;
+    let last = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"z\":0}"}}]},"finish_reason":"tool_calls"}]}"#;
+    assert_eq!(decoded(&[first], &[last]), ["start x", r#"tool a f {"z":0}"#, "ToolUse 0/0/0"]);
+}
+
+#[test]
+fn stop_reasons() {
+    for (choice, expected) in [
+        (r#""finish_reason":"length""#, "MaxTokens 0/0/0"),
+        (r#""finish_reason":"content_filter""#, "Refusal 0/0/0"),
+        (r#""finish_reason":"stop","stop_reason":"END""#, "Sequence(\"END\") 0/0/0"),
+        (r#""finish_reason":"stop","stop_reason":151645"#, "EndTurn 0/0/0"),
+    ] {
+        let chunk = format!(r#"{{"id":"x","choices":[{{"delta":{{}},{choice}}}]}}"#);
+        assert_eq!(decoded(&[], &[&chunk]), ["start x", expected]);
+    }
+}
+
+#[test]
+fn no_end_is_an_error() {
+    let error = "error the engine's answer ended before it was complete";
+    assert_eq!(decoded(&[r#"{"content":"a"}"#], &[]), ["start x", "text a", error]);
+    assert_eq!(decoded(&[r#"{"content":"a"}"#], &["[DONE]"]), ["start x", "text a", error]);
+    assert_eq!(decoded(&[], &[]), [error]);
+    let cut = Some(Problem::new(ProblemKind::Upstream, "cut"));
+    assert_eq!(
+        events(&[stream(&[&delta(r#"{"content":"a"}"#)]).as_bytes(), b"data: {\"cho"], cut),
+        ["start x", "text a", "error cut"]
+    );
+    let inside = r#"{"error":{"message":"out of memory","code":500}}"#;
+    assert_eq!(decoded(&[r#"{"content":"a"}"#], &[inside, "[DONE]"]), ["start x", "text a", "error out of memory"]);
+}
+
+#[test]
+fn recorded_streams_end_properly_however_they_are_split() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples/engine_api");
+    let Ok(files) = std::fs::read_dir(&folder) else {
+        println!("no recordings here: skipped");
+        return;
+    };
+    let mut streams = 0;
+    for file in files.flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+        for section in
+            text.split("\n=== ").filter(|s| s.contains("chat.completion.chunk") && s.contains("data: [DONE]"))
+        {
+            let Some(end) = section.find("data: [DONE]") else { continue };
+            let Some(start) = section.find("data: {") else { continue };
+            let stream = format!("{}\n\ndata: [DONE]\n\n", section[start..end].trim_end());
+            let stream = stream
+                .replace("\r", "")
+                .lines()
+                .filter(|l| l.starts_with("data: "))
+                .fold(String::new(), |s, l| s + l + "\n\n");
+            if stream.contains("...") || stream.contains('…') {
+                continue;
+            }
+            let whole = events(&[stream.as_bytes()], None);
+            for at in 0..stream.len() {
+                let (a, b) = stream.as_bytes().split_at(at);
+                assert_eq!(events(&[a, b], None).len(), whole.len(), "{}: split at {at}", file.path().display());
+            }
+            streams += 1;
+        }
+    }
+    println!("{streams} recorded streams");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_survived(bytes: Vec<u8>) {
+        let _ = events(&[&bytes], None);
+    }
+
+    #[test]
+    fn any_order_of_fragments_is_bracketed(picks in proptest::collection::vec(0usize..6, 0..12)) {
+        let kinds = [
+            r#"{"content":"t"}"#, r#"{"reasoning":"r"}"#,
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}"#,
+            r#"{"tool_calls":[{"index":1,"function":{"name":"g","arguments":"{}"}}]}"#,
+            r#"{"tool_calls":[{"index":2,"id":"n","function":{"arguments":"x"}}]}"#,
+        ];
+        let deltas: Vec<String> = picks.iter().map(|at| delta(kinds[*at])).collect();
+        let mut chunks: Vec<&str> = deltas.iter().map(String::as_str).collect();
+        chunks.push(STOP);
+        let _ = events(&[stream(&chunks).as_bytes()], None);
+    }
+}

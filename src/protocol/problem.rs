@@ -1,0 +1,218 @@
+//! A failure before it is written in anyone's dialect.
+
+use serde_json::Value;
+
+use super::scan;
+
+/// What kind of failure; each protocol has its own word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The request makes no sense (400).
+    Invalid,
+    /// No key, or the wrong one (401).
+    Unauthenticated,
+    /// Not from there (403).
+    Forbidden,
+    /// No such path or model (404).
+    NotFound,
+    /// Right path, wrong verb (405).
+    Method,
+    /// Body over the limit (413).
+    TooLarge,
+    /// Try later: too many requests (429).
+    RateLimited,
+    /// The engine failed (500).
+    Internal,
+    /// Not served here (501).
+    Unsupported,
+    /// The engine cannot be reached or died (502).
+    Upstream,
+    /// Still loading, or full: try later (503).
+    Overloaded,
+    /// Prompt and answer do not fit the context (400).
+    ContextOverflow,
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub kind: ProblemKind,
+    /// For the human.
+    pub message: String,
+    /// Seconds after which another try makes sense.
+    pub retry_after: Option<u64>,
+    /// Prompt tokens and their maximum, for [`ProblemKind::ContextOverflow`].
+    pub overflow: Option<(u64, u64)>,
+}
+
+impl Problem {
+    /// A failure of that kind.
+    pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
+        Problem { kind, message: message.into(), retry_after: None, overflow: None }
+    }
+
+    /// The same, with a time to come back.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self.kind {
+            ProblemKind::Invalid | ProblemKind::ContextOverflow => 400,
+            ProblemKind::Unauthenticated => 401,
+            ProblemKind::Forbidden => 403,
+            ProblemKind::NotFound => 404,
+            ProblemKind::Method => 405,
+            ProblemKind::TooLarge => 413,
+            ProblemKind::RateLimited => 429,
+            ProblemKind::Internal => 500,
+            ProblemKind::Unsupported => 501,
+            ProblemKind::Upstream => 502,
+            ProblemKind::Overloaded => 503,
+        }
+    }
+
+    /// Reads what an engine answered instead of a result, in any of the shapes engines use: OpenAI's, Anthropic's,
+    /// FastAPI's `{"detail"}`, Ollama's `{"error":"…"}`, and an engine's error quoted inside another one's message.
+    pub fn from_engine(status: u16, body: &[u8]) -> Problem {
+        let parsed: Option<Value> = serde_json::from_slice(body).ok();
+        let (message, numbers) = match &parsed {
+            Some(value) => message_of(value, 0),
+            None => (String::from_utf8_lossy(body).trim().chars().take(500).collect(), None),
+        };
+        let message = if message.is_empty() { format!("the engine answered {status}") } else { message };
+        if let Some((prompt, max)) = numbers.or_else(|| overflow_numbers(&message)) {
+            let mut problem = Problem::new(ProblemKind::ContextOverflow, message);
+            problem.overflow = Some((prompt, max));
+            return problem;
+        }
+        let kind = match status {
+            // Our own key did not open the engine: the caller can do nothing about it.
+            401 | 403 => ProblemKind::Upstream,
+            404 => ProblemKind::NotFound,
+            413 => ProblemKind::TooLarge,
+            429 => ProblemKind::RateLimited,
+            501 => ProblemKind::Unsupported,
+            503 | 529 => ProblemKind::Overloaded,
+            400..=499 => ProblemKind::Invalid,
+            502 | 504 => ProblemKind::Upstream,
+            _ => ProblemKind::Internal,
+        };
+        let problem = Problem::new(kind, message);
+        if matches!(kind, ProblemKind::Overloaded) { problem.retry_after(2) } else { problem }
+    }
+
+    /// The sentence Anthropic clients recognise and compact on, for overflows; else the message.
+    pub fn anthropic_message(&self) -> String {
+        match self.overflow {
+            Some((prompt, max)) => format!("prompt is too long: {prompt} tokens > {max} maximum"),
+            None => self.message.clone(),
+        }
+    }
+
+    /// The sentence OpenAI clients recognise, for overflows; else the message.
+    pub fn openai_message(&self) -> String {
+        match self.overflow {
+            Some((prompt, max)) => format!(
+                "This model's maximum context length is {max} tokens. However, your messages resulted in {prompt} \
+                 tokens. Please reduce the length of the messages."
+            ),
+            None => self.message.clone(),
+        }
+    }
+}
+
+fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
+    let error = value.get("error").unwrap_or(value);
+    let numbers = match (error.get("n_prompt_tokens"), error.get("n_ctx")) {
+        (Some(prompt), Some(max)) => prompt.as_u64().zip(max.as_u64()),
+        _ => None,
+    };
+    let text = match error {
+        Value::String(text) => text.as_str(),
+        _ => ["message", "detail", "error"]
+            .iter()
+            .find_map(|key| error.get(key).and_then(Value::as_str))
+            .unwrap_or_default(),
+    };
+    // Ollama hands on its runner's error as JSON text inside its own message.
+    if numbers.is_none()
+        && depth < 3
+        && text.trim_start().starts_with('{')
+        && let Ok(inner) = serde_json::from_str::<Value>(text.trim())
+    {
+        let (message, numbers) = message_of(&inner, depth + 1);
+        if !message.is_empty() {
+            return (message, numbers);
+        }
+    }
+    (text.to_owned(), numbers)
+}
+
+/// Prompt tokens and maximum out of an engine's sentence, when that sentence is about the context.
+fn overflow_numbers(message: &str) -> Option<(u64, u64)> {
+    if let Some(rest) = message.split("maximum context length is ").nth(1) {
+        // vLLM: "… is 32768 tokens. However, your prompt contains at least 32769 input tokens".
+        let max = scan::first_number(rest)?;
+        let after = rest.split_once("tokens").map_or("", |(_, after)| after);
+        let prompt = scan::first_number(after).unwrap_or(max + 1);
+        return Some((prompt.max(max + 1), max));
+    }
+    if message.contains("exceeds the available context size") || message.contains("exceed_context_size_error") {
+        // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
+        let prompt = scan::first_number(message)?;
+        let max = scan::first_number(message.split("context size").nth(1)?)?;
+        return Some((prompt, max));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overflow_sentences_of_three_engines_become_numbers() {
+        let cases: [(&str, (u64, u64)); 4] = [
+            (
+                r#"{"error":{"code":400,"message":"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}"#,
+                (9000, 4096),
+            ),
+            (
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your prompt contains at least 8193 input tokens, which exceeds","type":"BadRequestError","param":"input_tokens","code":400}}"#,
+                (8193, 8192),
+            ),
+            (
+                r#"{"type":"error","error":{"type":"BadRequestError","message":"This model's maximum context length is 8192 tokens."}}"#,
+                (8193, 8192),
+            ),
+            (
+                r#"{"error":{"message":"{\"error\":{\"code\":400,\"message\":\"request (50 tokens) exceeds the available context size (40 tokens)\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":50,\"n_ctx\":40}}","type":"api_error"}}"#,
+                (50, 40),
+            ),
+        ];
+        for (body, numbers) in cases {
+            let problem = Problem::from_engine(400, body.as_bytes());
+            assert_eq!(problem.kind, ProblemKind::ContextOverflow, "{body}");
+            assert_eq!(problem.overflow, Some(numbers), "{body}");
+        }
+        let (prompt, max) = (9000, 4096);
+        let problem = Problem::from_engine(400, cases[0].0.as_bytes());
+        assert_eq!(problem.anthropic_message(), format!("prompt is too long: {prompt} tokens > {max} maximum"));
+        assert_eq!(problem.status(), 400);
+    }
+
+    #[test]
+    fn other_errors_keep_their_words() {
+        let problem = Problem::from_engine(404, br#"{"detail":"Not Found"}"#);
+        assert_eq!((problem.kind, problem.message.as_str()), (ProblemKind::NotFound, "Not Found"));
+        let problem = Problem::from_engine(500, b"plain words");
+        assert_eq!((problem.status(), problem.message.as_str()), (500, "plain words"));
+        let problem = Problem::from_engine(401, br#"{"error":"no"}"#);
+        assert_eq!((problem.status(), problem.message.as_str()), (502, "no"));
+        assert_eq!(Problem::from_engine(503, b"").message, "the engine answered 503");
+    }
+}
