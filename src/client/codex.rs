@@ -111,7 +111,8 @@ fn quoted(text: &str) -> String {
 fn config_text(gateway: &Session, catalog: &Path) -> String {
     // What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
     let compact_at = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
-    let lean = if gateway.context < LEAN_BELOW { "\n[features]\nmulti_agent = false\ngoals = false\n" } else { "" };
+    let lean =
+        if gateway.context < LEAN_BELOW { "\n[agents]\nenabled = false\n\n[features]\ngoals = false\n" } else { "" };
     format!(
         r#"# Written by `llmup env codex`.
 model = {model}
