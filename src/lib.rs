@@ -29,3 +29,22 @@ pub mod progress;
 pub mod protocol;
 pub mod state;
 pub mod supervisor;
+
+use clap::Parser;
+
+/// Parses the command line, runs it, renders the error if there is one, and gives the exit code.
+pub fn run() -> u8 {
+    let mut args = std::env::args_os();
+    // A child's guard is this very program, called with a word no user types; see `supervisor::guard`.
+    if args.nth(1).is_some_and(|first| first == supervisor::guard::ARGUMENT) {
+        return u8::try_from(supervisor::guard::main(args)).unwrap_or(exit::Exit::Bug.code());
+    }
+    let cli = cli::Cli::parse();
+    match commands::dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            output::failure(&error);
+            error.exit().code()
+        }
+    }
+}

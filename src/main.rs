@@ -1,3 +1,5 @@
-//! The llmup binary; see the library's crate documentation for the map.
+//! The llmup binary; the library's crate documentation has the map.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(llmup::run())
+}

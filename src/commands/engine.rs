@@ -43,12 +43,7 @@ pub fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Accelerat
 }
 
 /// Installs with progress on standard error.
-pub fn install_with_bar(
-    engine: EngineId,
-    accelerator: Accelerator,
-    host: &dyn Host,
-    paths: &Paths,
-) -> Result<Found> {
+pub fn install_with_bar(engine: EngineId, accelerator: Accelerator, host: &dyn Host, paths: &Paths) -> Result<Found> {
     let progress = Progress::new();
     let found = install::install(engine, accelerator, host, paths, &progress)?;
     progress.finish();

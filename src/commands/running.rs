@@ -43,7 +43,7 @@ pub fn session(instance: &Instance) -> Session {
 pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
     let shell = match &args.shell {
         None => None,
-        Some(name) => Some(name.parse::<Shell>().map_err(|_| {
+        Some(name) => Some(Shell::of_program(name).ok_or_else(|| {
             Plain::new(
                 Exit::Usage,
                 format!("no shell named {name:?}"),

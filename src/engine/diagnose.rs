@@ -16,27 +16,70 @@ pub struct Diagnosis {
 
 /// `(mark in the line, hint)`, most telling first. Texts: vLLM 0.32.0 (CPU) and 0.33.0 sources.
 const VLLM: &[(&str, &str)] = &[
-    ("unrecognized arguments:", "this version of vLLM does not know that flag; remove it, or see `vllm serve --help=all`"),
-    ("estimated maximum model length is", "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`"),
-    ("No available memory for the cache blocks", "the weights leave no room for the KV cache: raise `--gpu-memory-utilization`, spread over more GPUs with `--tensor-parallel-size`, or take a smaller quantisation"),
-    ("is less than desired GPU memory utilization", "another program holds memory on the GPU (see `nvidia-smi`): end it, or lower `--gpu-memory-utilization`"),
-    ("CUDA out of memory", "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`"),
-    ("invalid tool call parser", "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`"),
-    ("Reasoning parser", "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`"),
-    ("greater than the derived max_model_len", "the model was not made for so long a context; use a smaller `--context`"),
+    (
+        "unrecognized arguments:",
+        "this version of vLLM does not know that flag; remove it, or see `vllm serve --help=all`",
+    ),
+    (
+        "estimated maximum model length is",
+        "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`",
+    ),
+    (
+        "No available memory for the cache blocks",
+        "the weights leave no room for the KV cache: raise `--gpu-memory-utilization`, spread over more GPUs with `--tensor-parallel-size`, or take a smaller quantisation",
+    ),
+    (
+        "is less than desired GPU memory utilization",
+        "another program holds memory on the GPU (see `nvidia-smi`): end it, or lower `--gpu-memory-utilization`",
+    ),
+    (
+        "CUDA out of memory",
+        "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`",
+    ),
+    (
+        "invalid tool call parser",
+        "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`",
+    ),
+    (
+        "Reasoning parser",
+        "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`",
+    ),
+    (
+        "greater than the derived max_model_len",
+        "the model was not made for so long a context; use a smaller `--context`",
+    ),
     ("must be divisible by tensor parallel size", "choose a `--tensor-parallel-size` that divides the number of heads"),
-    ("not divisible by weight quantization block", "lower `--tensor-parallel-size`, or add `-- --enable-expert-parallel`"),
-    ("does not recognize this architecture", "this model is newer than the installed engine: `llmup engine install vllm`"),
-    ("are not supported for now", "vLLM does not know this architecture: update it with `llmup engine install vllm`, or use a GGUF of the model with llama.cpp"),
+    (
+        "not divisible by weight quantization block",
+        "lower `--tensor-parallel-size`, or add `-- --enable-expert-parallel`",
+    ),
+    (
+        "does not recognize this architecture",
+        "this model is newer than the installed engine: `llmup engine install vllm`",
+    ),
+    (
+        "are not supported for now",
+        "vLLM does not know this architecture: update it with `llmup engine install vllm`, or use a GGUF of the model with llama.cpp",
+    ),
     ("Error while deserializing header", "a weight file is damaged or cut short: download it again"),
-    ("ensure the presence of a 'config.json'", "the directory holds no config.json: pass the folder of the model with `--model-dir`"),
+    (
+        "ensure the presence of a 'config.json'",
+        "the directory holds no config.json: pass the folder of the model with `--model-dir`",
+    ),
     ("Cannot find an appropriate cached snapshot folder", "the model path does not exist: check `--model-dir`"),
-    ("on kv cache allocation is less than requested", "the KV cache asks for more memory than is free: use a smaller `--context`"),
+    (
+        "on kv cache allocation is less than requested",
+        "the KV cache asks for more memory than is free: use a smaller `--context`",
+    ),
 ];
 
 /// Ends of chains that only point upwards.
-const SUMMARIES: &[&str] =
-    &["Engine core initialization failed", "WorkerProc initialization failed", "See stack trace for root cause", "EngineDeadError"];
+const SUMMARIES: &[&str] = &[
+    "Engine core initialization failed",
+    "WorkerProc initialization failed",
+    "See stack trace for root cause",
+    "EngineDeadError",
+];
 
 /// vLLM's log.
 pub(super) fn vllm(log: &str) -> Option<Diagnosis> {
@@ -61,16 +104,22 @@ pub(super) fn llama_cpp(log: &str) -> Option<Diagnosis> {
     }
     const MARKS: &[(&str, &str)] = &[
         ("invalid argument:", "this build of llama.cpp does not know that flag; see `llama-server --help`"),
-        ("unknown model architecture", "this model is newer than the installed llama.cpp: `llmup engine install llama-cpp`"),
+        (
+            "unknown model architecture",
+            "this model is newer than the installed llama.cpp: `llmup engine install llama-cpp`",
+        ),
         ("invalid magic", "the file is not a GGUF; check the path"),
         ("unable to allocate", "there is too little memory: use a smaller `--context` or a smaller quantisation"),
         ("out of memory", "there is too little memory: use a smaller `--context` or a smaller quantisation"),
-        ("failed to load model", "the file cannot be loaded: is it whole, and a GGUF this build knows? Download it again if in doubt"),
+        (
+            "failed to load model",
+            "the file cannot be loaded: is it whole, and a GGUF this build knows? Download it again if in doubt",
+        ),
     ];
-    MARKS.iter().find_map(|(mark, hint)| {
-        find(mark).map(|line| Diagnosis { hint: Some((*hint).to_owned()), ..plain(line) })
-    })
-    .or_else(|| log.lines().find(|l| is_error(l) || l.starts_with("error")).map(plain))
+    MARKS
+        .iter()
+        .find_map(|(mark, hint)| find(mark).map(|line| Diagnosis { hint: Some((*hint).to_owned()), ..plain(line) }))
+        .or_else(|| log.lines().find(|l| is_error(l) || l.starts_with("error")).map(plain))
 }
 
 /// Ollama's log.

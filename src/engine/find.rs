@@ -234,7 +234,7 @@ fn ollama_answer(answer: &[u8]) -> Option<String> {
 }
 
 /// `host:port` of what people write into `OLLAMA_HOST`.
-fn ollama_address(text: &str) -> String {
+pub fn ollama_address(text: &str) -> String {
     let text = text.trim();
     let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
     let bare = bare.split('/').next().unwrap_or_default();

@@ -5,7 +5,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-
 use crate::model::{Format, Weights};
 use crate::profile::EngineRecipe;
 
@@ -82,7 +81,11 @@ impl CommandLine {
 
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+\\".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Where an engine is on its way to ready.
@@ -151,9 +154,7 @@ pub fn driver(id: EngineId) -> &'static dyn Engine {
 
 /// Whether dotted version `have` is at least `want`; unknown parts count as zero.
 pub fn version_at_least(have: &str, want: &str) -> bool {
-    let parts = |v: &str| -> Vec<u64> {
-        v.split(['.', '+', '-', 'r', 'p']).map_while(|p| p.parse().ok()).collect()
-    };
+    let parts = |v: &str| -> Vec<u64> { v.split(['.', '+', '-', 'r', 'p']).map_while(|p| p.parse().ok()).collect() };
     let (have, want) = (parts(have), parts(want));
     (0..want.len().max(have.len()))
         .map(|i| (have.get(i).copied().unwrap_or(0), want.get(i).copied().unwrap_or(0)))
@@ -169,7 +170,6 @@ mod tests {
     fn every_engine_has_its_driver() {
         for id in [EngineId::Vllm, EngineId::LlamaCpp, EngineId::Ollama] {
             assert_eq!(driver(id).id(), id);
-            
         }
     }
 

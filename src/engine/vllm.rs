@@ -3,7 +3,10 @@
 
 use std::ffi::OsString;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after, version_at_least};
+use super::{
+    Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after,
+    version_at_least,
+};
 use crate::model::Format;
 
 pub(super) struct Vllm;

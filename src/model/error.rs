@@ -78,7 +78,7 @@ impl Explain for ModelError {
                 vec![format!("a broken link? see where it leads: `ls -l {}`", path.display())]
             }
             ModelError::EmptyDir { .. } => {
-                vec!["download a model into it, or try llmup without one: `llmup up demo`".into()]
+                vec!["download a model into it, or try llmup without one: `llmup start demo --yes`".into()]
             }
             ModelError::NoConfig { path, .. } => {
                 vec![format!("name the folder that holds config.json, often one below: `ls {}/*`", path.display())]

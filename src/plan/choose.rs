@@ -52,10 +52,13 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
             let place = match accelerator {
                 Accelerator::Cuda => "the GPU",
                 Accelerator::Metal => "Apple's GPU",
-                Accelerator::Cpu if nvidia => "the processor (this build of llama.cpp has no CUDA: put a CUDA `llama-server` on PATH to use the GPU)",
+                Accelerator::Cpu if nvidia => {
+                    "the processor (this build of llama.cpp has no CUDA: put a CUDA `llama-server` on PATH to use the GPU)"
+                }
                 _ => "the processor",
             };
-            let because = format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
+            let because =
+                format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
             Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
         }
         EngineId::Ollama => {
@@ -71,18 +74,22 @@ fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanErro
         Ok(Choice { engine: EngineId::Vllm, accelerator, cpu_build: accelerator == Accelerator::Cpu, because })
     };
     match (facts.hardware.os, nvidia) {
-        (Os::Linux, true) => {
-            choice(Accelerator::Cuda, format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}"))
-        }
+        (Os::Linux, true) => choice(
+            Accelerator::Cuda,
+            format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}"),
+        ),
         (Os::Linux, false) => choice(
             Accelerator::Cpu,
-            format!("the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor"),
+            format!(
+                "the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor"
+            ),
         ),
         (Os::Windows, _) => Err(PlanError::NoEngine {
             what: "safetensors need vLLM, and vLLM does not run on native Windows".into(),
             instead: vec![
                 "run llmup inside WSL2: `wsl llmup start MODEL --model-dir /mnt/d/…`".into(),
-                "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`".into(),
+                "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`"
+                    .into(),
             ],
         }),
         (Os::Macos, _) => Err(PlanError::NoEngine {
@@ -129,8 +136,7 @@ pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reas
             recipe.min_version = None;
             recipe.args.clear();
             let said = describe(&recipe);
-            let because =
-                format!("there is no profile for this model, but {} has the same architecture", profile.name);
+            let because = format!("there is no profile for this model, but {} has the same architecture", profile.name);
             (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }))
         }
         None => (EngineRecipe::default(), None),

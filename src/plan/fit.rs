@@ -64,7 +64,10 @@ fn wanted_context(facts: &Facts<'_>) -> Result<(u64, String), PlanError> {
     }
     Ok(match own {
         Some(own) if own <= WANTED_CONTEXT => (own, "it is the model's own".into()),
-        Some(own) => (WANTED_CONTEXT, format!("enough for long agent sessions; the model's own is {own}, ask for more with --context")),
+        Some(own) => (
+            WANTED_CONTEXT,
+            format!("enough for long agent sessions; the model's own is {own}, ask for more with --context"),
+        ),
         None => (WANTED_CONTEXT, "the model does not say its own".into()),
     })
 }
@@ -119,8 +122,17 @@ fn vllm_on_gpus(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
             hints.push(format!("{} tokens would fit: `--context {}`", best.context, best.context));
         }
         hints.extend(nearest::that_fit(facts, budget));
-        let why = if best.context == 0 { "the weights leave no room".into() } else { format!("{wanted} tokens of context do not fit") };
-        return Err(PlanError::DoesNotFit { model: nearest::name(facts), why, bills: best.bills.clone(), nearest: hints });
+        let why = if best.context == 0 {
+            "the weights leave no room".into()
+        } else {
+            format!("{wanted} tokens of context do not fit")
+        };
+        return Err(PlanError::DoesNotFit {
+            model: nearest::name(facts),
+            why,
+            bills: best.bills.clone(),
+            nearest: hints,
+        });
     }
 
     let mut reasons = Vec::new();
@@ -128,7 +140,10 @@ fn vllm_on_gpus(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
     let tp_reason = match (facts.request.tensor_parallel, best.tp) {
         (Some(_), _) => "you asked for it".to_owned(),
         (None, 1) => "the model fits on one".to_owned(),
-        (None, n) => format!("the fewest that hold the weights and the context (of {} there are, {n} divides the heads)", gpus.len()),
+        (None, n) => format!(
+            "the fewest that hold the weights and the context (of {} there are, {n} divides the heads)",
+            gpus.len()
+        ),
     };
     reasons.push(reason(format!("spread over {over}"), tp_reason));
     let because = if best.context < wanted { format!("the longest that fits; wanted were {wanted}") } else { because };
@@ -184,7 +199,9 @@ impl Try {
         let total = gpus.iter().map(|g| cuda(g)).min().unwrap_or(0);
         let free = gpus
             .iter()
-            .map(|g| g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(HIDDEN_FROM_CUDA / 2).min(cuda(g)))
+            .map(|g| {
+                g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(HIDDEN_FROM_CUDA / 2).min(cuda(g))
+            })
             .min()
             .unwrap_or(0);
         let utilization = facts.request.utilization.unwrap_or_else(|| {
@@ -247,7 +264,12 @@ fn parallel_sizes(facts: &Facts<'_>, gpus: usize) -> Result<Vec<u32>, PlanError>
             let heads = shape.map_or(0, |s| s.heads);
             return Err(PlanError::Impossible(
                 format!("a tensor-parallel size of {asked} does not divide the model's {heads} attention heads"),
-                (1..=gpus).rev().filter(|t| divides(*t)).take(1).map(|t| format!("use `--tensor-parallel-size {t}`")).collect(),
+                (1..=gpus)
+                    .rev()
+                    .filter(|t| divides(*t))
+                    .take(1)
+                    .map(|t| format!("use `--tensor-parallel-size {t}`"))
+                    .collect(),
             ));
         }
         return Ok(vec![asked]);
@@ -259,10 +281,13 @@ fn parallel_sizes(facts: &Facts<'_>, gpus: usize) -> Result<Vec<u32>, PlanError>
 fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
     let memory = facts.hardware.memory;
     let gpus: Vec<&Device> = match choice.accelerator {
-        Accelerator::Cuda => facts.hardware.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable).collect(),
+        Accelerator::Cuda => {
+            facts.hardware.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable).collect()
+        }
         _ => Vec::new(),
     };
-    let on_gpu: u64 = gpus.iter().map(|g| g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(GIB)).sum();
+    let on_gpu: u64 =
+        gpus.iter().map(|g| g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(GIB)).sum();
     // 5 % stay for the rest of the system.
     let in_ram = memory.available_bytes / 20 * 19;
     let budget = on_gpu + in_ram;
@@ -296,15 +321,28 @@ fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
             hints.push(format!("{longest} tokens would fit: `--context {longest}`"));
         }
         hints.extend(nearest::that_fit(facts, budget));
-        let why = if longest == 0 { "the weights leave no room".into() } else { format!("{least} tokens of context do not fit") };
-        return Err(PlanError::DoesNotFit { model: nearest::name(facts), why, bills: vec![bill(least)], nearest: hints });
+        let why = if longest == 0 {
+            "the weights leave no room".into()
+        } else {
+            format!("{least} tokens of context do not fit")
+        };
+        return Err(PlanError::DoesNotFit {
+            model: nearest::name(facts),
+            why,
+            bills: vec![bill(least)],
+            nearest: hints,
+        });
     }
     if longest < wanted {
         because = format!("the longest that fits; wanted were {wanted}");
     }
     let mut warnings = Vec::new();
     if !gpus.is_empty() && weights > on_gpu {
-        warnings.push(format!("{} of weights and {} of GPU memory: part of the model runs on the processor, many times slower", bytes(weights), bytes(on_gpu)));
+        warnings.push(format!(
+            "{} of weights and {} of GPU memory: part of the model runs on the processor, many times slower",
+            bytes(weights),
+            bytes(on_gpu)
+        ));
     }
     if vllm {
         warnings.push("vLLM on the processor is for trying things out; a GGUF with llama.cpp is faster there".into());
@@ -325,7 +363,8 @@ fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
 
 fn ollama(facts: &Facts<'_>) -> Fitted {
     let asked = facts.request.context;
-    let context = asked.or(facts.profile.and_then(|p| p.context_max).map(|own| own.min(64 * 1024))).unwrap_or(64 * 1024);
+    let context =
+        asked.or(facts.profile.and_then(|p| p.context_max).map(|own| own.min(64 * 1024))).unwrap_or(64 * 1024);
     let because = if asked.is_some() {
         "you asked for it"
     } else {

@@ -51,7 +51,8 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
     };
     let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build();
     let client = client.map_err(|e| missing(e.to_string()))?;
-    let answer = client.get(format!("{base}/v1/models")).send().await.map_err(|e| missing(e.without_url().to_string()))?;
+    let answer =
+        client.get(format!("{base}/v1/models")).send().await.map_err(|e| missing(e.without_url().to_string()))?;
     let body = answer.bytes().await.map_err(|e| missing(e.to_string()))?;
     let list: Value = serde_json::from_slice(&body).map_err(|_| missing("/v1/models is not JSON".into()))?;
     let models = list.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -63,7 +64,9 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
     let told = told.or_else(|| model.pointer("/meta/n_ctx").and_then(Value::as_u64));
     let context = args.context.or(told).unwrap_or(ASSUMED_CONTEXT);
     if args.context.is_none() && told.is_none() {
-        output::note(&format!("the engine does not tell its context; assuming {ASSUMED_CONTEXT} tokens, say better with --context"));
+        output::note(&format!(
+            "the engine does not tell its context; assuming {ASSUMED_CONTEXT} tokens, say better with --context"
+        ));
     }
     let port = base.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or(80);
     Ok(Backend {

@@ -131,7 +131,10 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
         let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
-        output::line(&format!("weights\n  not on this machine; this is the plan for the {} of {source}", variant.quantization));
+        output::line(&format!(
+            "weights\n  not on this machine; this is the plan for the {} of {source}",
+            variant.quantization
+        ));
     }
 }
 

@@ -94,7 +94,13 @@ impl Server {
                 }
             }
         }
-        if success { Ok(()) } else { Err(failed(&format!("the download of {tag} broke off; run the same command again, it goes on where it was"))) }
+        if success {
+            Ok(())
+        } else {
+            Err(failed(&format!(
+                "the download of {tag} broke off; run the same command again, it goes on where it was"
+            )))
+        }
     }
 }
 
@@ -124,7 +130,9 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
         // num_ctx in a request is lost with the next one; a model of its own keeps it.
         model = format!("llmup-{}", tag.replace([':', '/'], "-"));
         let parameters = json!({"num_ctx": plan.max_model_len});
-        server.json("/api/create", &json!({"model": model, "from": tag, "parameters": parameters, "stream": false})).await?;
+        server
+            .json("/api/create", &json!({"model": model, "from": tag, "parameters": parameters, "stream": false}))
+            .await?;
         derived = Some(Derived { server: server.clone(), name: model.clone() });
         server.json("/api/generate", &json!({"model": model, "keep_alive": -1, "stream": false})).await?;
         context = server.context(&model).await;

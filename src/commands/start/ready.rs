@@ -1,7 +1,7 @@
 //! The box in the end: where the model is and the one command to run next.
 
-use crate::client::CLIENTS;
 use crate::client::shell::Shell;
+use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
 use crate::state::Instance;
 
@@ -25,7 +25,7 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
         String::new(),
         "Run this next, in another terminal:".to_owned(),
     ];
-    lines.extend(CLIENTS.iter().map(|client| format!("  {}", next(&program, client.id(), client.program(), shell))));
+    lines.extend(CLIENTS.iter().map(|client| format!("  {}", next(&program, *client, shell))));
     lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
 
     let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
@@ -46,14 +46,12 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
 }
 
 /// The command that connects a client in the user's shell.
-fn next(program: &str, id: &str, client: &str, shell: Shell) -> String {
-    match shell {
-        Shell::Powershell => format!("{program} env {id} | Invoke-Expression; {client}"),
-        Shell::Cmd => format!("for /f \"delims=\" %i in ('{program} env {id} --shell cmd') do @%i"),
-        Shell::Fish => format!("{program} env {id} | source; {client}"),
-        Shell::Nu => format!("{program} env {id} --shell nu | save -f llmup.nu; source llmup.nu"),
-        _ => format!("eval \"$({program} env {id})\" && {client}"),
-    }
+fn next(program: &str, client: &dyn Client, shell: Shell) -> String {
+    let load = shell.how_to_load(&format!("{program} env {}", client.id()));
+    let joined = if matches!(shell, Shell::Bash | Shell::Zsh | Shell::Posix) { " && " } else { "; " };
+    // cmd has no `;`, and what a `for` line does cannot be chained: its client comes on a line of its own.
+    let joined = if shell == Shell::Cmd { " & " } else { joined };
+    format!("{load}{joined}{}", client.programs().first().copied().unwrap_or(client.id()))
 }
 
 /// `llmup` where it is on PATH, else the path of this very binary.

@@ -12,7 +12,7 @@ use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{ollama, ready};
 use crate::cli::{EnginePort, StartArgs};
-use crate::client::shell::Shell;
+use crate::client::shell;
 use crate::commands::engine as engines;
 use crate::engine::find::Found;
 use crate::engine::{EngineId, driver};
@@ -77,7 +77,8 @@ pub fn run(
     runtime()?.block_on(async {
         let mut session = Session::open(args, paths, gateway, &target.name)?;
         let launched = {
-            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &session.engine_key);
+            let key = session.engine_key.clone();
+            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &key);
             session.or_interrupt(start).await
         };
         session.serve_until_end(launched, &target.name, args, paths).await
@@ -87,7 +88,12 @@ pub fn run(
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| {
-        Plain::new(Exit::Bug, format!("cannot start the runtime: {e}"), "see how many processes you may start: `ulimit -u`").into()
+        Plain::new(
+            Exit::Bug,
+            format!("cannot start the runtime: {e}"),
+            "see how many processes you may start: `ulimit -u`",
+        )
+        .into()
     })
 }
 
@@ -101,7 +107,8 @@ pub(super) fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net:
         Err(error) => error,
     };
     if error.kind() != std::io::ErrorKind::AddrInUse {
-        let hint = "choose another with `--port N` (below 1024 needs privileges) and an address of this machine with `--host`";
+        let hint =
+            "choose another with `--port N` (below 1024 needs privileges) and an address of this machine with `--host`";
         return Err(Plain::new(Exit::Taken, format!("cannot listen on {host}:{wanted}: {error}"), hint).into());
     }
     let ours = crate::commands::running::newest(paths)?.filter(|i| i.url.ends_with(&format!(":{wanted}")));
@@ -135,7 +142,10 @@ fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Hardwa
     if !args.yes {
         let missing = || {
             let message = format!("{engine} is not installed");
-            let hints = vec![format!("install it: `llmup engine install {engine}`"), "or let start do it: add `--yes`".to_owned()];
+            let hints = vec![
+                format!("install it: `llmup engine install {engine}`"),
+                "or let start do it: add `--yes`".to_owned(),
+            ];
             Error::from(Plain { message, exit: Exit::Missing, hints })
         };
         if !output::interactive() {
@@ -249,7 +259,7 @@ impl Session {
                 "log": instance.engine.log, "pid": instance.process.pid,
             }));
         }
-        ready::show(&instance, backend.confirmed, Shell::detect(&RealHost));
+        ready::show(&instance, backend.confirmed, shell::detect(&RealHost, &shell::ancestors()));
 
         let ended = async {
             match &backend.child {
@@ -401,7 +411,8 @@ fn engine_port(args: &StartArgs) -> Result<u16> {
     let loopback = IpAddr::from([127, 0, 0, 1]);
     match args.engine_port {
         EnginePort::Fixed(wanted) if !port::is_free(loopback, wanted) => {
-            let holder = port::holder(wanted).map_or_else(|| "another program".into(), |h| format!("{} (pid {})", h.name, h.pid));
+            let holder = port::holder(wanted)
+                .map_or_else(|| "another program".into(), |h| format!("{} (pid {})", h.name, h.pid));
             let message = format!("the engine's port {wanted} is taken by {holder}");
             Err(Plain::new(Exit::Taken, message, "leave out `--engine-port`, then any free one is taken").into())
         }
@@ -434,7 +445,11 @@ fn kept_key(paths: &Paths) -> Result<String> {
 fn random_key() -> Result<String> {
     let mut bytes = [0u8; 24];
     getrandom::fill(&mut bytes).map_err(|e| {
-        Error::from(Plain::new(Exit::Bug, format!("the system gives no random numbers: {e}"), "pass a key with `--api-key`"))
+        Error::from(Plain::new(
+            Exit::Bug,
+            format!("the system gives no random numbers: {e}"),
+            "pass a key with `--api-key`",
+        ))
     })?;
     Ok(bytes.iter().fold(String::from("llmup-"), |text, byte| text + &format!("{byte:02x}")))
 }

@@ -22,7 +22,7 @@ pub struct Target {
     /// All profiles, for what else would fit.
     pub profiles: Vec<ModelProfile>,
     /// The demo model, to be written before the launch.
-    pub demo: Option<demo::Kind>,
+    pub demo: Option<Format>,
     /// The weights are not on this machine: this variant of the profile would have to be downloaded.
     pub missing: Option<Variant>,
 }
@@ -119,15 +119,10 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
     Err(TargetError::Unknown { name: args.model.clone(), nearest }.into())
 }
 
-fn from_profile(
-    profile: ModelProfile,
-    engine: Option<EngineId>,
-    paths: &Paths,
-    profiles: Vec<ModelProfile>,
-) -> Target {
+fn from_profile(profile: ModelProfile, engine: Option<EngineId>, paths: &Paths, profiles: Vec<ModelProfile>) -> Target {
     let name = profile.name.clone();
     if profile.scripted {
-        let kind = if engine == Some(EngineId::Vllm) { demo::Kind::Safetensors } else { demo::Kind::Gguf };
+        let kind = if engine == Some(EngineId::Vllm) { Format::Safetensors } else { Format::Gguf };
         let weights = demo_weights(kind, &demo::path(&paths.models(), kind));
         return Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None };
     }
@@ -168,10 +163,10 @@ pub fn variant_weights(variant: &Variant) -> Weights {
 }
 
 /// The demo model's headers, known without writing it.
-fn demo_weights(kind: demo::Kind, path: &Path) -> Weights {
+fn demo_weights(kind: Format, path: &Path) -> Weights {
     let (format, bytes, architecture) = match kind {
-        demo::Kind::Gguf => (Format::Gguf, 3_000_000, "llama"),
-        demo::Kind::Safetensors => (Format::Safetensors, 1_500_000, "Qwen3ForCausalLM"),
+        Format::Safetensors => (Format::Safetensors, 1_500_000, "Qwen3ForCausalLM"),
+        Format::Gguf | Format::OllamaTag => (Format::Gguf, 3_000_000, "llama"),
     };
     Weights {
         format,

@@ -54,28 +54,25 @@ pub fn write_safetensors_with(dir: &Path, scripts: &Scripts) -> Result<(), Model
     Ok(())
 }
 
-/// Makes sure the demo model of this version is below `models_dir` and returns what an engine is given: the .gguf
-/// file, or the directory. Nothing is written when it is there already.
-pub fn ensure(models_dir: &Path, kind: Format) -> Result<PathBuf, ModelError> {
+/// Where the demo model of this version is below `models_dir`: what an engine is given, the .gguf file or the
+/// directory. Ollama creates its copy from the .gguf.
+pub fn path(models_dir: &Path, kind: Format) -> PathBuf {
     let dir = models_dir.join(format!("demo-v{DEMO_VERSION}"));
     match kind {
-        Format::Gguf => {
-            let path = dir.join("llmup-demo.gguf");
-            if !path.is_file() {
-                write_gguf(&path)?;
-            }
-            Ok(path)
-        }
-        Format::Safetensors => {
-            let path = dir.join("llmup-demo");
-            if !path.join(safetensors::WEIGHTS).is_file() {
-                write_safetensors(&path)?;
-            }
-            Ok(path)
-        }
-        // The demo is never pulled: Ollama creates it from the file.
-        Format::OllamaTag => ensure(models_dir, Format::Gguf),
+        Format::Gguf | Format::OllamaTag => dir.join("llmup-demo.gguf"),
+        Format::Safetensors => dir.join("llmup-demo"),
     }
+}
+
+/// Makes sure the demo model is at its [`path`] and returns that. Nothing is written when it is there already.
+pub fn ensure(models_dir: &Path, kind: Format) -> Result<PathBuf, ModelError> {
+    let path = path(models_dir, kind);
+    match kind {
+        Format::Gguf | Format::OllamaTag if !path.is_file() => write_gguf(&path)?,
+        Format::Safetensors if !path.join(safetensors::WEIGHTS).is_file() => write_safetensors(&path)?,
+        _ => {}
+    }
+    Ok(path)
 }
 
 /// Everything both file formats are made from.
