@@ -352,6 +352,22 @@ def leave(code):
     os._exit(code)
 
 
+def taken(host, port):
+    import errno
+    import socket
+
+    if port == 0 or host.endswith(".sock"):
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno in (errno.EADDRINUSE, errno.EACCES)
+    return False
+
+
 def version():
     import importlib.metadata
     import platform
@@ -414,8 +430,12 @@ def main(argv):
     threading.Thread(target=serve, daemon=True).start()
     while not done.wait(0.25):
         pass
+    # The wheel raises the same words for a bad model and a taken port.
+    for host in params.hostnames:
+        if taken(host, params.port):
+            say("start: couldn't bind HTTP server socket, hostname: %s, port: %d" % (host, params.port))
+            return 1
     model = params.model.path or params.model.hf_repo
-    # The wheel raises the same words for a bad model and a taken port; its log above tells them apart.
     say("failed to load model '%s': %s" % (model, outcome[0]))
     say("exiting due to model loading error")
     return 1
