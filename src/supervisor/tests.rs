@@ -326,8 +326,10 @@ fn what_outlives_llmup_and_guard_is_reaped_later() {
             for pid in [guard, llmup.id()] {
                 kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
             }
-            kill9(llmup.id());
+            // A stop takes effect some time after the call; an unstopped guard would tidy up.
+            tokio::time::sleep(Duration::from_millis(200)).await;
             kill9(guard);
+            kill9(llmup.id());
             llmup.wait().unwrap();
             let engine = HashMap::from([("engine".to_owned(), pid), ("guard".to_owned(), guard)]);
             all_gone(&engine, Duration::from_secs(5)).await;
