@@ -1,0 +1,189 @@
+//! Running llmup as a user would: a home of its own, the real binary, files instead of pipes.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A private home and data folder.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    /// Shared with other tests when an engine is needed.
+    pub data: PathBuf,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Home { dir, data }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// llmup with a clean environment: nothing of the developer's clients, proxies or engines leaks in.
+    pub fn llmup(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmup"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("LLMUP_DATA_DIR", &self.data)
+            .env("LLMUP_CONFIG_DIR", self.path().join("config"))
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        for keep in [
+            "PIP_INDEX_URL",
+            "PIP_CONFIG_FILE",
+            "UV_INDEX_URL",
+            "SSL_CERT_FILE",
+            "PIP_CERT",
+            "PIP_TRUSTED_HOST",
+            "TMPDIR",
+        ] {
+            if let Some(value) = std::env::var_os(keep) {
+                command.env(keep, value);
+            }
+        }
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        finish(self.llmup(args))
+    }
+
+    /// Starts in the background.
+    pub fn start(&self, command: Command) -> Running {
+        Running::new(command, self.path())
+    }
+}
+
+/// What a finished run left.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+pub fn finish(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// llmup in the background; killed when dropped.
+pub struct Running {
+    pub child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Running {
+    fn new(mut command: Command, dir: &Path) -> Running {
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // Files, not pipes: a grandchild that outlives a test must not hold it.
+        let (out, err) = (dir.join(format!("out-{n}")), dir.join(format!("err-{n}")));
+        command.stdout(std::fs::File::create(&out).unwrap()).stderr(std::fs::File::create(&err).unwrap());
+        Running { child: command.spawn().unwrap(), out, err }
+    }
+
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.out).unwrap()).into_owned()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.err).unwrap()).into_owned()
+    }
+
+    /// Waits for the JSON of `start --json`.
+    pub fn ready(&mut self, limit: Duration) -> serde_json::Value {
+        let end = Instant::now() + limit;
+        loop {
+            if let Ok(value) = serde_json::from_str::<serde_json::Value>(&self.out()) {
+                return value;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended before it was ready: {ended:?}\n{}", self.err());
+            assert!(Instant::now() < end, "not ready in time\n{}", self.err());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "still running\n{}", self.err());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A free loopback port.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// One HTTP request; status and body (chunked transfer decoded).
+pub fn http(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let authority = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(authority).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    request += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let body =
+        if head.to_ascii_lowercase().contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
+    (status, body)
+}
+
+fn dechunk(mut body: &str) -> String {
+    let mut out = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        if size == 0 || rest.len() < size {
+            break;
+        }
+        out.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    out
+}
+
+/// A skip, or a failure where everything is required to be there.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("LLMUP_TEST_REQUIRE").is_none(), "required here, but {why}");
+    eprintln!("skipped: {why}");
+}
