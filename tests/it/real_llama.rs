@@ -184,3 +184,53 @@ fn a_flag_the_engine_does_not_know_ends_with_the_engines_own_words() {
     assert!(ran.err.contains("invalid argument: --no-such-flag"), "{}", ran.err);
     assert!(ran.err.contains("demo.log"), "{}", ran.err);
 }
+
+/// An engine that speaks Chat only, behind `--engine-url`: Messages are translated, and nothing is lost on the way.
+#[test]
+fn messages_are_translated_for_an_engine_that_only_speaks_chat() {
+    let Some(home) = home_with_engine() else { return };
+    let (_engine, behind) = start_demo(&home, &[]);
+    let port = free_port().to_string();
+    let url = format!("{}/v1/", text(&behind, "url"));
+    let key = text(&behind, "key");
+    let second = Home::new();
+    let mut llmup = second.start(second.llmup(&[
+        "start",
+        "demo",
+        "--json",
+        "--port",
+        &port,
+        "--engine-url",
+        &url,
+        "--engine-key",
+        &key,
+    ]));
+    let ready = llmup.ready(Duration::from_secs(20));
+    assert_eq!(ready["context"], 131_072, "told by the engine's model list");
+    let (url, key) = (text(&ready, "url"), text(&ready, "key"));
+    let auth = [("x-api-key", key.as_str()), ("anthropic-version", "2023-06-01"), ("content-type", "application/json")];
+    let tool = json!({"name": "Bash", "description": "Runs a command.", "input_schema": {
+        "type": "object", "properties": {"command": {"type": "string"}, "description": {"type": "string"}}, "required": ["command"]}});
+    let body = json!({"model": "m", "max_tokens": 500, "stream": true, "tools": [tool],
+        "system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=1;"}, {"type": "text", "text": "Be brief."}],
+        "messages": [{"role": "user", "content": "make a file"}, {"role": "system", "content": "It is day."}]});
+    let (status, stream) = http(&url, "POST", "/v1/messages", &auth, &body.to_string());
+    assert_eq!(status, 200, "{stream}");
+    let events = events(&stream);
+    let input: String = events.iter().filter_map(|e| e["delta"]["partial_json"].as_str().map(str::to_owned)).collect();
+    let input: Value = serde_json::from_str(&input).unwrap();
+    assert!(input["command"].as_str().unwrap().contains("llmup-demo.txt"), "{input}");
+    assert!(events.iter().any(|e| e["delta"]["stop_reason"] == "tool_use"), "{stream}");
+    assert_eq!(events.last().unwrap()["type"], "message_stop");
+    let call = events.iter().find(|e| e["content_block"]["type"] == "tool_use").unwrap();
+    let id = call["content_block"]["id"].as_str().unwrap();
+    let body = json!({"model": "m", "max_tokens": 500, "tools": [tool], "messages": [
+        {"role": "user", "content": "make a file"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "Bash", "input": input}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": [{"type": "text", "text": "ok"}]}]},
+    ]});
+    let (status, answer) = http(&url, "POST", "/v1/messages", &auth, &body.to_string());
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, answer["stop_reason"].as_str()), (200, Some("end_turn")), "{answer}");
+    assert!(answer["usage"]["output_tokens"].as_u64().unwrap() > 0, "{answer}");
+}
