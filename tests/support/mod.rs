@@ -207,5 +207,5 @@ fn dechunk(mut body: &str) -> String {
 /// A skip, or a failure where everything is required to be there.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("LLMUP_TEST_REQUIRE").is_none(), "required here, but {why}");
-    eprintln!("skipped: {why}");
+    llmup::output::note(&format!("skipped: {why}"));
 }
