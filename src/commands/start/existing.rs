@@ -1,5 +1,7 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::serve::{Backend, Session, bind, runtime};
@@ -13,6 +15,9 @@ use crate::paths::Paths;
 
 /// Context of an engine that does not tell its own, tokens.
 const ASSUMED_CONTEXT: u64 = 32 * 1024;
+
+/// How long the engine may take to list its models.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves the engine at `url` until something ends it.
 pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
@@ -49,11 +54,7 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
     let missing = |why: String| {
         Plain::new(Exit::Missing, format!("no engine answers at {base}: {why}"), format!("try `curl {base}/v1/models`"))
     };
-    // Already installed by an earlier call: fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build();
-    let client = client.map_err(|e| missing(e.to_string()))?;
-    let mut request = client.get(format!("{base}/v1/models"));
+    let mut request = super::ollama::client()?.get(format!("{base}/v1/models")).timeout(LIMIT);
     if let Some(key) = &args.engine_key {
         request = request.bearer_auth(key);
     }

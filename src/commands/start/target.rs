@@ -7,6 +7,7 @@ use crate::engine::EngineId;
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::model::{self, Format, Shape, Weights, demo};
+use crate::output;
 use crate::paths::Paths;
 use crate::profile::{self, ModelProfile, Variant};
 
@@ -113,7 +114,12 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         return Ok(Target { name: args.model.clone(), weights, profile, profiles, demo: None, missing: None });
     }
     if let Some(profile) = found(&args.model)? {
-        return Ok(from_profile(profile, engine, paths, profile::all(&user)?)?);
+        // Only for what would fit instead: another model's broken file must not stand in this one's way.
+        let others = profile::all(&user).unwrap_or_else(|error| {
+            output::note(&format!("{} {error}", output::on_stderr(output::Style::Warn, "note  ")));
+            Vec::new()
+        });
+        return Ok(from_profile(profile, engine, paths, others)?);
     }
     let path = Path::new(&args.model);
     let looks_like_path = path.exists()
