@@ -179,3 +179,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_model_without_a_profile_gets_the_parser_of_its_architecture() {
+    let mut weights = weights(Format::Safetensors, 8);
+    weights.architecture = Some("Qwen3ForCausalLM".into());
+    let plan = make(&Request::default(), &machine(1, 80), &weights).unwrap();
+    assert_eq!(plan.recipe.tool_parser.as_deref(), Some("hermes"));
+    weights.architecture = Some("SomeForCausalLM".into());
+    let plan = make(&Request::default(), &machine(1, 80), &weights).unwrap();
+    assert_eq!(plan.recipe.tool_parser, None, "a wrong parser is worse than none");
+}
