@@ -2,7 +2,9 @@
 //! behind it, and whatever ends the run ends everything.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
@@ -15,7 +17,7 @@ use crate::cli::{EnginePort, StartArgs};
 use crate::client::shell;
 use crate::commands::engine as engines;
 use crate::engine::find::Found;
-use crate::engine::{EngineId, driver};
+use crate::engine::{Engine, EngineId, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
@@ -29,7 +31,7 @@ use crate::plan::LaunchPlan;
 use crate::progress::Progress;
 use crate::state::{self, Instance};
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
-use crate::supervisor::{Child, Stopped, port, process};
+use crate::supervisor::{Child, ExitStatus, Stopped, port, process};
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -78,7 +80,8 @@ pub fn run(
         let mut session = Session::open(args, paths, gateway, &target.name)?;
         let launched = {
             let key = session.engine_key.clone();
-            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &key);
+            let last = session.last_child.clone();
+            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &key, &last);
             session.or_interrupt(start).await
         };
         session.serve_until_end(launched, &target.name, args, paths).await
@@ -167,10 +170,31 @@ pub(super) struct Session {
     key: String,
     /// The key only the gateway and the engine know.
     pub engine_key: String,
+    last_child: LastChild,
     state: watch::Sender<BackendState>,
     interrupts: Interrupts,
     shutdown: Option<oneshot::Sender<()>>,
     gateway: tokio::task::JoinHandle<()>,
+}
+
+/// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with
+/// it the child, but nobody may leave before the tree has.
+#[derive(Clone, Default)]
+pub(super) struct LastChild(Arc<Mutex<Option<Gone>>>);
+
+type Gone = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
+
+impl LastChild {
+    fn is(&self, child: &Child) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(child.gone()));
+    }
+
+    async fn gone(&self) {
+        let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(gone) = gone {
+            let _ = tokio::time::timeout(GRACE, gone).await;
+        }
+    }
 }
 
 /// How waiting for the backend ended.
@@ -214,7 +238,16 @@ impl Session {
         };
         let url = format!("http://{}", std::net::SocketAddr::new(shown, address.port()));
         let interrupts = interrupts().map_err(bug)?;
-        Ok(Session { url, key, engine_key: random_key()?, state, interrupts, shutdown: Some(shutdown), gateway })
+        Ok(Session {
+            last_child: LastChild::default(),
+            url,
+            key,
+            engine_key: random_key()?,
+            state,
+            interrupts,
+            shutdown: Some(shutdown),
+            gateway,
+        })
     }
 
     /// Waits for the backend, unless the user ends it first.
@@ -241,11 +274,12 @@ impl Session {
             Launched::Failed(error) => {
                 self.state.send_replace(BackendState::Gone { reason: error.to_string() });
                 self.close().await;
+                self.last_child.gone().await;
                 return Err(error);
             }
             Launched::Interrupted(interrupt) => {
-                // The child, if there was one, ended with the future that owned it.
                 self.close().await;
+                self.last_child.gone().await;
                 return Ok(Exit::signal(interrupt.number()));
             }
         };
@@ -279,6 +313,7 @@ impl Session {
             Err(status) => {
                 self.state.send_replace(BackendState::Gone { reason: status.to_string() });
                 self.close().await;
+                self.last_child.gone().await;
                 let log = backend.log.clone().unwrap_or_default();
                 Err(launch::ended(driver(backend.engine), status, log).while_serving().into())
             }
@@ -343,6 +378,7 @@ fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
 }
 
 /// Launches the engine and waits until it answers. Dropping the future ends it.
+#[allow(clippy::too_many_arguments)] // the facts of one launch, used once
 async fn launch_backend(
     args: &StartArgs,
     paths: &Paths,
@@ -351,6 +387,7 @@ async fn launch_backend(
     engine: Option<&Found>,
     reuse: Option<ollama::Server>,
     key: &str,
+    last: &LastChild,
 ) -> Result<Backend> {
     let progress = Progress::new();
     if let Some(server) = reuse {
@@ -364,7 +401,10 @@ async fn launch_backend(
         let port = engine_port(args)?;
         let command = launch::command(args, target, plan, engine, paths, port, context, Some(key));
         let child = launch::spawn(command, log.clone()).await?;
+        last.is(&child);
         if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
+            // What it started may hold the accelerator's memory for a moment longer.
+            child.stop(Duration::ZERO).await;
             let failure = launch::ended(engine_driver, status, log.clone());
             // vLLM names the longest context that fits: once, and never against an asked one.
             match failure.retry_context() {
@@ -387,7 +427,7 @@ async fn launch_backend(
             return Ok(backend);
         }
         progress.finish();
-        let confirmed = engine_driver.confirmed_context(&launch::read_end(&log));
+        let confirmed = confirmed_context(engine_driver, &log).await;
         let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
         return Ok(Backend {
             child: Some(child),
@@ -405,6 +445,17 @@ async fn launch_backend(
             derived: None,
         });
     }
+}
+
+/// The engine's own word on its context. Its health answer can overtake its log by a moment.
+async fn confirmed_context(engine: &'static dyn Engine, log: &Path) -> Option<u64> {
+    for _ in 0..5 {
+        if let Some(tokens) = engine.confirmed_context(&launch::read_end(log)) {
+            return Some(tokens);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    None
 }
 
 fn engine_port(args: &StartArgs) -> Result<u16> {
