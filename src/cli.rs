@@ -97,6 +97,9 @@ pub struct StartArgs {
     /// Use an engine that runs already (its OpenAI-compatible URL) and launch none.
     #[arg(long, value_name = "URL", conflicts_with = "model_dir")]
     pub engine_url: Option<String>,
+    /// The key of the engine behind `--engine-url`.
+    #[arg(long, value_name = "KEY", env = "LLMUP_ENGINE_KEY", hide_env_values = true, requires = "engine_url")]
+    pub engine_key: Option<String>,
     /// Context in tokens: obeyed, or refused with what would fit.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(256..))]
     pub context: Option<u64>,

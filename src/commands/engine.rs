@@ -60,9 +60,7 @@ pub fn describe(found: &Found) -> String {
     };
     let version = found.version.as_deref().unwrap_or("version unknown");
     let build = found.build.as_deref().map(|b| format!(", {b}")).unwrap_or_default();
-    // The launcher's script says more about the place than the interpreter that runs it.
-    let place = found.prefix_args.first().map_or_else(|| found.program.display().to_string(), Clone::clone);
-    format!("{} {version}{build} ({origin}: {place})", found.engine)
+    format!("{} {version}{build} ({origin}: {})", found.engine, found.program.display())
 }
 
 fn list(host: &dyn Host, paths: &Paths, json: bool) {

@@ -101,7 +101,10 @@ impl Engine for Vllm {
             ("Starting to load model", "loading weights"),
             ("Loading weights took", "weights are loaded"),
             ("Model loading took", "weights are loaded"),
-            ("torch.compile", "compiling kernels"),
+            // Not "torch.compile" alone: --enforce-eager names it to say that it is off.
+            ("vLLM's torch.compile", "compiling kernels"),
+            ("Dynamo bytecode transform", "compiling kernels"),
+            ("torch.compile takes", "compiling kernels"),
             ("Available KV cache memory", "reserving the KV cache"),
             ("KV cache size:", "reserving the KV cache"),
             ("Capturing CUDA graph", "capturing CUDA graphs"),
@@ -124,5 +127,27 @@ impl Engine for Vllm {
         // Measured on 0.32.0; older versions are translated for.
         let current = version.is_none_or(|v| version_at_least(v, "0.32.0"));
         Serves { messages: current, count_tokens: current, responses: current }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: &str) -> Option<String> {
+        Vllm.phase(line).map(|p| p.text)
+    }
+
+    #[test]
+    fn a_compilation_that_is_switched_off_is_no_phase() {
+        assert_eq!(text("WARNING [vllm.py:1] Enforce eager set, disabling torch.compile, CUDAGraphs, and more"), None);
+        let compiling = text("INFO [backends.py:1] Using cache directory: /c/a for vLLM's torch.compile");
+        assert_eq!(compiling.as_deref(), Some("compiling kernels"));
+    }
+
+    #[test]
+    fn shards_are_counted() {
+        let phase = Vllm.phase("Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:01<00:01]").unwrap();
+        assert_eq!((phase.text.as_str(), phase.fraction), ("loading weights, shard 1/2", Some(0.5)));
     }
 }

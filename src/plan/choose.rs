@@ -127,6 +127,11 @@ pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reas
         return (recipe, reason);
     }
     let architecture = facts.weights.architecture.as_deref();
+    if let Some((architecture, recipe)) = architecture.and_then(|a| Some((a, by_architecture(engine, a)?))) {
+        let because = format!("there is no profile for this model, but its architecture {architecture} is known");
+        let said = describe(&recipe);
+        return (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }));
+    }
     let twin = facts.profiles.iter().find(|p| {
         !p.scripted && architecture.is_some_and(|a| p.architectures.iter().chain(&p.gguf_architectures).any(|x| x == a))
     });
@@ -141,6 +146,12 @@ pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reas
         }
         None => (EngineRecipe::default(), None),
     }
+}
+
+/// What the engine's own table says about an architecture. The versions in it belong to the first model of the family.
+fn by_architecture(engine: EngineId, architecture: &str) -> Option<EngineRecipe> {
+    let profile = crate::profile::engine(engine.name()).ok().flatten()?;
+    profile.architectures.get(architecture).cloned().map(|recipe| EngineRecipe { min_version: None, ..recipe })
 }
 
 fn describe(recipe: &EngineRecipe) -> String {

@@ -39,7 +39,7 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanErro
     match (choice.engine, choice.accelerator) {
         (EngineId::Vllm, Accelerator::Cuda) => vllm_on_gpus(facts),
         // Ollama places the model itself; the tag's size is not known before it is pulled.
-        (EngineId::Ollama, _) => Ok(ollama(facts)),
+        (EngineId::Ollama, _) => ollama(facts),
         _ => in_memory(facts, choice),
     }
 }
@@ -344,6 +344,9 @@ fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
             bytes(on_gpu)
         ));
     }
+    if shape.is_none() {
+        warnings.push("the model's shape is unknown, so the KV cache is not part of the bill".into());
+    }
     if vllm {
         warnings.push("vLLM on the processor is for trying things out; a GGUF with llama.cpp is faster there".into());
     }
@@ -361,16 +364,43 @@ fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
     })
 }
 
-fn ollama(facts: &Facts<'_>) -> Fitted {
+/// Ollama splits a model between GPUs and memory by itself; only their sum can be too small.
+fn ollama(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
     let asked = facts.request.context;
-    let context =
-        asked.or(facts.profile.and_then(|p| p.context_max).map(|own| own.min(64 * 1024))).unwrap_or(64 * 1024);
+    let own = facts.weights.context_max.or(facts.profile.and_then(|p| p.context_max));
+    let context = asked.unwrap_or_else(|| own.unwrap_or(u64::MAX).min(64 * 1024));
     let because = if asked.is_some() {
         "you asked for it"
     } else {
         "Ollama's own default can be 4096, less than a coding agent's first prompt"
     };
-    Fitted {
+    let usable = facts.hardware.devices.iter().filter(|d| d.usable && !d.unified);
+    let on_gpu: u64 = usable.map(|d| d.memory_free_bytes.unwrap_or(d.memory_total_bytes)).sum();
+    let budget = on_gpu + facts.hardware.memory.available_bytes / 20 * 19;
+    let mut bills = Vec::new();
+    let mut warnings = Vec::new();
+    match facts.weights.bytes {
+        Some(weights) => bills.push(Bill {
+            place: if on_gpu > 0 { "GPUs and memory".into() } else { "memory".into() },
+            weights_bytes: weights,
+            kv_bytes: 0,
+            overhead_bytes: GIB / 2,
+            budget_bytes: budget,
+            total_bytes: on_gpu + facts.hardware.memory.total_bytes,
+        }),
+        None => warnings
+            .push("the size of this tag is not known before it is pulled; Ollama says if it does not fit".into()),
+    }
+    if bills.iter().any(|b| b.needed_bytes() > b.budget_bytes) {
+        let nearest = nearest::that_fit(facts, budget);
+        return Err(PlanError::DoesNotFit {
+            model: nearest::name(facts),
+            why: "the weights leave no room".into(),
+            bills,
+            nearest,
+        });
+    }
+    Ok(Fitted {
         verdict: Verdict::Fits,
         devices: Vec::new(),
         tensor_parallel: 1,
@@ -378,8 +408,8 @@ fn ollama(facts: &Facts<'_>) -> Fitted {
         context,
         kv_bytes_per_token: None,
         kv_cache_gib: 0,
-        bills: Vec::new(),
+        bills,
         reasons: vec![reason(format!("context: {context}"), because)],
-        warnings: Vec::new(),
-    }
+        warnings,
+    })
 }

@@ -135,6 +135,17 @@ fn gguf_goes_to_llama_cpp_and_safetensors_on_windows_nowhere() {
 }
 
 #[test]
+fn an_ollama_tag_of_a_known_size_is_refused_where_it_cannot_fit() {
+    let mut tag = weights(Format::OllamaTag, 200);
+    tag.path = None;
+    tag.tag = Some("huge:1t".into());
+    let error = make(&Request::default(), &machine(1, 24), &tag).unwrap_err();
+    assert!(matches!(error, PlanError::DoesNotFit { .. }), "{error}");
+    tag.bytes = Some(10 * GIB);
+    assert_eq!(make(&Request::default(), &machine(1, 24), &tag).unwrap().max_model_len, 65_536);
+}
+
+#[test]
 fn an_engine_that_cannot_load_the_format_is_refused() {
     let request = Request { engine: Some(EngineId::Vllm), ..Request::default() };
     let error = make(&request, &machine(1, 80), &weights(Format::Gguf, 5)).unwrap_err();
@@ -167,4 +178,15 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_model_without_a_profile_gets_the_parser_of_its_architecture() {
+    let mut weights = weights(Format::Safetensors, 8);
+    weights.architecture = Some("Qwen3ForCausalLM".into());
+    let plan = make(&Request::default(), &machine(1, 80), &weights).unwrap();
+    assert_eq!(plan.recipe.tool_parser.as_deref(), Some("hermes"));
+    weights.architecture = Some("SomeForCausalLM".into());
+    let plan = make(&Request::default(), &machine(1, 80), &weights).unwrap();
+    assert_eq!(plan.recipe.tool_parser, None, "a wrong parser is worse than none");
 }

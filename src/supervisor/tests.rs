@@ -88,6 +88,23 @@ fn guard_of(pid: u32) -> u32 {
     rest.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+/// Waits until no thread of a process runs any more after a SIGSTOP.
+async fn all_threads_stopped(pid: u32) {
+    let deadline = Instant::now() + LONG;
+    let stopped = |task: &Path| {
+        let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+        stat.rfind(')').is_some_and(|at| stat[at + 1..].trim_start().starts_with('T'))
+    };
+    loop {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        if tasks.flatten().all(|task| stopped(&task.path())) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{pid} does not stop");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 fn kill9(pid: u32) {
     kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
 }
@@ -326,8 +343,10 @@ fn what_outlives_llmup_and_guard_is_reaped_later() {
             for pid in [guard, llmup.id()] {
                 kill(Pid::from_raw(pid as i32), Signal::SIGSTOP).unwrap();
             }
-            // A stop takes effect some time after the call; an unstopped guard would tidy up.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // A stop takes effect thread by thread; one of llmup's that still ran would tidy up after the guard.
+            for pid in [guard, llmup.id()] {
+                all_threads_stopped(pid).await;
+            }
             kill9(guard);
             kill9(llmup.id());
             llmup.wait().unwrap();

@@ -7,16 +7,20 @@
 //! | `FAKE_CRASH_AFTER_MS=n` | exits n ms after the start, with `FAKE_EXIT` or 1 |
 //! | `FAKE_EXIT=code` | exits with it: at once, or when `FAKE_CRASH_AFTER_MS` says so |
 //! | `FAKE_LOG=file` | prints this file to standard error before anything else |
+//! | `FAKE_FAIL_ONCE=file` | `FAKE_LOG` and `FAKE_EXIT` count only until this file exists, which the first start makes |
 //! | `FAKE_IGNORE_TERM=1` | SIGTERM does nothing |
 //! | `FAKE_GRANDCHILD=plain\|setsid` | starts a process that sleeps and ignores SIGTERM, in a new session or not |
 //! | `FAKE_PIDS=file` | appends `engine pid` and `grandchild pid` lines |
-//! | `FAKE_STALL=1` | accepts connections and never answers |
+//! | `FAKE_STALL=1\|posts` | accepts connections and never answers, or never answers a POST |
+//! | `FAKE_FRAME_MS=n` | rests n ms before each frame of a stream |
 //! | `FAKE_SPLIT=1` | writes streams one byte at a time |
 //! | `FAKE_CUT=n` | closes a stream after n frames |
 //! | `FAKE_ECHO=1` | answers with the last user message's raw text instead of a fixed sentence |
 //! | `FAKE_TEXT=text` | answers with this text |
 //! | `FAKE_CACHED=n` | reports n cached prompt tokens |
 //! | `FAKE_REQUESTS=file` | appends every request body as one line |
+//!
+//! A flag `--no-such-flag` is refused, in the words of each engine. The end of a client during a stream is logged.
 //!
 //! Called with `__guard` first it is llmup's guard; with `__supervise program log` it runs that program under
 //! llmup's supervisor until it is killed.
@@ -87,10 +91,15 @@ fn run(kind: Kind, args: &[OsString]) -> ExitCode {
     if let Some(mode) = switch("FAKE_GRANDCHILD") {
         grandchild(&mode);
     }
-    if let Some(text) = switch("FAKE_LOG").and_then(|file| std::fs::read(file).ok()) {
+    if args.iter().any(|a| a == "--no-such-flag") {
+        return refuse_flag(kind);
+    }
+    let fails = switch("FAKE_FAIL_ONCE")
+        .is_none_or(|file| std::fs::File::options().write(true).create_new(true).open(file).is_ok());
+    if let Some(text) = switch("FAKE_LOG").filter(|_| fails).and_then(|file| std::fs::read(file).ok()) {
         let _ = std::io::stderr().lock().write_all(&text);
     }
-    let exit = number("FAKE_EXIT").map(|code| code as i32);
+    let exit = number("FAKE_EXIT").filter(|_| fails).map(|code| code as i32);
     if let Some(after) = number("FAKE_CRASH_AFTER_MS") {
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(after));
@@ -112,6 +121,23 @@ fn run(kind: Kind, args: &[OsString]) -> ExitCode {
                 }
                 Kind::Ollama => log(&format!("Error: listen tcp {host}:{port}: bind: address already in use")),
             }
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn refuse_flag(kind: Kind) -> ExitCode {
+    match kind {
+        Kind::Vllm => {
+            log("vllm: error: unrecognized arguments: --no-such-flag");
+            ExitCode::from(2)
+        }
+        Kind::LlamaServer => {
+            log("error: invalid argument: --no-such-flag");
+            ExitCode::from(1)
+        }
+        Kind::Ollama => {
+            log("Error: unknown flag: --no-such-flag");
             ExitCode::from(1)
         }
     }

@@ -1,5 +1,7 @@
 //! Running llmup as a user would: a home of its own, the real binary, files instead of pipes.
 
+pub mod fake;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -150,23 +152,43 @@ pub fn free_port() -> u16 {
 
 /// One HTTP request; status and body (chunked transfer decoded).
 pub fn http(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let answer = request(url, method, path, headers, body).unwrap();
+    (answer.status, answer.body)
+}
+
+/// An answer with its head.
+pub struct Answer {
+    pub status: u16,
+    /// Lower case, one header a line.
+    pub head: String,
+    pub body: String,
+}
+
+/// Like [`http`], with the head, and with an error when nobody listens or the connection breaks.
+pub fn request(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {
+    let mut stream = send(url, method, path, headers, body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
+    Ok(Answer { status, head, body })
+}
+
+/// Sends a request and leaves the answer to the caller. Reading it times out after a minute.
+pub fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<TcpStream> {
     let authority = url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(authority).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
     request += &format!("content-length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let body =
-        if head.to_ascii_lowercase().contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
-    (status, body)
+    stream.write_all(request.as_bytes())?;
+    Ok(stream)
 }
 
 fn dechunk(mut body: &str) -> String {
@@ -185,5 +207,5 @@ fn dechunk(mut body: &str) -> String {
 /// A skip, or a failure where everything is required to be there.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("LLMUP_TEST_REQUIRE").is_none(), "required here, but {why}");
-    eprintln!("skipped: {why}");
+    llmup::output::note(&format!("skipped: {why}"));
 }

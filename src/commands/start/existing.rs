@@ -1,5 +1,7 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::serve::{Backend, Session, bind, runtime};
@@ -13,6 +15,9 @@ use crate::paths::Paths;
 
 /// Context of an engine that does not tell its own, tokens.
 const ASSUMED_CONTEXT: u64 = 32 * 1024;
+
+/// How long the engine may take to list its models.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Serves the engine at `url` until something ends it.
 pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
@@ -49,10 +54,15 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
     let missing = |why: String| {
         Plain::new(Exit::Missing, format!("no engine answers at {base}: {why}"), format!("try `curl {base}/v1/models`"))
     };
-    let client = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(5)).build();
-    let client = client.map_err(|e| missing(e.to_string()))?;
-    let answer =
-        client.get(format!("{base}/v1/models")).send().await.map_err(|e| missing(e.without_url().to_string()))?;
+    let mut request = super::ollama::client()?.get(format!("{base}/v1/models")).timeout(LIMIT);
+    if let Some(key) = &args.engine_key {
+        request = request.bearer_auth(key);
+    }
+    let answer = request.send().await.map_err(|e| missing(e.without_url().to_string()))?;
+    if matches!(answer.status().as_u16(), 401 | 403) {
+        let message = format!("the engine at {base} wants a key");
+        return Err(Plain::new(Exit::Missing, message, "give it as `--engine-key KEY`, or in LLMUP_ENGINE_KEY").into());
+    }
     let body = answer.bytes().await.map_err(|e| missing(e.to_string()))?;
     let list: Value = serde_json::from_slice(&body).map_err(|_| missing("/v1/models is not JSON".into()))?;
     let models = list.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -80,7 +90,7 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
             model: id(model).unwrap_or_else(|| args.model.clone()),
             context,
             serves: Serves { chat: true, messages: false, responses: false },
-            api_key: None,
+            api_key: args.engine_key.clone(),
         },
         confirmed: told.is_some(),
         derived: None,

@@ -80,7 +80,9 @@ fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[F
         return Ok(plan(&target.weights)?);
     }
     let mut refused = None;
-    for variant in target.profile.iter().flat_map(|p| &p.variants).filter(|v| target::runs(v, request.engine)) {
+    let nvidia = hardware.devices.iter().any(|d| d.vendor == hardware::VendorId::Nvidia && d.usable);
+    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
+    for variant in variants {
         // A variant nobody gives a size for cannot be promised to fit.
         let weights = target::variant_weights(variant);
         if weights.bytes.is_none() && weights.tag.is_none() {
@@ -99,7 +101,7 @@ fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[F
         Some(error) => Err(error.into()),
         None => Err(Plain::new(
             Exit::Config,
-            format!("the profile {} names no download for that engine", target.name),
+            format!("none of the downloads that the profile {} lists is for this machine", target.name),
             format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name),
         )
         .into()),

@@ -157,7 +157,7 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
     })
 }
 
-fn client() -> Result<reqwest::Client> {
+pub(super) fn client() -> Result<reqwest::Client> {
     // Already installed by an earlier call: fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Loopback must not go through a proxy from the environment.

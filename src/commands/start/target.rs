@@ -7,6 +7,7 @@ use crate::engine::EngineId;
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::model::{self, Format, Shape, Weights, demo};
+use crate::output;
 use crate::paths::Paths;
 use crate::profile::{self, ModelProfile, Variant};
 
@@ -38,6 +39,14 @@ pub enum TargetError {
         /// Profiles with a similar name.
         nearest: Vec<String>,
     },
+    /// The profile lists nothing that this engine loads.
+    #[error("the profile {name} lists no download{for_engine}", for_engine = engine.map(|e| format!(" for {e}")).unwrap_or_default())]
+    NoVariant {
+        /// The profile.
+        name: String,
+        /// The engine that was asked for.
+        engine: Option<EngineId>,
+    },
     /// The profile is known, but its weights are not here.
     #[error("the weights of {name} are not on this machine")]
     NoWeights {
@@ -61,6 +70,13 @@ impl Explain for TargetError {
                     hints.push(format!("did you mean {}?", nearest.join(", ")));
                 }
                 hints.push(format!("for weights of your own: `llmup start {name} --model-dir DIR`"));
+                hints
+            }
+            TargetError::NoVariant { name, engine } => {
+                let mut hints = vec![format!("pass weights of your own: `llmup start {name} --model-dir DIR`")];
+                if engine.is_some() {
+                    hints.push("or leave the engine to llmup: without `--engine`".to_owned());
+                }
                 hints
             }
             TargetError::NoWeights { name, variant } => {
@@ -98,7 +114,12 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         return Ok(Target { name: args.model.clone(), weights, profile, profiles, demo: None, missing: None });
     }
     if let Some(profile) = found(&args.model)? {
-        return Ok(from_profile(profile, engine, paths, profile::all(&user)?));
+        // Only for what would fit instead: another model's broken file must not stand in this one's way.
+        let others = profile::all(&user).unwrap_or_else(|error| {
+            output::note(&format!("{} {error}", output::on_stderr(output::Style::Warn, "note  ")));
+            Vec::new()
+        });
+        return Ok(from_profile(profile, engine, paths, others)?);
     }
     let path = Path::new(&args.model);
     let looks_like_path = path.exists()
@@ -119,17 +140,30 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
     Err(TargetError::Unknown { name: args.model.clone(), nearest }.into())
 }
 
-fn from_profile(profile: ModelProfile, engine: Option<EngineId>, paths: &Paths, profiles: Vec<ModelProfile>) -> Target {
+fn from_profile(
+    profile: ModelProfile,
+    engine: Option<EngineId>,
+    paths: &Paths,
+    profiles: Vec<ModelProfile>,
+) -> Result<Target, TargetError> {
     let name = profile.name.clone();
     if profile.scripted {
         let kind = if engine == Some(EngineId::Vllm) { Format::Safetensors } else { Format::Gguf };
         let weights = demo_weights(kind, &demo::path(&paths.models(), kind));
-        return Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None };
+        return Ok(Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None });
     }
     // The caller plans the variants one by one; this is the first.
-    let variant = profile.variants.iter().find(|v| runs(v, engine)).cloned();
-    let weights = variant.as_ref().map_or_else(|| model::ollama_tag(&name), variant_weights);
-    Target { name, weights, profile: Some(profile), profiles, demo: None, missing: variant }
+    let Some(variant) = profile.variants.iter().find(|v| runs(v, engine)).cloned() else {
+        return Err(TargetError::NoVariant { name, engine });
+    };
+    Ok(Target {
+        name,
+        weights: variant_weights(&variant),
+        profile: Some(profile),
+        profiles,
+        demo: None,
+        missing: Some(variant),
+    })
 }
 
 /// Whether the asked engine (or any) loads this variant's format.
@@ -140,6 +174,22 @@ pub fn runs(variant: &Variant, engine: Option<EngineId>) -> bool {
         _ => EngineId::Vllm,
     };
     engine.is_none_or(|asked| asked == natural)
+}
+
+/// A profile's variants in the order to try them on this machine: the best quality first on NVIDIA GPUs; without
+/// one GGUF before everything, and no quantised safetensors, whose kernels are made for GPUs.
+pub fn ranked(profile: &ModelProfile, engine: Option<EngineId>, nvidia: bool) -> Vec<&Variant> {
+    let mut variants: Vec<&Variant> = profile.variants.iter().filter(|v| runs(v, engine)).collect();
+    if !nvidia {
+        let plain = |v: &Variant| matches!(v.quantization.as_str(), "bf16" | "f16" | "fp16" | "f32");
+        variants.retain(|v| v.format != "safetensors" || plain(v));
+        variants.sort_by_key(|v| match v.format.as_str() {
+            "gguf" => 0,
+            "ollama" => 1,
+            _ => 2,
+        });
+    }
+    variants
 }
 
 /// A variant as weights that are not here yet, as far as its profile describes them.

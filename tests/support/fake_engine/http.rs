@@ -101,7 +101,8 @@ fn talk(server: &Server, stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     while let Some((request, close)) = read(&mut reader)? {
-        if switch("FAKE_STALL").is_some() {
+        if switch("FAKE_STALL").is_some_and(|which| which != "posts" || request.method == "POST") {
+            note(&request);
             std::thread::sleep(Duration::from_secs(600));
             return Ok(());
         }
@@ -123,7 +124,13 @@ fn talk(server: &Server, stream: TcpStream) -> io::Result<()> {
                     if cut == Some(i) {
                         return Ok(());
                     }
-                    send(&mut writer, frame.as_bytes())?;
+                    if let Some(rest) = switch("FAKE_FRAME_MS").and_then(|n| n.parse().ok()) {
+                        std::thread::sleep(Duration::from_millis(rest));
+                    }
+                    if let Err(error) = send(&mut writer, frame.as_bytes()) {
+                        log(&format!("the client went away after {i} frames"));
+                        return Err(error);
+                    }
                 }
                 writer.write_all(b"0\r\n\r\n")?;
             }
