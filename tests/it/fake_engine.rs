@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::support::{Home, Running, fake, finish, free_port, http, request, send};
 
-/// Far more than anything here takes.
-const LONG: Duration = Duration::from_secs(60);
+/// Far more than anything here takes, also where many more processes run than there are processors.
+const LONG: Duration = Duration::from_secs(180);
 const KEY: &str = "test-key";
 const AUTH: (&str, &str) = ("authorization", "Bearer test-key");
 const CHAT: &str = r#"{"model":"demo","messages":[{"role":"user","content":"hi"}]}"#;
