@@ -1,4 +1,4 @@
-//! Exit codes: the contract with scripts. The same table stands in the README; `tests/errors.rs` compares them.
+//! Exit codes: the contract with scripts. The same table stands in the README; `tests/it/bad_input.rs` compares them.
 
 /// Why the process ended. The discriminant is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

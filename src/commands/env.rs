@@ -87,7 +87,7 @@ impl Explain for EnvError {
             }
             EnvError::NotRunning { client } => vec![
                 "start one: `llmup start demo --yes`".into(),
-                format!("or name one: `llmup env {client} --base-url http://127.0.0.1:PORT --key KEY`"),
+                format!("or name one: `llmup env {client} --base-url http://127.0.0.1:PORT --api-key KEY`"),
             ],
             EnvError::BaseUrl { .. } => vec!["it looks like `--base-url http://127.0.0.1:8080`".into()],
             EnvError::Context { .. } => {

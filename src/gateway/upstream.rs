@@ -24,6 +24,9 @@ pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Incoming>,
 /// An engine on this machine or in this network accepts within this time or not at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Idle connections are dropped before the engine does it: llama.cpp's server and vLLM's both close after 5 s.
+const IDLE: Duration = Duration::from_secs(3);
+
 /// Error bodies beyond this are not read on.
 const ERROR_LIMIT: usize = 256 << 10;
 
@@ -39,7 +42,7 @@ impl Upstream {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         Upstream { client }
     }
 
@@ -56,16 +59,38 @@ impl Upstream {
         if let Some(key) = &backend.api_key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
-        let sending = request.body(Full::new(body)).map(|request| self.client.request(request));
+        let request = request.body(Full::new(body));
+        let client = self.client.clone();
         Box::pin(async move {
             let unreachable =
                 |why: String| Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"));
-            match sending {
-                Ok(sending) => sending.await.map_err(|error| unreachable(innermost(&error))),
-                Err(error) => Err(unreachable(error.to_string())),
+            let request = request.map_err(|error| unreachable(error.to_string()))?;
+            match client.request(request.clone()).await {
+                Ok(response) => Ok(response),
+                // The engine closed an idle connection while we were writing into it: once more, on a new one. A dead
+                // engine refuses that.
+                Err(error) if closed_unanswered(&error) => {
+                    client.request(request).await.map_err(|error| unreachable(innermost(&error)))
+                }
+                Err(error) => Err(unreachable(innermost(&error))),
             }
         })
     }
+}
+
+/// The connection ended before the first byte of an answer.
+fn closed_unanswered(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(at) = error {
+        if let Some(hyper) = at.downcast_ref::<hyper::Error>() {
+            return hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed();
+        }
+        if let Some(io) = at.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe);
+        }
+        error = at.source();
+    }
+    false
 }
 
 /// The error at the bottom says what happened ("connection refused"); those above only that something did.

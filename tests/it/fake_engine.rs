@@ -457,3 +457,23 @@ fn doctor_reports_as_json_and_knows_what_runs() {
     assert!(findings.iter().filter(problem).all(|f| f["cure"].is_string()), "{report}");
     assert!(fake::program().exists());
 }
+
+#[test]
+fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
+    let bench = Bench::new("ollama");
+    let port = bench.port.to_string();
+    let args = ["start", "demo", "--json", "--engine", "ollama", "--port", &port, "--api-key", KEY];
+    let mut command = bench.home.faked(&["ollama"], &args);
+    // Nothing listens there, so that no Ollama of this machine is used.
+    command.env("OLLAMA_HOST", "127.0.0.1:9");
+    let mut llmup = bench.home.start(command);
+    let ready = llmup.ready(LONG);
+    assert_eq!(ready["engine"], "ollama", "{ready}");
+    let (status, answer) = bench.post("/v1/chat/completions", CHAT);
+    assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-demo")), "{answer}");
+    llmup.signal(Signal::SIGINT);
+    assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
+    let log = std::fs::read_to_string(bench.home.data.join("logs/demo.log")).unwrap();
+    assert!(log.contains("deleted llmup-demo"), "{log}");
+    bench.clean(Duration::from_secs(5));
+}

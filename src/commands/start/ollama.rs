@@ -3,14 +3,18 @@
 
 use std::net::SocketAddr;
 
+use std::path::Path;
+
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::serve::Backend;
 use super::target::Target;
 use crate::engine::{EngineId, driver, find};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
+use crate::fs::FileError;
 use crate::gateway::{Ready, Serves};
 use crate::plan::LaunchPlan;
 use crate::progress::Progress;
@@ -104,6 +108,26 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Makes a model of a GGUF file: its bytes go up as a blob named by their SHA-256, then a model refers to it.
+    /// Source: Ollama's API documentation, "Create a Model" and "Push a Blob".
+    async fn create_from_file(&self, name: &str, file: &Path, context: u64) -> Result<()> {
+        let bytes = std::fs::read(file).map_err(|e| FileError::new("read", file, e))?;
+        let digest =
+            Sha256::digest(&bytes).iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"));
+        let request = client()?.post(format!("{}/api/blobs/{digest}", self.base)).body(bytes);
+        let answer = request.send().await.map_err(|e| failed(&e.to_string()))?;
+        if !answer.status().is_success() {
+            return Err(failed(&format!("it did not take the model file: {}", answer.status())));
+        }
+        let file_name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let body = json!({
+            "model": name, "files": {file_name: digest}, "parameters": {"num_ctx": context}, "stream": false,
+        });
+        self.json("/api/create", &body).await.map(drop)
+    }
+}
+
 impl Derived {
     /// Removes the model; the layers belong to the original and stay.
     pub async fn remove(&self) {
@@ -118,15 +142,19 @@ impl Derived {
 /// Makes the model ready on a server.
 pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, progress: &Progress) -> Result<Backend> {
     let tag = target.weights.tag.clone().unwrap_or_else(|| target.name.clone());
-    if !server.has(&tag).await? {
+    let mut derived = None;
+    if let (Some(_), Some(file)) = (target.demo, &target.weights.path) {
+        progress.step("ollama: creating the demo model");
+        server.create_from_file(&tag, file, plan.max_model_len).await?;
+        derived = Some(Derived { server: server.clone(), name: tag.clone() });
+    } else if !server.has(&tag).await? {
         server.pull(&tag, progress).await?;
     }
     progress.step(&format!("ollama: loading {tag}"));
     server.json("/api/generate", &json!({"model": tag, "keep_alive": -1, "stream": false})).await?;
     let mut context = server.context(&tag).await;
     let mut model = tag.clone();
-    let mut derived = None;
-    if context.is_some_and(|have| have < plan.max_model_len) {
+    if derived.is_none() && context.is_some_and(|have| have < plan.max_model_len) {
         // num_ctx in a request is lost with the next one; a model of its own keeps it.
         model = format!("llmup-{}", tag.replace([':', '/'], "-"));
         let parameters = json!({"num_ctx": plan.max_model_len});

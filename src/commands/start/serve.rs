@@ -61,6 +61,8 @@ pub fn run(
     hardware: &Hardware,
 ) -> Result<u8> {
     let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
+    // What an earlier, killed llmup left is ended first: it may hold the memory the plan counts on.
+    crate::commands::running::newest(paths)?;
     // What can fail cheaply fails before anything is installed.
     let gateway = bind(args.host, args.port, paths)?;
     let engine = match engine {

@@ -148,7 +148,11 @@ fn from_profile(
 ) -> Result<Target, TargetError> {
     let name = profile.name.clone();
     if profile.scripted {
-        let kind = if engine == Some(EngineId::Vllm) { Format::Safetensors } else { Format::Gguf };
+        let kind = match engine {
+            Some(EngineId::Vllm) => Format::Safetensors,
+            Some(EngineId::Ollama) => Format::OllamaTag,
+            _ => Format::Gguf,
+        };
         let weights = demo_weights(kind, &demo::path(&paths.models(), kind));
         return Ok(Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None });
     }
@@ -216,12 +220,14 @@ pub fn variant_weights(variant: &Variant) -> Weights {
 fn demo_weights(kind: Format, path: &Path) -> Weights {
     let (format, bytes, architecture) = match kind {
         Format::Safetensors => (Format::Safetensors, 1_500_000, "Qwen3ForCausalLM"),
-        Format::Gguf | Format::OllamaTag => (Format::Gguf, 3_000_000, "llama"),
+        Format::Gguf => (Format::Gguf, 3_000_000, "llama"),
+        // Created in Ollama from the GGUF; the name is one nobody else has.
+        Format::OllamaTag => (Format::OllamaTag, 3_000_000, "llama"),
     };
     Weights {
         format,
         path: Some(path.to_owned()),
-        tag: None,
+        tag: (kind == Format::OllamaTag).then(|| "llmup-demo".to_owned()),
         bytes: Some(bytes),
         architecture: Some(architecture.into()),
         quantization: None,

@@ -38,6 +38,24 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         (Kind::Ollama, "POST", "/api/generate") => {
             whole(200, &json!({"model": model, "response": "", "done": true, "done_reason": "load"}))
         }
+        (Kind::Ollama, "POST", "/api/show") => whole(404, &json!({"error": format!("model '{model}' not found")})),
+        (Kind::Ollama, "POST", path) if path.starts_with("/api/blobs/sha256:") => {
+            // A GGUF, as its magic says; anything else is not a model.
+            let status = if request.body.starts_with(b"GGUF") { 201 } else { 400 };
+            Answer::Whole(status, "text/plain", String::new())
+        }
+        (Kind::Ollama, "POST", "/api/create") => {
+            let whole_request = body["files"].is_object() && body["parameters"]["num_ctx"].is_u64();
+            if whole_request {
+                whole(200, &json!({"status": "success"}))
+            } else {
+                whole(400, &json!({"error": "no files"}))
+            }
+        }
+        (Kind::Ollama, "DELETE", "/api/delete") => {
+            println!("deleted {model}");
+            whole(200, &json!({}))
+        }
         (_, "GET", "/v1/models") => {
             let entry = json!({"id": server.model, "object": "model", "owned_by": "fake", "max_model_len": 32768});
             whole(200, &json!({"object": "list", "data": [entry]}))
