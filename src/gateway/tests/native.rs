@@ -84,3 +84,34 @@ async fn a_caller_that_leaves_takes_the_upstream_request_along() {
         until("nothing in flight", || running.counters.read().in_flight == 0).await;
     }
 }
+
+/// Engines close idle connections; a request that was just written into one is sent again, once.
+#[tokio::test]
+async fn a_request_into_a_connection_that_was_just_closed_is_sent_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let engine = tokio::spawn(async move {
+        let mut piece = [0; 4096];
+        let (mut first, _) = listener.accept().await.unwrap();
+        assert!(first.read(&mut piece).await.unwrap() > 0);
+        first.write_all(OK).await.unwrap();
+        // The second request arrives here and finds the connection closing.
+        assert!(first.read(&mut piece).await.unwrap() > 0);
+        drop(first);
+        let (mut second, _) = listener.accept().await.unwrap();
+        assert!(second.read(&mut piece).await.unwrap() > 0);
+        second.write_all(OK).await.unwrap();
+        // Kept open until the test ends it.
+        std::future::pending::<()>().await;
+    });
+    let running = gateway(ready(&url, true)).await;
+    for _ in 0..2 {
+        let (status, _, body) = call(&running.address, "POST", "/v1/chat/completions", KEY, "{}").await;
+        assert_eq!((status, body.as_str()), (200, "{}"));
+    }
+    engine.abort();
+    let (status, _, _) = call(&running.address, "POST", "/v1/chat/completions", KEY, "{}").await;
+    assert_eq!(status, 502);
+}

@@ -53,7 +53,7 @@ pub fn to(server: &Server, request: &Request) -> Answer {
             }
         }
         (Kind::Ollama, "DELETE", "/api/delete") => {
-            println!("deleted {model}");
+            crate::log(&format!("deleted {model}"));
             whole(200, &json!({}))
         }
         (_, "GET", "/v1/models") => {
