@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::serve::{Backend, Session, bind, runtime};
+use super::backend::Backend;
+use super::serve::{Session, bind, runtime};
 use crate::cli::StartArgs;
 use crate::engine::EngineId;
 use crate::error::{Plain, Result};

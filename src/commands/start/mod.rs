@@ -1,5 +1,6 @@
 //! `llmup start`, read top to bottom: detect, resolve, plan, install, launch, serve, stop.
 
+mod backend;
 mod existing;
 mod launch;
 mod ollama;

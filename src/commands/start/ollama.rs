@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::serve::Backend;
+use super::backend::Backend;
 use super::target::Target;
 use crate::engine::{EngineId, driver, find};
 use crate::error::{Plain, Result};

@@ -2,54 +2,35 @@
 //! behind it, and whatever ends the run ends everything.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
+use super::backend::{Backend, LastChild, install, launch_backend};
 use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{ollama, ready};
-use crate::cli::{EnginePort, StartArgs};
+use crate::cli::StartArgs;
 use crate::client::shell;
-use crate::commands::engine as engines;
 use crate::engine::find::Found;
-use crate::engine::{Engine, EngineId, driver};
+use crate::engine::{EngineId, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::gateway::{BackendState, Gateway, Ready, Serves, Settings};
+use crate::gateway::{BackendState, Gateway, Settings};
 use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
-use crate::progress::Progress;
 use crate::state::{self, Instance};
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
-use crate::supervisor::{Child, ExitStatus, Stopped, port, process};
+use crate::supervisor::{Child, Stopped, port, process};
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// What a backend turned out to be, once it answers.
-pub(super) struct Backend {
-    /// The child, unless it ran before us.
-    pub child: Option<Child>,
-    pub engine: EngineId,
-    pub port: u16,
-    pub log: Option<PathBuf>,
-    /// How the gateway reaches it.
-    pub ready: Ready,
-    /// The context is the engine's own word.
-    pub confirmed: bool,
-    /// A model of ours in somebody's running Ollama, to be removed in the end.
-    pub derived: Option<ollama::Derived>,
-}
 
 /// Launches and serves until something ends it; gives the exit code.
 pub fn run(
@@ -133,39 +114,6 @@ pub(super) fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net:
     Err(Plain { message, exit: Exit::Taken, hints }.into())
 }
 
-/// Installs what is missing, when the user agrees.
-fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Hardware) -> Result<Found> {
-    let engine = plan.engine;
-    if engine == EngineId::Ollama {
-        return Err(Plain::new(
-            Exit::Missing,
-            "Ollama is not installed and none is running",
-            "install it from its own site (ollama.com), then run this again",
-        )
-        .into());
-    }
-    if !args.yes {
-        let missing = || {
-            let message = format!("{engine} is not installed");
-            let hints = vec![
-                format!("install it: `llmup engine install {engine}`"),
-                "or let start do it: add `--yes`".to_owned(),
-            ];
-            Error::from(Plain { message, exit: Exit::Missing, hints })
-        };
-        if !output::interactive() {
-            return Err(missing());
-        }
-        let size = if engine == EngineId::Vllm { "a download of about 3 GB" } else { "a download of about 35 MB" };
-        let question = format!("{engine} is not installed. Install it into {} ({size})?", paths.engines().display());
-        let agreed = dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false);
-        if !agreed {
-            return Err(missing());
-        }
-    }
-    engines::install_with_bar(engine, engines::accelerator(engine, hardware), &RealHost, paths)
-}
-
 /// The gateway and everything that can end it.
 pub(super) struct Session {
     url: String,
@@ -177,26 +125,6 @@ pub(super) struct Session {
     interrupts: Interrupts,
     shutdown: Option<oneshot::Sender<()>>,
     gateway: tokio::task::JoinHandle<()>,
-}
-
-/// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with
-/// it the child, but nobody may leave before the tree has.
-#[derive(Clone, Default)]
-pub(super) struct LastChild(Arc<Mutex<Option<Gone>>>);
-
-type Gone = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
-
-impl LastChild {
-    fn is(&self, child: &Child) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(child.gone()));
-    }
-
-    async fn gone(&self) {
-        let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(gone) = gone {
-            let _ = tokio::time::timeout(GRACE, gone).await;
-        }
-    }
 }
 
 /// How waiting for the backend ended.
@@ -377,107 +305,6 @@ fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
         },
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     }
-}
-
-/// Launches the engine and waits until it answers. Dropping the future ends it.
-#[allow(clippy::too_many_arguments)] // the facts of one launch, used once
-async fn launch_backend(
-    args: &StartArgs,
-    paths: &Paths,
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    reuse: Option<ollama::Server>,
-    key: &str,
-    last: &LastChild,
-) -> Result<Backend> {
-    let progress = Progress::new();
-    if let Some(server) = reuse {
-        return ollama::attach(server, target, plan, &progress).await;
-    }
-    let engine_driver = driver(plan.engine);
-    let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
-    fs::create_dir(&paths.logs())?;
-    let mut context = plan.max_model_len;
-    loop {
-        let port = engine_port(args)?;
-        let command = launch::command(args, target, plan, engine, paths, port, context, Some(key));
-        let child = launch::spawn(command, log.clone()).await?;
-        last.is(&child);
-        if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
-            // What it started may hold the accelerator's memory for a moment longer.
-            child.stop(Duration::ZERO).await;
-            let failure = launch::ended(engine_driver, status, log.clone());
-            // vLLM names the longest context that fits: once, and never against an asked one.
-            match failure.retry_context() {
-                Some(smaller) if args.context.is_none() && context == plan.max_model_len && smaller < context => {
-                    progress.note(&format!(
-                        "{} only {smaller} of {context} tokens fit; starting again with those",
-                        on_stderr(Style::Warn, "note  ")
-                    ));
-                    context = smaller;
-                    continue;
-                }
-                _ => return Err(failure.into()),
-            }
-        }
-        if plan.engine == EngineId::Ollama {
-            let server = ollama::Server::at(launch::address(port));
-            let mut backend = ollama::attach(server, target, plan, &progress).await?;
-            backend.child = Some(child);
-            backend.log = Some(log);
-            return Ok(backend);
-        }
-        progress.finish();
-        let confirmed = confirmed_context(engine_driver, &log).await;
-        let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
-        return Ok(Backend {
-            child: Some(child),
-            engine: plan.engine,
-            port,
-            log: Some(log),
-            ready: Ready {
-                base_url: format!("http://{}", launch::address(port)),
-                model: target.name.clone(),
-                context: confirmed.unwrap_or(context),
-                serves: Serves { chat: true, messages: serves.messages, responses: serves.responses },
-                api_key: Some(key.to_owned()),
-            },
-            confirmed: confirmed.is_some(),
-            derived: None,
-        });
-    }
-}
-
-/// The engine's own word on its context. Its health answer can overtake its log by a moment.
-async fn confirmed_context(engine: &'static dyn Engine, log: &Path) -> Option<u64> {
-    for _ in 0..5 {
-        if let Some(tokens) = engine.confirmed_context(&launch::read_end(log)) {
-            return Some(tokens);
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    None
-}
-
-fn engine_port(args: &StartArgs) -> Result<u16> {
-    let loopback = IpAddr::from([127, 0, 0, 1]);
-    match args.engine_port {
-        EnginePort::Fixed(wanted) if !port::is_free(loopback, wanted) => {
-            let holder = port::holder(wanted)
-                .map_or_else(|| "another program".into(), |h| format!("{} (pid {})", h.name, h.pid));
-            let message = format!("the engine's port {wanted} is taken by {holder}");
-            Err(Plain::new(Exit::Taken, message, "leave out `--engine-port`, then any free one is taken").into())
-        }
-        EnginePort::Fixed(wanted) => Ok(wanted),
-        EnginePort::Auto => port::free_port(loopback)
-            .map_err(|e| Plain::new(Exit::Taken, format!("no free port: {e}"), "see `llmup doctor`").into()),
-    }
-}
-
-/// A model's name as a file name.
-fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
 /// The user's key: made once, so that clients stay connected over restarts.
