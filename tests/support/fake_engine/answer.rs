@@ -32,20 +32,42 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         (Kind::Ollama, "GET" | "HEAD", "/") => Answer::Whole(200, "text/plain", "Ollama is running".to_owned()),
         (Kind::Ollama, "GET", "/api/version") => whole(200, &json!({"version": "0.33.0"})),
         (Kind::Ollama, "GET", "/api/ps" | "/api/tags") => {
-            let name = &server.model;
-            whole(200, &json!({"models": [{"name": name, "model": name, "size": 1000, "context_length": 32768}]}))
+            // It keeps no books: everything the tests load counts as loaded, a variant of llmup's with what it asked.
+            let loaded = |name: &str, context: u64| json!({"name": name, "model": name, "size": 1000, "context_length": context});
+            let models = [loaded(&server.model, 32768), loaded("new:1b", 32768), loaded("llmup-new-1b", 65536)];
+            whole(200, &json!({ "models": models }))
         }
         (Kind::Ollama, "POST", "/api/generate") => {
             whole(200, &json!({"model": model, "response": "", "done": true, "done_reason": "load"}))
         }
-        (Kind::Ollama, "POST", "/api/show") => whole(404, &json!({"error": format!("model '{model}' not found")})),
+        (Kind::Ollama, "POST", "/api/show") if model.starts_with("new") => {
+            whole(404, &json!({"error": format!("model '{model}' not found")}))
+        }
+        (Kind::Ollama, "POST", "/api/show") => whole(200, &json!({"details": {}})),
+        (Kind::Ollama, "POST", "/api/pull") => {
+            crate::log(&format!("pulled {model}"));
+            // Errors come with status 200, as the last line.
+            let last = if model.contains("nowhere") {
+                json!({"error": "pull model manifest: file does not exist"})
+            } else {
+                json!({"status": "success"})
+            };
+            let lines = [
+                json!({"status": "pulling manifest"}),
+                json!({"status": "pulling abc", "total": 9, "completed": 4}),
+                last,
+            ];
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            Answer::Whole(200, "application/x-ndjson", text)
+        }
         (Kind::Ollama, "POST", path) if path.starts_with("/api/blobs/sha256:") => {
             // A GGUF, as its magic says; anything else is not a model.
             let status = if request.body.starts_with(b"GGUF") { 201 } else { 400 };
             Answer::Whole(status, "text/plain", String::new())
         }
         (Kind::Ollama, "POST", "/api/create") => {
-            let whole_request = body["files"].is_object() && body["parameters"]["num_ctx"].is_u64();
+            let source = body["files"].is_object() || body["from"].is_string();
+            let whole_request = source && body["parameters"]["num_ctx"].is_u64();
             if whole_request {
                 whole(200, &json!({"status": "success"}))
             } else {
