@@ -37,9 +37,8 @@ pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8>
 
 /// What a new engine should be built for on this machine.
 pub fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Accelerator {
-    let nvidia = hardware.devices.iter().any(|d| d.vendor == hardware::VendorId::Nvidia && d.usable);
     // The llama.cpp wheel computes on the processor on every machine.
-    if nvidia && engine == EngineId::Vllm { Accelerator::Cuda } else { Accelerator::Cpu }
+    if hardware.has_nvidia() && engine == EngineId::Vllm { Accelerator::Cuda } else { Accelerator::Cpu }
 }
 
 /// Installs with progress on standard error.

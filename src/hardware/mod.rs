@@ -139,6 +139,18 @@ pub fn memory_for_cuda(total_bytes: u64) -> u64 {
     total_bytes.saturating_sub(FIXED + total_bytes / 1000 * 38 / 10)
 }
 
+impl Hardware {
+    /// The NVIDIA GPUs that can be used now.
+    pub fn nvidia(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable)
+    }
+
+    /// Whether there is one.
+    pub fn has_nvidia(&self) -> bool {
+        self.nvidia().next().is_some()
+    }
+}
+
 /// What one vendor's probe found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probe {

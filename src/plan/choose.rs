@@ -2,7 +2,6 @@
 
 use super::{Facts, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::VendorId;
 use crate::host::Os;
 use crate::model::Format;
 use crate::profile::EngineRecipe;
@@ -36,7 +35,7 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
             instead: vec![format!("leave out `--engine`, or say `--engine {natural}`"), other_format(asked).to_owned()],
         });
     }
-    let nvidia = facts.hardware.devices.iter().any(|d| d.vendor == VendorId::Nvidia && d.usable);
+    let nvidia = facts.hardware.has_nvidia();
     let asked = if facts.request.engine.is_some() { ", as you asked" } else { "" };
     match natural {
         EngineId::Vllm => vllm(facts, nvidia, asked),

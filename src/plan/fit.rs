@@ -4,7 +4,7 @@
 use super::choose::Choice;
 use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, WANTED_CONTEXT, nearest};
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::{Device, VendorId};
+use crate::hardware::Device;
 use crate::model::Shape;
 use crate::output::bytes;
 
@@ -100,8 +100,7 @@ fn vllm_overhead(shape: Option<&Shape>, total: u64, tp: u64) -> u64 {
 }
 
 fn vllm_on_gpus(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
-    let mut gpus: Vec<&Device> =
-        facts.hardware.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable).collect();
+    let mut gpus: Vec<&Device> = facts.hardware.nvidia().collect();
     // The emptiest first; a busy GPU is the last choice.
     gpus.sort_by_key(|d| std::cmp::Reverse(d.memory_free_bytes.unwrap_or(d.memory_total_bytes)));
     let shape = facts.weights.shape.as_ref();
@@ -281,9 +280,7 @@ fn parallel_sizes(facts: &Facts<'_>, gpus: usize) -> Result<Vec<u32>, PlanError>
 fn in_memory(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
     let memory = facts.hardware.memory;
     let gpus: Vec<&Device> = match choice.accelerator {
-        Accelerator::Cuda => {
-            facts.hardware.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable).collect()
-        }
+        Accelerator::Cuda => facts.hardware.nvidia().collect(),
         _ => Vec::new(),
     };
     let on_gpu: u64 =

@@ -18,10 +18,8 @@ pub(super) fn that_fit(facts: &Facts<'_>, budget: u64) -> Vec<String> {
         let needed = v.memory_min_gb.or(v.weights_gb.map(|gb| gb * ROOM));
         needed.is_some_and(|gb| gb * 1e9 <= budget as f64)
     };
-    let nvidia = facts.hardware.devices.iter().any(|d| d.vendor == crate::hardware::VendorId::Nvidia && d.usable);
-    // Quantised safetensors need kernels that only GPUs have.
-    let runs = |v: &Variant| nvidia || v.format != "safetensors" || matches!(v.quantization.as_str(), "bf16" | "f16");
-    let fits = |v: &&Variant| runs(v) && fits(v);
+    let nvidia = facts.hardware.has_nvidia();
+    let fits = |v: &&Variant| (nvidia || !v.needs_gpu()) && fits(v);
     let mut found = Vec::new();
     if let Some(profile) = facts.profile {
         let best = profile.variants.iter().filter(fits).max_by(|a, b| size(a).total_cmp(&size(b)));

@@ -93,3 +93,10 @@ pub struct Variant {
     #[serde(default)]
     pub source: String,
 }
+
+impl Variant {
+    /// Quantised safetensors: their kernels are made for GPUs.
+    pub fn needs_gpu(&self) -> bool {
+        self.format == "safetensors" && !matches!(self.quantization.as_str(), "bf16" | "f16" | "fp16" | "f32")
+    }
+}

@@ -81,7 +81,7 @@ fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[F
         return Ok(plan(&target.weights)?);
     }
     let mut refused = None;
-    let nvidia = hardware.devices.iter().any(|d| d.vendor == hardware::VendorId::Nvidia && d.usable);
+    let nvidia = hardware.has_nvidia();
     let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
     for variant in variants {
         // A variant nobody gives a size for cannot be promised to fit.

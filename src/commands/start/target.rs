@@ -185,8 +185,7 @@ pub fn runs(variant: &Variant, engine: Option<EngineId>) -> bool {
 pub fn ranked(profile: &ModelProfile, engine: Option<EngineId>, nvidia: bool) -> Vec<&Variant> {
     let mut variants: Vec<&Variant> = profile.variants.iter().filter(|v| runs(v, engine)).collect();
     if !nvidia {
-        let plain = |v: &Variant| matches!(v.quantization.as_str(), "bf16" | "f16" | "fp16" | "f32");
-        variants.retain(|v| v.format != "safetensors" || plain(v));
+        variants.retain(|v| !v.needs_gpu());
         variants.sort_by_key(|v| match v.format.as_str() {
             "gguf" => 0,
             "ollama" => 1,
