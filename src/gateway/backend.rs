@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::protocol::{Id, Problem, ProblemKind};
+use crate::protocol::accepts::Accepts;
+use crate::protocol::{Id, Problem, ProblemKind, Target, Vendor};
 
 /// Where the backend stands.
 #[derive(Debug, Clone)]
@@ -26,38 +27,45 @@ pub enum BackendState {
 /// A backend that answers.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// `http://host:port`, without a path.
+    /// `http://host:port` (or https), without a path.
     pub base_url: String,
+    /// Where its protocol begins below that, when not at the protocol's own prefix: `/api/v1`.
+    pub prefix: Option<String>,
     /// The name the engine knows the model by.
     pub model: String,
     /// Context length in tokens; 0 when unknown.
     pub context: u64,
-    /// Which protocols it serves itself.
-    pub serves: Serves,
+    /// The protocols it speaks so well itself that requests in them go through as bytes.
+    pub native: Vec<Id>,
+    /// The protocol all other requests are translated to.
+    pub speaks: Id,
+    /// Whose server it is.
+    pub vendor: Vendor,
+    /// What its model can read.
+    pub accepts: Accepts,
     /// The engine's own key.
     pub api_key: Option<String>,
 }
 
-/// Protocols an engine serves itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Serves {
-    /// `/v1/chat/completions`.
-    pub chat: bool,
-    /// `/v1/messages`.
-    pub messages: bool,
-    /// `/v1/responses`.
-    pub responses: bool,
-}
-
-impl Serves {
-    /// Whether it serves that one.
-    pub fn has(self, id: Id) -> bool {
-        match id {
-            Id::Chat => self.chat,
-            Id::Messages => self.messages,
-            Id::Responses => self.responses,
-            Id::Gemini => false,
+impl Ready {
+    /// A plain OpenAI-compatible backend.
+    pub fn chat(base_url: impl Into<String>, model: impl Into<String>) -> Ready {
+        Ready {
+            base_url: base_url.into(),
+            prefix: None,
+            model: model.into(),
+            context: 0,
+            native: vec![Id::Chat],
+            speaks: Id::Chat,
+            vendor: Vendor::Unknown,
+            accepts: Accepts::default(),
+            api_key: None,
         }
+    }
+
+    /// What an outbound has to know.
+    pub fn target(&self) -> Target<'_> {
+        Target { model: &self.model, vendor: self.vendor }
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Shared, handle, upstream};
 use crate::protocol::head::Head;
 use crate::protocol::{Id, Inbound, Outbound, Problem, anthropic, openai_chat};
 
-const PATH: &str = "/v1/messages/count_tokens";
+const PATH: &str = "/messages/count_tokens";
 
 /// Answers that large are no counts.
 const LIMIT: usize = 64 << 20;
@@ -25,7 +25,7 @@ pub(super) async fn count_tokens(
     head: &Head,
     body: &Bytes,
 ) -> Result<Response<Body>, Problem> {
-    if backend.serves.messages {
+    if backend.native.contains(&Id::Messages) {
         let edited = handle::edit(backend, Id::Messages, head, body.clone());
         let response = shared.upstream.post(backend, PATH, headers, edited).await?;
         if response.status().is_success() {
@@ -38,7 +38,7 @@ pub(super) async fn count_tokens(
         }
     }
     let request = anthropic::Messages.decode_request(body)?;
-    let chat = openai_chat::Chat.encode_request(&request, &backend.model);
+    let chat = openai_chat::Chat.encode_request(&request, &backend.target());
     if let Some(tokens) = tokenized(shared, backend, &chat).await {
         return Ok(reply::json(200, json!({"input_tokens": tokens}).to_string()));
     }
@@ -64,7 +64,7 @@ async fn tokenized(shared: &Shared, backend: &Ready, chat: &[u8]) -> Option<u64>
 }
 
 async fn ask(shared: &Shared, backend: &Ready, path: &str, body: Vec<u8>) -> Option<Value> {
-    let response = shared.upstream.post(backend, path, &HeaderMap::new(), body.into()).await.ok()?;
+    let response = shared.upstream.post_root(backend, path, &HeaderMap::new(), body.into()).await.ok()?;
     if !response.status().is_success() {
         return None;
     }

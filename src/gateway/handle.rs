@@ -12,10 +12,12 @@ use super::metrics::InFlight;
 use super::relay::{Passthrough, Relay, SILENCE};
 use super::reply::{self, Body};
 use super::route::{Action, Route};
+use super::translate::Asked;
 use super::upstream::{self, Sending};
 use super::{Shared, auth, count, models, route, translate};
 use crate::protocol::head::{self, Head};
-use crate::protocol::{self, Id, PROTOCOLS, Problem, ProblemKind, anthropic};
+use crate::protocol::ir::Framing;
+use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
 
 /// Largest request body.
 const BODY_LIMIT: usize = 64 << 20;
@@ -40,24 +42,19 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         Err(problem) => return reply::problem(dialect, &problem),
     };
 
-    let state = settings.backend.borrow().clone();
-    match route.action {
+    let answered = match route.action {
         Action::Hello => return models::hello(),
-        Action::Health => return models::health(shared, &state),
+        Action::Health => return models::health(shared),
         Action::Upgrade => return upgrade_refused(),
+        Action::Models => Ok(models::list(shared)),
+        Action::Model(id) => Ok(models::one(shared, dialect, id)),
         Action::NotServed => {
-            let message = format!("the Gemini API is not served yet; there is {}", route::LIST);
-            return reply::problem(dialect, &Problem::new(ProblemKind::Unsupported, message));
+            let message = format!("this is not served yet; there is {}", route::LIST);
+            Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        _ => {}
-    }
-    let answered = match state.ready() {
-        Err(problem) => Err(problem),
-        Ok(backend) => match route.action {
-            Action::Models => Ok(models::list(shared, backend)),
-            Action::Model(id) => Ok(models::one(shared, backend, dialect, id)),
-            _ => answer(shared, backend, &route, &parts.headers, body).await,
-        },
+        Action::Generate { .. } | Action::Count { .. } | Action::Pass(_) => {
+            answer(shared, &route, &parts.headers, body).await
+        }
     };
     answered.unwrap_or_else(|problem| {
         shared.counters.error();
@@ -68,29 +65,42 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
 /// The routes with a body.
 async fn answer(
     shared: &Arc<Shared>,
-    backend: &Ready,
     route: &Route<'_>,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<Response<Body>, Problem> {
     let in_flight = InFlight::new(&shared.counters);
     let body = read(body).await?;
-    let head =
+    let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
+    let mut asked = Asked::default();
+    if let Action::Generate { model, .. } | Action::Count { model } = route.action {
+        asked.model = model;
+    }
+    if let Action::Generate { framing: Some(framing), .. } = route.action {
+        asked.framing = Some(framing);
+        head.stream = framing.streams();
+    }
+    let served = shared.settings.catalog.find(asked.model.or(head.model.as_deref()))?;
+    let state = served.backend.borrow().clone();
+    let backend = state.ready()?;
     match route.action {
-        Action::CountTokens => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
         Action::Pass(path) => native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await,
-        Action::Generate(path) if backend.serves.has(route.dialect) => {
-            native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await
-        }
         _ => {
             let inbound = protocol::protocol(route.dialect).inbound();
-            let outbound = PROTOCOLS.iter().filter(|p| backend.serves.has(p.id())).find_map(|p| p.outbound());
+            let outbound = protocol::protocol(backend.speaks).outbound();
+            if backend.native.contains(&route.dialect) {
+                let framing = if head.stream { Framing::Events } else { Framing::Whole };
+                let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
+                return native(shared, backend, route.dialect, &path, headers, &head, body, in_flight).await;
+            }
             let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
                 let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
                 return Err(Problem::new(ProblemKind::Unsupported, message));
             };
-            translate::answer(shared, backend, route.dialect, (inbound, outbound), headers, &body, in_flight).await
+            translate::answer(shared, backend, route.dialect, asked, (inbound, outbound), headers, &body, in_flight)
+                .await
         }
     }
 }
@@ -124,7 +134,7 @@ async fn native(
     let mut sending = shared.upstream.post(backend, path, headers, body);
     let response = match first_sign(&mut sending, head.stream).await {
         Some(response) => response?,
-        None => return Ok(reply::events(boxed(Relay::waiting(sending, transform, in_flight)))),
+        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, in_flight)))),
     };
     if !response.status().is_success() {
         return failed(shared, dialect, response).await;

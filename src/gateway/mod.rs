@@ -5,6 +5,7 @@
 
 mod auth;
 mod backend;
+mod catalog;
 mod count;
 mod handle;
 mod metrics;
@@ -21,9 +22,8 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-pub use backend::{BackendState, Ready, Serves};
+pub use backend::{BackendState, Ready};
+pub use catalog::{Catalog, Served};
 pub use metrics::{Counters, Counts};
 pub use server::Drained;
 
@@ -32,10 +32,8 @@ pub use server::Drained;
 pub struct Settings {
     /// The key callers must show; `None` lets everyone in.
     pub key: Option<String>,
-    /// The name under which the model is listed. Whatever name a caller asks for, this model answers.
-    pub served_model: String,
-    /// The backend as it comes, stays and goes.
-    pub backend: watch::Receiver<BackendState>,
+    /// The models on offer.
+    pub catalog: Catalog,
     /// Whether the listener is bound to a loopback address: then `Host` must be one too.
     pub loopback: bool,
     /// How long requests in flight may go on after the shutdown was asked for.

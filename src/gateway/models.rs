@@ -5,18 +5,20 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::backend::{BackendState, Ready};
+use super::backend::BackendState;
+use super::catalog::Served;
 use super::reply::{self, Body};
 use crate::protocol::{Id, Problem, ProblemKind};
 
 /// The model, in the words of OpenAI and Anthropic at once: their clients read the keys they know.
-fn entry(shared: &Shared, backend: &Ready) -> Value {
-    let name = &shared.settings.served_model;
+fn entry(shared: &Shared, served: &Served) -> Value {
+    let name = &served.name;
     let mut entry = json!({
         "id": name, "object": "model", "created": shared.started, "owned_by": "llmup",
         "type": "model", "display_name": name, "created_at": rfc3339(shared.started),
     });
-    if backend.context > 0
+    if let BackendState::Ready(backend) = &*served.backend.borrow()
+        && backend.context > 0
         && let Some(entry) = entry.as_object_mut()
     {
         for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
@@ -26,39 +28,44 @@ fn entry(shared: &Shared, backend: &Ready) -> Value {
     entry
 }
 
-pub(super) fn list(shared: &Shared, backend: &Ready) -> Response<Body> {
-    let name = &shared.settings.served_model;
+pub(super) fn list(shared: &Shared) -> Response<Body> {
+    let served = shared.settings.catalog.served();
+    let name = |served: Option<&Served>| served.map_or(Value::Null, |served| served.name.as_str().into());
     let body = json!({
-        "object": "list", "data": [entry(shared, backend)],
-        "has_more": false, "first_id": name, "last_id": name,
+        "object": "list", "data": served.iter().map(|served| entry(shared, served)).collect::<Vec<_>>(),
+        "has_more": false, "first_id": name(served.first()), "last_id": name(served.last()),
     });
     reply::json(200, body.to_string())
 }
 
-/// One model: ours under its name, the engine's name for it, or any alias without a path (every name is answered).
-pub(super) fn one(shared: &Shared, backend: &Ready, dialect: Id, id: &str) -> Response<Body> {
+/// One model, under its own name only (though requests may ask for it by others).
+pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
     let id = id.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":");
-    if id == shared.settings.served_model || id == backend.model {
-        return reply::json(200, entry(shared, backend).to_string());
+    match shared.settings.catalog.served().iter().find(|served| served.name == id) {
+        Some(served) => reply::json(200, entry(shared, served).to_string()),
+        None => {
+            let message = format!("there is no model {id}; the list is at /v1/models");
+            reply::problem(dialect, &Problem::new(ProblemKind::NotFound, message))
+        }
     }
-    let message = format!("there is no model {id}; there is {}", shared.settings.served_model);
-    reply::problem(dialect, &Problem::new(ProblemKind::NotFound, message))
 }
 
-pub(super) fn health(shared: &Shared, state: &BackendState) -> Response<Body> {
-    let (status, body) = match state {
-        BackendState::Ready(ready) => {
-            (200, json!({"status": "ok", "model": shared.settings.served_model, "context": ready.context}))
+/// Up when any model is.
+pub(super) fn health(shared: &Shared) -> Response<Body> {
+    let all = shared.settings.catalog.served();
+    let up = all.iter().find(|served| matches!(*served.backend.borrow(), BackendState::Ready(_))).or(all.first());
+    let Some(served) = up else { return reply::json(200, json!({"status": "ok"}).to_string()) };
+    let (state, name) = (served.backend.borrow().clone(), &served.name);
+    let (status, body) = match &state {
+        BackendState::Ready(ready) => (200, json!({"status": "ok", "model": name, "context": ready.context})),
+        BackendState::Loading { since, .. } => {
+            (503, json!({"status": "loading", "model": name, "seconds": since.elapsed().as_secs()}))
         }
-        BackendState::Loading { since, .. } => (
-            503,
-            json!({"status": "loading", "model": shared.settings.served_model, "seconds": since.elapsed().as_secs()}),
-        ),
         BackendState::Gone { reason } => (503, json!({"status": "gone", "reason": reason})),
     };
     let mut response = reply::json(status, body.to_string());
     if let BackendState::Loading { retry_after, .. } = state {
-        response.headers_mut().insert(http::header::RETRY_AFTER, (*retry_after).max(1).into());
+        response.headers_mut().insert(http::header::RETRY_AFTER, retry_after.max(1).into());
     }
     response
 }

@@ -158,24 +158,7 @@ impl Passthrough {
     }
 
     fn usage(&self) -> Usage {
-        let number =
-            |key: &str| scan::last_number(&self.tail, key).or_else(|| scan::last_number(&self.begin, key)).unwrap_or(0);
-        match self.protocol.id() {
-            Id::Messages => {
-                let cached = number("cache_read_input_tokens");
-                Usage { prompt: number("input_tokens") + cached, cached, output: number("output_tokens") }
-            }
-            Id::Responses => Usage {
-                prompt: number("input_tokens"),
-                cached: number("cached_tokens"),
-                output: number("output_tokens"),
-            },
-            Id::Chat | Id::Gemini => Usage {
-                prompt: number("prompt_tokens"),
-                cached: number("cached_tokens"),
-                output: number("completion_tokens"),
-            },
-        }
+        self.protocol.usage(&self.begin, &self.tail)
     }
 }
 

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
+use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem};
 
 /// Why a body broke off.
@@ -35,11 +36,15 @@ pub(super) fn problem(dialect: Id, problem: &Problem) -> Response<Body> {
     response
 }
 
-/// An event stream over `body`.
-pub(super) fn events(body: Body) -> Response<Body> {
+/// A stream over `body`.
+pub(super) fn stream(framing: Framing, body: Body) -> Response<Body> {
+    let kind = match framing {
+        Framing::Array => "application/json",
+        Framing::Events | Framing::Whole => "text/event-stream; charset=utf-8",
+    };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

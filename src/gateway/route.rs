@@ -2,16 +2,25 @@
 
 use http::{HeaderMap, Method};
 
+use crate::protocol::ir::Framing;
 use crate::protocol::{Id, Problem, ProblemKind};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action<'a> {
-    /// An answer of the model, in that protocol; the path below the backend's address.
-    Generate(&'static str),
-    /// Count a prompt's tokens (Messages).
-    CountTokens,
-    /// Hand on to the engine whatever it makes of it.
+    /// An answer of the model, in the route's protocol.
+    Generate {
+        /// The model, for protocols that name it in the path (percent-decoded).
+        model: Option<&'a str>,
+        /// The framing, for protocols whose path says it.
+        framing: Option<Framing>,
+    },
+    /// Count a prompt's tokens.
+    Count {
+        /// As above.
+        model: Option<&'a str>,
+    },
+    /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
     /// List the models.
     Models,
@@ -45,13 +54,15 @@ impl Route<'_> {
 pub(super) const LIST: &str = "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, \
                                POST /v1/responses, POST /v1/completions, POST /v1/embeddings, GET /v1/models, GET /health";
 
+const GENERATE: Action<'static> = Action::Generate { model: None, framing: None };
+
 const POSTS: &[(&str, Id, Action<'static>)] = &[
-    ("/v1/chat/completions", Id::Chat, Action::Generate("/v1/chat/completions")),
-    ("/v1/messages", Id::Messages, Action::Generate("/v1/messages")),
-    ("/v1/messages/count_tokens", Id::Messages, Action::CountTokens),
-    ("/v1/responses", Id::Responses, Action::Generate("/v1/responses")),
-    ("/v1/completions", Id::Chat, Action::Pass("/v1/completions")),
-    ("/v1/embeddings", Id::Chat, Action::Pass("/v1/embeddings")),
+    ("/v1/chat/completions", Id::Chat, GENERATE),
+    ("/v1/messages", Id::Messages, GENERATE),
+    ("/v1/messages/count_tokens", Id::Messages, Action::Count { model: None }),
+    ("/v1/responses", Id::Responses, GENERATE),
+    ("/v1/completions", Id::Chat, Action::Pass("/completions")),
+    ("/v1/embeddings", Id::Chat, Action::Pass("/embeddings")),
 ];
 
 /// Finds the route. The dialect comes even with the problem.
@@ -112,8 +123,8 @@ mod tests {
 
     #[test]
     fn paths_lead_where_they_should() {
-        assert_eq!(at(&Method::POST, "/v1/messages"), (Id::Messages, Ok(Action::Generate("/v1/messages"))));
-        assert_eq!(at(&Method::POST, "/v1/messages/count_tokens"), (Id::Messages, Ok(Action::CountTokens)));
+        assert_eq!(at(&Method::POST, "/v1/messages"), (Id::Messages, Ok(GENERATE)));
+        assert_eq!(at(&Method::POST, "/v1/messages/count_tokens"), (Id::Messages, Ok(Action::Count { model: None })));
         assert_eq!(at(&Method::HEAD, "/"), (Id::Chat, Ok(Action::Hello)));
         assert_eq!(at(&Method::HEAD, "/api/hello"), (Id::Chat, Ok(Action::Hello)));
         assert_eq!(at(&Method::GET, "/v1/models/org/name:tag"), (Id::Chat, Ok(Action::Model("org/name:tag"))));

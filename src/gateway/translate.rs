@@ -12,56 +12,112 @@ use super::metrics::{Counters, InFlight};
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
 use super::{Shared, upstream};
-use crate::protocol::event::Event;
+use crate::protocol::event::{Event, Filter};
+use crate::protocol::ir::Framing;
+use crate::protocol::names::Names;
+use crate::protocol::repair::Repair;
 use crate::protocol::{
-    AnswerEncoder, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, head, protocol,
+    AnswerEncoder, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, accepts, head,
+    protocol,
 };
 
+/// What the path of a request says, for protocols that say it there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) model: Option<&'a str>,
+    pub(super) framing: Option<Framing>,
+}
+
+#[allow(clippy::too_many_arguments)] // the steps of one path, not an interface
 pub(super) async fn answer(
     shared: &Arc<Shared>,
     backend: &Ready,
     dialect: Id,
+    asked: Asked<'_>,
     (inbound, outbound): (&'static dyn Inbound, &'static dyn Outbound),
     headers: &HeaderMap,
     body: &Bytes,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
     let mut request = inbound.decode_request(body)?;
-    shared.counters.dropped(request.dropped.len());
-    if let Some(fits) = request.max_tokens.and_then(|asked| head::clamped(asked, body.len(), backend.context)) {
+    if let Some(model) = asked.model {
+        request.model = model.into();
+    }
+    request.framing = asked.framing.unwrap_or(request.framing);
+    accepts::apply(&mut request, backend.accepts)?;
+    if let Some(fits) = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context)) {
         request.max_tokens = Some(fits);
     }
-    let translated = outbound.encode_request(&request, &backend.model);
-    let (model, stream) = (request.model.into_owned(), request.stream);
-
-    let mut sending = shared.upstream.post(backend, outbound.path(), headers, translated.into());
-    let decoder = outbound.event_decoder();
-    let codec = |decoder| {
-        let encoder = inbound.stream_encoder(&model);
-        let counters = Arc::clone(&shared.counters);
-        Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters })
+    let framing = request.framing;
+    // Made of the request as the caller sent it, before names change for the backend.
+    let encoder = if framing.streams() {
+        Encoder::Stream(inbound.stream_encoder(&request))
+    } else {
+        Encoder::Whole(inbound.answer_encoder(&request))
     };
-    let response = match first_sign(&mut sending, stream).await {
+    let names = Names::apply(&mut request, outbound.names());
+    let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
+    let translated = outbound.encode_request(&request, &backend.target());
+    shared.counters.dropped(request.dropped.len());
+    drop(request);
+    let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
+    let mut sending = shared.upstream.post(backend, &path, headers, translated.into());
+    let encoder = match encoder {
+        Encoder::Stream(encoder) => encoder,
+        Encoder::Whole(answer) => {
+            let response = sending.await?;
+            if !response.status().is_success() {
+                return Err(upstream::failure(response).await.0);
+            }
+            // Dropped with this future when the caller goes away.
+            let answer = gather(shared, response.into_body(), decoder, answer).await;
+            drop(in_flight);
+            return answer;
+        }
+    };
+    let codec =
+        Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters: Arc::clone(&shared.counters) });
+    let response = match first_sign(&mut sending, true).await {
         Some(response) => response?,
-        None => return Ok(reply::events(boxed(Relay::waiting(sending, codec(decoder), in_flight)))),
+        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, in_flight)))),
     };
     if !response.status().is_success() {
         return Err(upstream::failure(response).await.0);
     }
-    if stream {
-        return Ok(reply::events(boxed(Relay::flowing(response.into_body(), codec(decoder), in_flight))));
+    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, in_flight))))
+}
+
+enum Encoder {
+    Stream(Box<dyn EventEncoder>),
+    Whole(Box<dyn AnswerEncoder>),
+}
+
+/// The backend's stream, and what must happen to its events before any encoder sees them.
+struct Decoder {
+    decoder: Box<dyn EventDecoder>,
+    repair: Option<Repair>,
+    names: Names,
+}
+
+impl Decoder {
+    fn run(
+        &mut self,
+        step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>)),
+        sink: &mut dyn FnMut(Event<'_>),
+    ) {
+        let Decoder { decoder, repair, names } = self;
+        step(decoder.as_mut(), &mut |event| match repair {
+            Some(repair) => repair.event(event, &mut |event| names.event(event, sink)),
+            None => names.event(event, sink),
+        });
     }
-    // Dropped with this future when the caller goes away.
-    let answer = gather(shared, response.into_body(), decoder, inbound.answer_encoder(&model)).await;
-    drop(in_flight);
-    answer
 }
 
 /// Reads the stream into one whole answer.
 async fn gather(
     shared: &Shared,
     mut body: hyper::body::Incoming,
-    mut decoder: Box<dyn EventDecoder>,
+    mut decoder: Decoder,
     mut answer: Box<dyn AnswerEncoder>,
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
@@ -74,15 +130,15 @@ async fn gather(
         match body.frame().await {
             Some(Ok(frame)) => {
                 if let Ok(chunk) = frame.into_data() {
-                    decoder.push(&chunk, &mut add);
+                    decoder.run(|decoder, sink| decoder.push(&chunk, sink), &mut add);
                 }
             }
             None => {
-                decoder.end(None, &mut add);
+                decoder.run(|decoder, sink| decoder.end(None, sink), &mut add);
                 break;
             }
             Some(Err(error)) => {
-                decoder.end(Some(broke_off(&error)), &mut add);
+                decoder.run(|decoder, sink| decoder.end(Some(broke_off(&error)), sink), &mut add);
                 break;
             }
         }
@@ -96,7 +152,7 @@ fn broke_off(error: &hyper::Error) -> Problem {
 
 /// The backend's stream in, the caller's stream out.
 struct Codec {
-    decoder: Box<dyn EventDecoder>,
+    decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
     counters: Arc<Counters>,
@@ -106,7 +162,7 @@ impl Codec {
     fn run(&mut self, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) -> Bytes {
         let mut out = Vec::new();
         let Codec { decoder, encoder, counters, .. } = self;
-        step(decoder.as_mut(), &mut |event| {
+        decoder.run(step, &mut |event| {
             match &event {
                 Event::Finish { usage, .. } => counters.usage(*usage),
                 Event::Error(_) => counters.error(),

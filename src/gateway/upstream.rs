@@ -11,7 +11,7 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
 use super::backend::Ready;
-use crate::protocol::{Problem, ProblemKind};
+use crate::protocol::{self, Problem, ProblemKind};
 
 /// The client.
 pub(super) struct Upstream {
@@ -46,8 +46,17 @@ impl Upstream {
         Upstream { client }
     }
 
-    /// Sends a JSON body.
+    /// Sends a JSON body to a path below the backend's prefix.
     pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes) -> Sending {
+        let prefix = match &backend.prefix {
+            Some(prefix) => prefix.as_str(),
+            None => protocol::protocol(backend.speaks).prefix(),
+        };
+        self.post_root(backend, &format!("{prefix}{path}"), from, body)
+    }
+
+    /// Sends a JSON body to a path below the backend's root.
+    pub(super) fn post_root(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes) -> Sending {
         let url = format!("{}{path}", backend.base_url.trim_end_matches('/'));
         let mut request =
             Request::builder().method(Method::POST).uri(&url).header(header::CONTENT_TYPE, "application/json");

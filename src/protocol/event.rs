@@ -14,8 +14,11 @@ pub enum Event<'a> {
     },
     /// A block begins. Blocks never overlap.
     BlockStart(Block<'a>),
-    /// The open block grows: text, thinking, or a piece of a tool call's JSON arguments.
+    /// The open block grows: text, thinking, or a piece of a tool call's JSON arguments (of a freeform call: of its
+    /// text).
     Delta(Cow<'a, str>),
+    /// The opaque proof of the open block, whole and tagged (see [`super::carrier`]); at most once, after its deltas.
+    Signature(Cow<'a, str>),
     /// The open block is complete.
     BlockEnd,
     /// The answer is complete; once, last.
@@ -34,7 +37,7 @@ pub enum Event<'a> {
 pub enum Block<'a> {
     /// Words for the user.
     Text,
-    /// The model's reasoning.
+    /// The model's reasoning. Without a delta it is hidden: only its signature is known.
     Thinking,
     /// A tool call; its arguments follow as deltas (none means no arguments).
     ToolUse {
@@ -42,6 +45,10 @@ pub enum Block<'a> {
         id: Cow<'a, str>,
         /// The tool.
         name: Cow<'a, str>,
+        /// The group it belongs to; set by [`super::names`], not by decoders of protocols without groups.
+        namespace: Option<Cow<'a, str>>,
+        /// Whether the deltas are free text; set by [`super::names`] likewise.
+        freeform: bool,
     },
 }
 
@@ -58,6 +65,8 @@ pub enum Stop {
     ToolUse,
     /// It was filtered.
     Refusal,
+    /// The context was full.
+    ContextFull,
 }
 
 /// Tokens.
@@ -67,6 +76,16 @@ pub struct Usage {
     pub prompt: u64,
     /// The part of the prompt that came from a cache.
     pub cached: u64,
+    /// The part of the prompt that was written to a cache, where that is billed.
+    pub cache_write: u64,
     /// The answer, reasoning included.
     pub output: u64,
+    /// The reasoning in the answer.
+    pub reasoning: u64,
+}
+
+/// Takes events and hands on others, between a decoder and an encoder.
+pub trait Filter: Send {
+    /// Takes one event; calls `sink` any number of times. Brackets stay in order.
+    fn event(&mut self, event: Event<'_>, sink: &mut dyn FnMut(Event<'_>));
 }

@@ -5,13 +5,19 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::Id;
+
 /// A request.
 #[derive(Debug, Default)]
 pub struct Request<'a> {
-    /// The model asked for.
+    /// The protocol it came in.
+    pub from: Option<Id>,
+    /// The model asked for. Protocols that name it in the path leave it empty; the gateway fills it in.
     pub model: Cow<'a, str>,
-    /// Whether the caller wants a stream.
-    pub stream: bool,
+    /// How the answer is to be framed.
+    pub framing: Framing,
+    /// Whether a stream shall tell its usage (only Chat lets callers choose).
+    pub wants_usage: bool,
     /// System texts, in order.
     pub system: Vec<Cow<'a, str>>,
     /// The conversation. Two turns of one role may follow each other.
@@ -24,18 +30,43 @@ pub struct Request<'a> {
     pub parallel: Option<bool>,
     /// Limit on the answer's tokens.
     pub max_tokens: Option<u64>,
-    /// Sampling settings that all protocols call the same: name and JSON value.
+    /// Sampling settings under the names Chat has for them (`temperature`, `top_p`, `top_k`, `min_p`, `seed`,
+    /// `presence_penalty`, `frequency_penalty`, …) and their JSON values.
     pub sampling: Vec<(&'static str, &'a RawValue)>,
     /// Texts that end the answer.
     pub stop: Vec<Cow<'a, str>>,
-    /// JSON schema the answer must follow.
-    pub schema: Option<&'a RawValue>,
-    /// Whether to reason; `None` when the caller did not say.
-    pub thinking: Option<bool>,
-    /// How hard.
-    pub effort: Option<Cow<'a, str>>,
+    /// The form the answer's text must have.
+    pub format: Format<'a>,
+    /// What the caller says about reasoning.
+    pub reasoning: Reasoning<'a>,
+    /// Conversations with the same key share a prompt prefix (`prompt_cache_key`).
+    pub cache_key: Option<Cow<'a, str>>,
+    /// Who is behind the caller.
+    pub user: Option<Cow<'a, str>>,
+    /// Other members of the request, as they stand: only an outbound or an encoder of the protocol in
+    /// [`Request::from`] may use them.
+    pub extras: Vec<(Cow<'a, str>, &'a RawValue)>,
     /// What had no place: short names for the log and the counter.
     pub dropped: Vec<String>,
+}
+
+/// How an answer travels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// In one piece.
+    #[default]
+    Whole,
+    /// As server-sent events.
+    Events,
+    /// As a JSON array that grows (Gemini without `alt=sse`).
+    Array,
+}
+
+impl Framing {
+    /// Whether it comes piece by piece.
+    pub fn streams(self) -> bool {
+        self != Framing::Whole
+    }
 }
 
 /// One turn.
@@ -62,27 +93,82 @@ pub enum Part<'a> {
     /// Words.
     Text(Cow<'a, str>),
     /// The model's earlier reasoning.
-    Thinking(Cow<'a, str>),
-    /// An image as a URL (also `data:`).
-    Image(Cow<'a, str>),
-    /// The model called a tool.
-    ToolUse {
-        /// The call's id.
-        id: Cow<'a, str>,
-        /// The tool.
-        name: Cow<'a, str>,
-        /// Its arguments, JSON text of an object.
-        input: Cow<'a, str>,
+    Thinking {
+        /// What it thought; may be empty when only the signature is known.
+        text: Cow<'a, str>,
+        /// The opaque proof that came with it, see [`super::carrier`].
+        signature: Option<Cow<'a, str>>,
     },
+    /// An image, a document or a sound.
+    Media(Media<'a>),
+    /// The model called a tool.
+    ToolUse(ToolUse<'a>),
     /// What the tool said.
     ToolResult {
         /// The call's id.
         id: Cow<'a, str>,
-        /// Texts and images only.
+        /// Texts and media only.
         parts: Vec<Part<'a>>,
         /// Whether it failed.
         is_error: bool,
     },
+}
+
+/// A call the model made.
+#[derive(Debug)]
+pub struct ToolUse<'a> {
+    /// The call's id, never empty: decoders make one where the protocol has none.
+    pub id: Cow<'a, str>,
+    /// The tool.
+    pub name: Cow<'a, str>,
+    /// The group the tool belongs to, for protocols that have groups (Responses' `namespace`).
+    pub namespace: Option<Cow<'a, str>>,
+    /// JSON text of an object; for a freeform tool the text itself.
+    pub input: Cow<'a, str>,
+    /// Whether `input` is free text.
+    pub freeform: bool,
+    /// The opaque proof that came with the call (Gemini), see [`super::carrier`].
+    pub signature: Option<Cow<'a, str>>,
+}
+
+/// What is not text.
+#[derive(Debug)]
+pub struct Media<'a> {
+    /// What it is.
+    pub kind: MediaKind,
+    /// Where it is.
+    pub source: Source<'a>,
+    /// Its file name or title.
+    pub name: Option<Cow<'a, str>>,
+    /// How closely to look (`detail` of OpenAI).
+    pub detail: Option<Cow<'a, str>>,
+}
+
+/// What media is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A document, for instance PDF.
+    Document,
+    /// A sound.
+    Audio,
+}
+
+/// Where media is.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// Somewhere else; never a `data:` URL, decoders take those apart with [`super::media::from_url`].
+    Url(Cow<'a, str>),
+    /// Here.
+    Base64 {
+        /// MIME type.
+        media_type: Cow<'a, str>,
+        /// Base64 text.
+        data: Cow<'a, str>,
+    },
+    /// Uploaded earlier, at the provider the caller thinks we are.
+    File(Cow<'a, str>),
 }
 
 /// A tool.
@@ -90,12 +176,16 @@ pub enum Part<'a> {
 pub struct Tool<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
+    /// The group it belongs to.
+    pub namespace: Option<Cow<'a, str>>,
     /// What it does.
     pub description: Option<Cow<'a, str>>,
-    /// JSON schema of its arguments.
-    pub schema: Option<&'a RawValue>,
+    /// JSON schema of its arguments; `None` for freeform tools and for tools without arguments.
+    pub schema: Option<Cow<'a, RawValue>>,
     /// Whether arguments must follow the schema exactly.
     pub strict: Option<bool>,
+    /// It takes free text; the value is the format it must have (OpenAI's `format`), if one is given.
+    pub freeform: Option<Option<&'a RawValue>>,
 }
 
 /// Which tool to use.
@@ -112,4 +202,36 @@ pub enum Choice<'a> {
     None,
     /// This one.
     Named(Cow<'a, str>),
+}
+
+/// The form of the answer's text.
+#[derive(Debug, Default)]
+pub enum Format<'a> {
+    /// Any.
+    #[default]
+    Text,
+    /// Some JSON object.
+    Json,
+    /// JSON that follows a schema.
+    Schema {
+        /// The schema's name, where the protocol has one.
+        name: Option<Cow<'a, str>>,
+        /// The schema.
+        schema: Cow<'a, RawValue>,
+        /// Whether it must be followed exactly.
+        strict: Option<bool>,
+    },
+}
+
+/// What the caller says about reasoning. `None` everywhere: nothing.
+#[derive(Debug, Default)]
+pub struct Reasoning<'a> {
+    /// Whether to reason.
+    pub enabled: Option<bool>,
+    /// Most tokens to spend on it.
+    pub budget: Option<u64>,
+    /// How hard: `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
+    pub effort: Option<Cow<'a, str>>,
+    /// Whether the caller wants to see it.
+    pub show: Option<bool>,
 }

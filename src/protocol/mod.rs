@@ -3,14 +3,20 @@
 //! One folder per protocol; a new one is a folder, its `mod` line and its entry in [`PROTOCOLS`]. Protocols never
 //! know each other: requests meet in [`ir`], answers meet in [`event`]. The gateway is the only caller.
 
+pub mod accepts;
 pub mod anthropic;
+pub mod carrier;
 pub mod event;
 pub mod gemini;
 pub mod head;
 pub mod ir;
+pub mod media;
+pub mod names;
+pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod problem;
+pub mod repair;
 pub mod scan;
 pub mod sse;
 
@@ -19,7 +25,7 @@ pub use problem::{Problem, ProblemKind};
 use event::Event;
 
 /// A wire format by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Id {
     /// Anthropic Messages.
     Messages,
@@ -29,6 +35,8 @@ pub enum Id {
     Responses,
     /// Gemini generateContent.
     Gemini,
+    /// Ollama's own chat.
+    Ollama,
 }
 
 /// What every protocol can do, spoken or not: say that something failed.
@@ -50,12 +58,29 @@ pub trait Protocol: Sync {
     /// Whether these last bytes of a stream say that it ended by itself.
     fn ends_properly(&self, tail: &[u8]) -> bool;
 
+    /// The usage in the first and last bytes of an answer in this protocol, streamed or whole.
+    fn usage(&self, begin: &[u8], tail: &[u8]) -> event::Usage;
+
+    /// Where the protocol's paths begin below a backend's root, unless the user says otherwise: `/v1`, `/v1beta`, ``.
+    fn prefix(&self) -> &'static str;
+
+    /// The path below the prefix (with a query where one is needed), for an answer by `model`.
+    fn path(&self, model: &str, framing: ir::Framing) -> String;
+
+    /// How a backend of this protocol is shown its key.
+    fn auth(&self) -> Auth;
+
+    /// Headers every request needs, besides key and content type.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Speaking to callers by translation.
     fn inbound(&self) -> Option<&dyn Inbound> {
         None
     }
 
-    /// Speaking to backends by translation.
+    /// Speaking to backends, natively or by translation.
     fn outbound(&self) -> Option<&dyn Outbound> {
         None
     }
@@ -63,27 +88,81 @@ pub trait Protocol: Sync {
 
 /// A protocol callers may speak while the backend speaks another one.
 pub trait Inbound: Sync {
-    /// Reads a request; the result borrows from `body`.
+    /// Reads a request; the result borrows from `body`. Whoever cannot do what is asked says so with a problem; what
+    /// can be left out without harm is named in [`ir::Request::dropped`].
     fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem>;
 
-    /// Writes an answer as a stream. `model` is the name the caller asked for.
-    fn stream_encoder(&self, model: &str) -> Box<dyn EventEncoder>;
+    /// Writes the answer to `request` as a stream. [`ir::Request::model`] is the name the caller asked for.
+    fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder>;
 
-    /// Writes a whole answer out of its events.
-    fn answer_encoder(&self, model: &str) -> Box<dyn AnswerEncoder>;
+    /// Writes the answer to `request` as a whole.
+    fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder>;
+
+    /// The answer of this protocol's counting route.
+    fn encode_count(&self, tokens: u64) -> Vec<u8>;
 }
 
 /// A protocol backends speak. Answers are always asked for as a stream: engines split reasoning and tool calls
 /// differently (and worse) in whole answers.
 pub trait Outbound: Sync {
-    /// The path below the backend's address.
-    fn path(&self) -> &'static str;
+    /// The tool names it takes.
+    fn names(&self) -> names::Rule;
 
-    /// Writes the request for the backend's `model`.
-    fn encode_request(&self, request: &ir::Request<'_>, model: &str) -> Vec<u8>;
+    /// Writes the request, always for a stream.
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8>;
 
     /// Reads the answer stream.
     fn event_decoder(&self) -> Box<dyn EventDecoder>;
+
+    /// Reads a whole answer of a backend that does not stream although it was asked to: the events a stream would
+    /// have given, the last one [`Event::Finish`] or [`Event::Error`].
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>));
+}
+
+/// How a key is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `x-api-key`.
+    XApiKey,
+    /// `x-goog-api-key`.
+    XGoogApiKey,
+}
+
+/// What an outbound has to know about the backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The backend's name for the model.
+    pub model: &'a str,
+    /// Whose server it is, for the few things in which servers of one protocol differ.
+    pub vendor: Vendor,
+}
+
+/// Whose server a backend is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Vendor {
+    /// Nobody known: the plainest form of the protocol.
+    #[default]
+    Unknown,
+    /// vLLM.
+    Vllm,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// Ollama.
+    Ollama,
+    /// OpenAI itself.
+    OpenAi,
+    /// OpenRouter.
+    OpenRouter,
+    /// DeepSeek itself.
+    DeepSeek,
+    /// Anthropic itself.
+    Anthropic,
+    /// Google itself.
+    Google,
+    /// Volcengine Ark.
+    Volcengine,
 }
 
 /// Events in, the caller's stream out.
@@ -111,9 +190,9 @@ pub trait EventDecoder: Send {
     fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>));
 }
 
-/// Every protocol, in the order in which a translation target is looked for.
+/// Every protocol.
 pub const PROTOCOLS: &[&dyn Protocol] =
-    &[&openai_chat::Chat, &anthropic::Messages, &openai_responses::Responses, &gemini::Gemini];
+    &[&openai_chat::Chat, &anthropic::Messages, &openai_responses::Responses, &gemini::Gemini, &ollama::Ollama];
 
 /// The protocol of that name.
 pub fn protocol(id: Id) -> &'static dyn Protocol {
@@ -127,13 +206,15 @@ mod tests {
 
     #[test]
     fn every_protocol_is_listed_once_and_says_errors_as_json() {
-        for id in [Id::Messages, Id::Chat, Id::Responses, Id::Gemini] {
+        for id in [Id::Messages, Id::Chat, Id::Responses, Id::Gemini, Id::Ollama] {
             assert_eq!(PROTOCOLS.iter().filter(|p| p.id() == id).count(), 1, "{id:?}");
             let body = protocol(id).encode_error(&Problem::new(ProblemKind::Overloaded, "a \"quoted\" reason"));
             let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(value["error"]["message"], "a \"quoted\" reason", "{id:?}");
+            let error = &value["error"];
+            let message = error.get("message").unwrap_or(error);
+            assert_eq!(message, "a \"quoted\" reason", "{id:?}");
             let frame = protocol(id).encode_stream_error(&Problem::new(ProblemKind::Upstream, "gone"));
-            assert!(frame.ends_with(b"\n\n"), "{id:?}");
+            assert!(frame.ends_with(if id == Id::Ollama { b"\n" } else { b"\n\n" }), "{id:?}");
             assert!(!protocol(id).ends_properly(&frame) || id == Id::Responses, "{id:?}: an error is not a success");
         }
     }

@@ -12,17 +12,18 @@ use super::target::Target;
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::engine as engines;
 use crate::engine::find::Found;
-use crate::engine::{Engine, EngineId, driver};
+use crate::engine::{Engine, EngineId, Serves, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
-use crate::gateway::{Ready, Serves};
+use crate::gateway::Ready;
 use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
 use crate::progress::Progress;
+use crate::protocol::{Id, Vendor};
 use crate::supervisor::{Child, ExitStatus, port};
 
 /// What a backend turned out to be, once it answers.
@@ -38,6 +39,21 @@ pub(super) struct Backend {
     pub confirmed: bool,
     /// A model of ours in somebody's running Ollama, to be removed in the end.
     pub derived: Option<ollama::Derived>,
+}
+
+/// The protocols an engine is passed requests in as they are.
+pub(super) fn native(serves: Serves) -> Vec<Id> {
+    let served = [(Id::Chat, true), (Id::Messages, serves.messages), (Id::Responses, serves.responses)];
+    served.into_iter().filter(|(_, served)| *served).map(|(id, _)| id).collect()
+}
+
+/// An engine as protocols know it.
+pub(super) fn vendor(engine: EngineId) -> Vendor {
+    match engine {
+        EngineId::Vllm => Vendor::Vllm,
+        EngineId::LlamaCpp => Vendor::LlamaCpp,
+        EngineId::Ollama => Vendor::Ollama,
+    }
 }
 
 /// Installs what is missing, when the user agrees.
@@ -151,11 +167,11 @@ pub(super) async fn launch_backend(
             port,
             log: Some(log),
             ready: Ready {
-                base_url: format!("http://{}", launch::address(port)),
-                model: target.name.clone(),
                 context: confirmed.unwrap_or(context),
-                serves: Serves { chat: true, messages: serves.messages, responses: serves.responses },
+                native: native(serves),
+                vendor: vendor(plan.engine),
                 api_key: Some(key.to_owned()),
+                ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
             },
             confirmed: confirmed.is_some(),
             derived: None,

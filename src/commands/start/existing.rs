@@ -10,7 +10,7 @@ use crate::cli::StartArgs;
 use crate::engine::EngineId;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::{Ready, Serves};
+use crate::gateway::Ready;
 use crate::output;
 use crate::paths::Paths;
 
@@ -87,11 +87,9 @@ async fn attach(args: &StartArgs, base: &str) -> Result<Backend> {
         port,
         log: None,
         ready: Ready {
-            base_url: base.to_owned(),
-            model: id(model).unwrap_or_else(|| args.model.clone()),
             context,
-            serves: Serves { chat: true, messages: false, responses: false },
             api_key: args.engine_key.clone(),
+            ..Ready::chat(base, id(model).unwrap_or_else(|| args.model.clone()))
         },
         confirmed: told.is_some(),
         derived: None,

@@ -15,7 +15,7 @@ use crate::engine::{EngineId, driver, find};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::fs::FileError;
-use crate::gateway::{Ready, Serves};
+use crate::gateway::Ready;
 use crate::plan::LaunchPlan;
 use crate::progress::Progress;
 
@@ -174,11 +174,10 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
         port,
         log: None,
         ready: Ready {
-            base_url: server.base,
-            model,
             context: context.unwrap_or(plan.max_model_len),
-            serves: Serves { chat: true, messages: serves.messages, responses: serves.responses },
-            api_key: None,
+            native: super::backend::native(serves),
+            vendor: super::backend::vendor(EngineId::Ollama),
+            ..Ready::chat(server.base, model)
         },
         confirmed: context.is_some(),
         derived,

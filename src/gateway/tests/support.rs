@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-use crate::gateway::{BackendState, Counters, Drained, Gateway, Ready, Serves, Settings};
+use crate::gateway::{BackendState, Catalog, Counters, Drained, Gateway, Ready, Settings};
+use crate::protocol::Id;
 
 /// What the backend does with every request.
 #[derive(Clone)]
@@ -113,11 +114,10 @@ pub fn loading() -> BackendState {
 
 pub fn ready(url: &str, native: bool) -> BackendState {
     BackendState::Ready(Ready {
-        base_url: url.to_owned(),
-        model: "engine-name".to_owned(),
         context: 4096,
-        serves: Serves { chat: true, messages: native, responses: native },
+        native: if native { vec![Id::Chat, Id::Messages, Id::Responses] } else { vec![Id::Chat] },
         api_key: Some("engine-key".to_owned()),
+        ..Ready::chat(url, "engine-name")
     })
 }
 
@@ -125,8 +125,7 @@ pub async fn gateway(state: BackendState) -> Running {
     let (sender, receiver) = watch::channel(state);
     let gateway = Gateway::new(Settings {
         key: Some("secret".to_owned()),
-        served_model: "my-model".to_owned(),
-        backend: receiver,
+        catalog: Catalog::single("my-model", receiver),
         loopback: true,
         grace: Duration::from_millis(300),
     });

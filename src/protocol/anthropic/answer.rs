@@ -37,10 +37,17 @@ impl AnswerEncoder for Answer {
                 self.open = Some(match block {
                     Block::Text => json!({"type": "text"}),
                     Block::Thinking => json!({"type": "thinking", "signature": ""}),
-                    Block::ToolUse { id, name } => json!({"type": "tool_use", "id": id, "name": name}),
+                    Block::ToolUse { id, name, .. } => json!({"type": "tool_use", "id": id, "name": name}),
                 });
             }
             Event::Delta(text) => self.text.push_str(text),
+            Event::Signature(sealed) => {
+                if let Some(open) = &mut self.open
+                    && open["type"] == "thinking"
+                {
+                    open["signature"] = sealed.as_ref().into();
+                }
+            }
             Event::BlockEnd => {
                 let Some(mut block) = self.open.take() else { return };
                 let text = std::mem::take(&mut self.text);

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{AnswerEncoder, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ir, scan};
+use super::event::Usage;
+use super::{AnswerEncoder, Auth, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ir, scan};
 
 mod answer;
 mod request;
@@ -51,6 +52,30 @@ impl Protocol for Messages {
         scan::rfind(tail, b"message_stop").is_some()
     }
 
+    /// The cached part is counted apart from the rest of the prompt.
+    fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
+        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
+        let (cached, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
+        let prompt = number("input_tokens") + cached + cache_write;
+        Usage { prompt, cached, cache_write, output: number("output_tokens"), reasoning: number("thinking_tokens") }
+    }
+
+    fn prefix(&self) -> &'static str {
+        "/v1"
+    }
+
+    fn path(&self, _model: &str, _framing: ir::Framing) -> String {
+        "/messages".to_owned()
+    }
+
+    fn auth(&self) -> Auth {
+        Auth::XApiKey
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("anthropic-version", "2023-06-01")]
+    }
+
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(self)
     }
@@ -61,11 +86,15 @@ impl Inbound for Messages {
         request::decode(body)
     }
 
-    fn stream_encoder(&self, model: &str) -> Box<dyn EventEncoder> {
-        Box::new(stream::Encoder::new(model))
+    fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {
+        Box::new(stream::Encoder::new(&request.model))
     }
 
-    fn answer_encoder(&self, model: &str) -> Box<dyn AnswerEncoder> {
-        Box::new(answer::Answer::new(model))
+    fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder> {
+        Box::new(answer::Answer::new(&request.model))
+    }
+
+    fn encode_count(&self, tokens: u64) -> Vec<u8> {
+        json!({"input_tokens": tokens}).to_string().into_bytes()
     }
 }

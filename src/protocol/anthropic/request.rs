@@ -6,15 +6,19 @@ use serde_json::value::RawValue;
 
 use super::tidy::BILLING;
 use super::wire::{Block, Body, Source};
-use crate::protocol::ir::{Choice, Part, Request, Role, Tool, Turn};
-use crate::protocol::{Problem, ProblemKind};
+use crate::protocol::ir::{
+    Choice, Format, Framing, Media, MediaKind, Part, Request, Role, Source as Place, Tool, ToolUse, Turn,
+};
+use crate::protocol::{Id, Problem, ProblemKind};
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
     let wire: Body<'_> =
         serde_json::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     let mut request = Request {
         model: wire.model,
-        stream: wire.stream.unwrap_or(false),
+        from: Some(Id::Messages),
+        framing: if wire.stream == Some(true) { Framing::Events } else { Framing::Whole },
+        wants_usage: true,
         max_tokens: wire.max_tokens,
         stop: wire.stop_sequences.unwrap_or_default(),
         ..Request::default()
@@ -54,9 +58,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         let list = if tool.defer_loading == Some(true) { &mut late } else { &mut request.tools };
         list.push(Tool {
             name: tool.name,
+            namespace: None,
             description: tool.description,
-            schema: tool.input_schema,
+            schema: tool.input_schema.map(Cow::Borrowed),
             strict: tool.strict,
+            freeform: None,
         });
     }
     request.tools.append(&mut late);
@@ -73,12 +79,15 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
     for (name, value) in [("temperature", wire.temperature), ("top_p", wire.top_p), ("top_k", wire.top_k)] {
         request.sampling.extend(value.map(|value| (name, value)));
     }
+    let mut schema = None;
     if let Some(config) = wire.output_config {
-        request.effort = config.effort;
-        request.schema = config.format.and_then(|format| format.schema);
+        request.reasoning.effort = config.effort;
+        schema = config.format.and_then(|format| format.schema);
     }
-    request.schema = request.schema.or(wire.output_format.and_then(|format| format.schema));
-    request.thinking = wire.thinking.and_then(|thinking| match thinking.kind.as_ref() {
+    if let Some(schema) = schema.or(wire.output_format.and_then(|format| format.schema)) {
+        request.format = Format::Schema { name: None, schema: Cow::Borrowed(schema), strict: None };
+    }
+    request.reasoning.enabled = wire.thinking.and_then(|thinking| match thinking.kind.as_ref() {
         "enabled" => Some(true),
         "disabled" => Some(false),
         // Adaptive: the model's own default.
@@ -132,6 +141,7 @@ fn empty_block<'a>() -> Block<'a> {
         is_error: None,
         source: None,
         tool_name: None,
+        signature: None,
     }
 }
 
@@ -152,12 +162,20 @@ fn parts<'a>(content: &'a RawValue, dropped: &mut Vec<String>) -> Result<Vec<Par
     for block in blocks(content)? {
         match block.kind.as_ref() {
             "text" => found.extend(block.text.filter(|text| !text.is_empty()).map(Part::Text)),
-            "thinking" => found.extend(block.thinking.filter(|text| !text.is_empty()).map(Part::Thinking)),
-            "tool_use" => found.push(Part::ToolUse {
+            "thinking" => found.extend(
+                block
+                    .thinking
+                    .filter(|text| !text.is_empty())
+                    .map(|text| Part::Thinking { text, signature: block.signature.filter(|s| !s.is_empty()) }),
+            ),
+            "tool_use" => found.push(Part::ToolUse(ToolUse {
                 id: block.id.unwrap_or_default(),
                 name: block.name.unwrap_or_default(),
+                namespace: None,
                 input: Cow::Borrowed(block.input.map_or("{}", RawValue::get)),
-            }),
+                freeform: false,
+                signature: None,
+            })),
             "tool_result" => found.push(Part::ToolResult {
                 id: block.tool_use_id.unwrap_or_default(),
                 parts: match block.content {
@@ -171,7 +189,9 @@ fn parts<'a>(content: &'a RawValue, dropped: &mut Vec<String>) -> Result<Vec<Par
                 found.push(Part::Text(format!("The tool {name} is available now.").into()));
             }
             "image" => match image(block.source) {
-                Some(url) => found.push(Part::Image(url)),
+                Some(source) => {
+                    found.push(Part::Media(Media { kind: MediaKind::Image, source, name: None, detail: None }))
+                }
                 None => return Err(invalid("this image source is not supported here: use base64 or url".to_owned())),
             },
             "document" => match document(block.source) {
@@ -192,14 +212,14 @@ fn source(source: Option<&RawValue>) -> Option<Source<'_>> {
     serde_json::from_str(source?.get()).ok()
 }
 
-fn image(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+fn image(raw: Option<&RawValue>) -> Option<Place<'_>> {
     let source = source(raw)?;
     match source.kind.as_ref() {
         "base64" => {
             let media = source.media_type.unwrap_or(Cow::Borrowed("image/png"));
-            Some(format!("data:{media};base64,{}", source.data?).into())
+            Some(Place::Base64 { media_type: media, data: source.data? })
         }
-        "url" => source.url,
+        "url" => source.url.map(crate::protocol::media::from_url),
         _ => None,
     }
 }

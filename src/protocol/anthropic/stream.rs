@@ -21,9 +21,9 @@ impl Encoder {
 /// Anthropic counts the cached part of a prompt apart.
 pub(super) fn usage_value(usage: Usage) -> Value {
     json!({
-        "input_tokens": usage.prompt.saturating_sub(usage.cached),
+        "input_tokens": usage.prompt.saturating_sub(usage.cached + usage.cache_write),
         "cache_read_input_tokens": usage.cached,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": usage.cache_write,
         "output_tokens": usage.output,
     })
 }
@@ -35,6 +35,7 @@ pub(super) fn stop_value(stop: &Stop) -> (&'static str, Value) {
         Stop::Sequence(text) => ("stop_sequence", text.as_str().into()),
         Stop::ToolUse => ("tool_use", Value::Null),
         Stop::Refusal => ("refusal", Value::Null),
+        Stop::ContextFull => ("model_context_window_exceeded", Value::Null),
     }
 }
 
@@ -63,7 +64,7 @@ impl EventEncoder for Encoder {
                     Block::Thinking => {
                         (json!({"type": "thinking", "thinking": "", "signature": ""}), ("thinking_delta", "thinking"))
                     }
-                    Block::ToolUse { id, name } => (
+                    Block::ToolUse { id, name, .. } => (
                         json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
                         ("input_json_delta", "partial_json"),
                     ),
@@ -77,6 +78,13 @@ impl EventEncoder for Encoder {
                 let delta = json!({"type": kind, key: text});
                 let data = json!({"type": "content_block_delta", "index": self.index, "delta": delta});
                 frame(out, "content_block_delta", &data);
+            }
+            Event::Signature(sealed) => {
+                if self.delta.0 == "thinking_delta" {
+                    let delta = json!({"type": "signature_delta", "signature": sealed});
+                    let data = json!({"type": "content_block_delta", "index": self.index, "delta": delta});
+                    frame(out, "content_block_delta", &data);
+                }
             }
             Event::BlockEnd => {
                 frame(out, "content_block_stop", &json!({"type": "content_block_stop", "index": self.index}));

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::Messages;
-use crate::protocol::{Inbound, Outbound, openai_chat::Chat};
+use crate::protocol::{Inbound, Outbound, Target, Vendor, openai_chat::Chat};
 
 fn chat(body: &Value) -> Value {
     let text = body.to_string();
     let request = Messages.decode_request(text.as_bytes()).unwrap();
-    serde_json::from_slice(&Chat.encode_request(&request, "m")).unwrap()
+    serde_json::from_slice(&Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Unknown })).unwrap()
 }
 
 #[test]

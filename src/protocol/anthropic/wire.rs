@@ -54,6 +54,8 @@ pub(super) struct Block<'a> {
     #[serde(borrow)]
     pub thinking: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub signature: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     pub id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub name: Option<Cow<'a, str>>,

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{EventDecoder, Id, Outbound, Problem, ProblemKind, Protocol, ir, scan};
+use super::event::{Event, Usage};
+use super::{Auth, EventDecoder, Id, Outbound, Problem, ProblemKind, Protocol, Target, ir, names, scan};
 
 mod request;
 mod stream;
@@ -50,21 +51,48 @@ impl Protocol for Chat {
             || scan::rfind(tail, b"\"finish_reason\": \"").is_some()
     }
 
+    fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
+        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
+        Usage {
+            prompt: number("prompt_tokens"),
+            cached: number("cached_tokens"),
+            cache_write: 0,
+            output: number("completion_tokens"),
+            reasoning: number("reasoning_tokens"),
+        }
+    }
+
+    fn prefix(&self) -> &'static str {
+        "/v1"
+    }
+
+    fn path(&self, _model: &str, _framing: ir::Framing) -> String {
+        "/chat/completions".to_owned()
+    }
+
+    fn auth(&self) -> Auth {
+        Auth::Bearer
+    }
+
     fn outbound(&self) -> Option<&dyn Outbound> {
         Some(self)
     }
 }
 
 impl Outbound for Chat {
-    fn path(&self) -> &'static str {
-        "/v1/chat/completions"
+    fn names(&self) -> names::Rule {
+        names::PLAIN
     }
 
-    fn encode_request(&self, request: &ir::Request<'_>, model: &str) -> Vec<u8> {
-        request::encode(request, model)
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        request::encode(request, target.model)
     }
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(stream::Decoder::default())
+    }
+
+    fn decode_answer(&self, _body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        sink(Event::Error(Problem::new(ProblemKind::Upstream, "the engine did not stream its answer")));
     }
 }

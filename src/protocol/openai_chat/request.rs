@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::protocol::ir::{Choice, Part, Request, Role, Turn};
+use crate::protocol::ir::{Choice, Format, Part, Request, Role, ToolUse, Turn};
+use crate::protocol::media;
 
 pub(super) fn encode(request: &Request<'_>, model: &str) -> Vec<u8> {
     let mut body = Map::new();
@@ -32,14 +33,15 @@ pub(super) fn encode(request: &Request<'_>, model: &str) -> Vec<u8> {
     if !request.tools.is_empty() {
         tools(request, &mut body);
     }
-    if let Some(schema) = request.schema {
-        let schema = json!({"name": "answer", "schema": raw(schema), "strict": true});
+    if let Format::Schema { name, schema, strict } = &request.format {
+        let name = name.as_deref().unwrap_or("answer");
+        let schema = json!({"name": name, "schema": raw(schema), "strict": strict.unwrap_or(true)});
         body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": schema}));
     }
-    if let Some(thinking) = request.thinking {
+    if let Some(thinking) = request.reasoning.enabled {
         body.insert("chat_template_kwargs".into(), json!({"enable_thinking": thinking}));
     }
-    if let Some(effort) = request.effort.as_deref().filter(|_| request.thinking != Some(false)) {
+    if let Some(effort) = request.reasoning.effort.as_deref().filter(|_| request.reasoning.enabled != Some(false)) {
         // Engines know three levels.
         let effort = match effort {
             "minimal" | "low" => "low",
@@ -57,7 +59,7 @@ fn raw(value: &RawValue) -> Value {
 
 fn tools(request: &Request<'_>, body: &mut Map<String, Value>) {
     let tools = request.tools.iter().map(|tool| {
-        let schema = tool.schema.map(raw).filter(Value::is_object);
+        let schema = tool.schema.as_deref().map(raw).filter(Value::is_object);
         let mut function = json!({
             "name": tool.name,
             "parameters": schema.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
@@ -115,13 +117,13 @@ impl Messages {
         for part in parts {
             match part {
                 Part::Text(more) => text.push_str(more),
-                Part::Thinking(more) => thinking.push_str(more),
-                Part::ToolUse { id, name, input } => {
+                Part::Thinking { text: more, .. } => thinking.push_str(more),
+                Part::ToolUse(ToolUse { id, name, input, .. }) => {
                     self.open.push(id.as_ref().to_owned());
                     let function = json!({"name": name, "arguments": input});
                     calls.push(json!({"id": id, "type": "function", "function": function}));
                 }
-                Part::Image(_) | Part::ToolResult { .. } => {}
+                Part::Media(_) | Part::ToolResult { .. } => {}
             }
         }
         // Never without content: some servers refuse an assistant message that only thought.
@@ -140,7 +142,7 @@ impl Messages {
         for part in parts {
             match part {
                 Part::Text(text) => rest.push(Content::Text(Cow::Borrowed(text))),
-                Part::Image(url) => rest.push(Content::Image(url)),
+                Part::Media(media) => rest.extend(media::to_url(&media.source).map(Content::Image)),
                 Part::ToolResult { id, parts, is_error } => {
                     let mut text = String::from(if *is_error { "[tool error] " } else { "" });
                     let mut first = true;
@@ -152,7 +154,7 @@ impl Messages {
                                 }
                                 text.push_str(more);
                             }
-                            Part::Image(url) => rest.push(Content::Image(url)),
+                            Part::Media(media) => rest.extend(media::to_url(&media.source).map(Content::Image)),
                             _ => {}
                         }
                     }
@@ -164,7 +166,7 @@ impl Messages {
                         rest.push(Content::Text(format!("[tool result] {text}").into()));
                     }
                 }
-                Part::Thinking(_) | Part::ToolUse { .. } => {}
+                Part::Thinking { .. } | Part::ToolUse(_) => {}
             }
         }
         self.flush();
@@ -191,5 +193,5 @@ impl Messages {
 
 enum Content<'a> {
     Text(Cow<'a, str>),
-    Image(&'a str),
+    Image(Cow<'a, str>),
 }

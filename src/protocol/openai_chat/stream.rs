@@ -275,7 +275,12 @@ impl State {
             // Claude Code loses a call without an id in silence.
             call.id = new_id("call_");
         }
-        sink(Event::BlockStart(Block::ToolUse { id: call.id.as_str().into(), name: call.name.as_str().into() }));
+        sink(Event::BlockStart(Block::ToolUse {
+            id: call.id.as_str().into(),
+            name: call.name.as_str().into(),
+            namespace: None,
+            freeform: false,
+        }));
         self.open = Open::Call(at);
         self.stream(at, sink);
     }

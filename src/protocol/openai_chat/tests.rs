@@ -15,7 +15,7 @@ fn events(parts: &[&[u8]], cut: Option<Problem>) -> Vec<String> {
             found.push(match block {
                 Block::Text => "text ".to_owned(),
                 Block::Thinking => "think ".to_owned(),
-                Block::ToolUse { id, name } => {
+                Block::ToolUse { id, name, .. } => {
                     format!("tool {} {name} ", if id.starts_with("call_") { "made" } else { &id })
                 }
             });
@@ -24,6 +24,7 @@ fn events(parts: &[&[u8]], cut: Option<Problem>) -> Vec<String> {
             assert!(open, "a delta outside a block");
             found.last_mut().unwrap().push_str(&text);
         }
+        Event::Signature(_) => {}
         Event::BlockEnd => assert!(std::mem::replace(&mut open, false), "no block to end"),
         Event::Finish { stop, usage } => {
             found.push(format!("{stop:?} {}/{}/{}", usage.prompt, usage.cached, usage.output))

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Id, Problem, Protocol, openai_chat, scan};
+use super::event::Usage;
+use super::{Auth, Id, Problem, Protocol, ir, openai_chat, scan};
 
 /// The protocol.
 pub struct Responses;
@@ -28,6 +29,29 @@ impl Protocol for Responses {
             },
         });
         format!("event: response.failed\ndata: {data}\n\n").into_bytes()
+    }
+
+    fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
+        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
+        Usage {
+            prompt: number("input_tokens"),
+            cached: number("cached_tokens"),
+            cache_write: number("cache_write_tokens"),
+            output: number("output_tokens"),
+            reasoning: number("reasoning_tokens"),
+        }
+    }
+
+    fn prefix(&self) -> &'static str {
+        "/v1"
+    }
+
+    fn path(&self, _model: &str, _framing: ir::Framing) -> String {
+        "/responses".to_owned()
+    }
+
+    fn auth(&self) -> Auth {
+        Auth::Bearer
     }
 
     fn ends_properly(&self, tail: &[u8]) -> bool {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Id, Problem, ProblemKind, Protocol, scan};
+use super::event::Usage;
+use super::{Auth, Id, Problem, ProblemKind, Protocol, ir, scan};
 
 /// The protocol.
 pub struct Gemini;
@@ -37,6 +38,35 @@ impl Protocol for Gemini {
     /// Its clients read lines that start with `data: ` and choke on comments.
     fn keepalive(&self) -> &'static [u8] {
         b"\n"
+    }
+
+    /// Thoughts are counted apart from the rest of the answer.
+    fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
+        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
+        let reasoning = number("thoughtsTokenCount");
+        Usage {
+            prompt: number("promptTokenCount"),
+            cached: number("cachedContentTokenCount"),
+            cache_write: 0,
+            output: number("candidatesTokenCount") + reasoning,
+            reasoning,
+        }
+    }
+
+    fn prefix(&self) -> &'static str {
+        "/v1beta"
+    }
+
+    fn path(&self, model: &str, framing: ir::Framing) -> String {
+        match framing {
+            ir::Framing::Whole => format!("/models/{model}:generateContent"),
+            ir::Framing::Events => format!("/models/{model}:streamGenerateContent?alt=sse"),
+            ir::Framing::Array => format!("/models/{model}:streamGenerateContent"),
+        }
+    }
+
+    fn auth(&self) -> Auth {
+        Auth::XGoogApiKey
     }
 
     fn ends_properly(&self, tail: &[u8]) -> bool {

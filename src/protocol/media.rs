@@ -1,0 +1,50 @@
+//! Media in URLs: `data:` URLs are taken apart on the way in and put together on the way out.
+
+use std::borrow::Cow;
+
+use super::ir::Source;
+
+/// What a URL holds or points at.
+pub fn from_url(url: Cow<'_, str>) -> Source<'_> {
+    let Some((media_type, at)) = parts(&url) else { return Source::Url(url) };
+    let media_type = media_type.to_owned();
+    let data = match url {
+        Cow::Borrowed(url) => Cow::Borrowed(&url[at..]),
+        Cow::Owned(url) => Cow::Owned(url[at..].to_owned()),
+    };
+    Source::Base64 { media_type: media_type.into(), data }
+}
+
+/// The MIME type and where the data begins.
+fn parts(url: &str) -> Option<(&str, usize)> {
+    let rest = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).map(|_| &url[5..])?;
+    let (head, data) = rest.split_once(',')?;
+    let head = head.strip_suffix(";base64")?;
+    let media_type = head.split(';').next().filter(|kind| !kind.is_empty()).unwrap_or("application/octet-stream");
+    Some((media_type, url.len() - data.len()))
+}
+
+/// The source as a URL; `None` for files uploaded elsewhere.
+pub fn to_url<'a>(source: &'a Source<'_>) -> Option<Cow<'a, str>> {
+    match source {
+        Source::Url(url) => Some(Cow::Borrowed(url)),
+        Source::Base64 { media_type, data } => Some(format!("data:{media_type};base64,{data}").into()),
+        Source::File(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_urls_come_apart_and_together_again() {
+        let url = "data:image/png;base64,QUJD";
+        let source = from_url(url.into());
+        assert!(matches!(&source, Source::Base64 { media_type, data } if media_type == "image/png" && data == "QUJD"));
+        assert_eq!(to_url(&source).as_deref(), Some(url));
+        for other in ["https://x/y.png", "data:text/plain,hi", "data:", "", "données"] {
+            assert!(matches!(from_url(other.into()), Source::Url(url) if url == other), "{other}");
+        }
+    }
+}
