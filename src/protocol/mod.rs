@@ -9,6 +9,7 @@ pub mod carrier;
 pub mod event;
 pub mod gemini;
 pub mod head;
+pub mod ids;
 pub mod ir;
 pub mod media;
 pub mod names;
