@@ -126,6 +126,8 @@ impl Problem {
 }
 
 fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
+    // Google wraps the failures of streams into an array.
+    let value = value.get(0).unwrap_or(value);
     let error = value.get("error").unwrap_or(value);
     let numbers = match (error.get("n_prompt_tokens"), error.get("n_ctx")) {
         (Some(prompt), Some(max)) => prompt.as_u64().zip(max.as_u64()),
@@ -160,6 +162,13 @@ fn overflow_numbers(message: &str) -> Option<(u64, u64)> {
         let after = rest.split_once("tokens").map_or("", |(_, after)| after);
         let prompt = scan::first_number(after).unwrap_or(max + 1);
         return Some((prompt.max(max + 1), max));
+    }
+    if message.contains("input token count") && message.contains("maximum number of tokens allowed") {
+        // Google: "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576)."; the first
+        // number is missing in some of its answers.
+        let (before, after) = message.split_once("exceeds")?;
+        let max = scan::first_number(after)?;
+        return Some((scan::first_number(before).unwrap_or(max.saturating_add(1)), max));
     }
     if message.contains("exceeds the available context size") || message.contains("exceed_context_size_error") {
         // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
