@@ -5,10 +5,17 @@ use serde_json::{Value, json};
 use super::event::{Event, Usage};
 use super::{Auth, EventDecoder, Id, Outbound, Problem, ProblemKind, Protocol, Target, ir, names, scan};
 
+mod calls;
+mod chunk;
+mod details;
+mod messages;
+mod reasoning;
 mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod wire;
+mod write;
 
 /// The protocol.
 pub struct Chat;
@@ -85,14 +92,14 @@ impl Outbound for Chat {
     }
 
     fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
-        request::encode(request, target.model)
+        request::encode(request, target)
     }
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(stream::Decoder::default())
     }
 
-    fn decode_answer(&self, _body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        sink(Event::Error(Problem::new(ProblemKind::Upstream, "the engine did not stream its answer")));
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        stream::whole(body, sink);
     }
 }
