@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::wire::Text;
+use crate::protocol::carrier::{self, Maker};
 
 /// Members whose pieces are put one behind the other; of others the last one that is not null counts.
 const GROWING: [&str; 3] = ["text", "summary", "data"];
@@ -69,4 +70,34 @@ pub(super) fn words(raw: &RawValue) -> String {
         .map(|text| text.0)
         .collect::<Vec<Cow<'_, str>>>()
         .concat()
+}
+
+const MAKERS: [Maker; 5] =
+    [Maker::Anthropic, Maker::AnthropicRedacted, Maker::Gemini, Maker::Responses, Maker::Details];
+
+/// Whether `proof` went out through the gateway.
+pub(super) fn is_sealed(proof: &str) -> bool {
+    MAKERS.iter().any(|maker| carrier::open(*maker, proof).is_some())
+}
+
+/// The proofs of other protocols' backends in a caller's list, where [`entries`] has put them.
+pub(super) fn sealed(raw: &RawValue) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Piece<'a> {
+        #[serde(borrow)]
+        data: Option<Text<'a>>,
+    }
+    let pieces: Vec<Piece<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let data = pieces.into_iter().filter_map(|piece| piece.data);
+    data.filter(|data| is_sealed(data)).map(|data| data.0.into_owned()).collect()
+}
+
+/// Entries of `reasoning_details` for a proof: OpenRouter's own as they were, others as an opaque one.
+pub(super) fn entries(sealed: &str, index: usize) -> String {
+    if let Some(list) = carrier::open(Maker::Details, sealed)
+        && let Some(inside) = list.strip_prefix('[').and_then(|list| list.strip_suffix(']'))
+    {
+        return inside.to_owned();
+    }
+    serde_json::json!({"type": "reasoning.encrypted", "data": sealed, "index": index}).to_string()
 }

@@ -213,8 +213,8 @@ impl<'r> Writer<'_, 'r> {
         self.proofs.clear();
     }
 
+    /// Writes the user's message, if there is anything in it.
     fn flush_user(&mut self) {
-        self.flush_assistant();
         if self.content.is_empty() {
             return;
         }

@@ -66,9 +66,9 @@ pub(super) fn number(out: &mut Vec<u8>, number: u64) {
     let _ = write!(out, "{number}");
 }
 
-/// Appends `,` unless this is the first member or element.
+/// Appends `,` where one is missing: behind a value.
 pub(super) fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), None | Some(b'{' | b'[')) {
+    if !matches!(out.last(), None | Some(b'{' | b'[' | b',' | b':')) {
         out.push(b',');
     }
 }
