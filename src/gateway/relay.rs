@@ -2,7 +2,6 @@
 //! in it, so they end with it on every path; when the caller goes away it is dropped, and the upstream request with it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::time::{Instant, Sleep};
 
-use super::metrics::{Counters, InFlight};
+use super::metrics::InFlight;
 use super::reply::BoxError;
 use super::upstream::{self, Sending};
-use crate::protocol::event::Usage;
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
 
 /// A stream that says nothing for this long gets a sign of life.
@@ -44,7 +42,9 @@ pub(super) struct Relay {
     transform: Box<dyn Transform>,
     tick: Pin<Box<Sleep>>,
     quiet: bool,
-    _in_flight: InFlight,
+    /// Trailers are out.
+    told: bool,
+    in_flight: InFlight,
 }
 
 impl Relay {
@@ -63,7 +63,7 @@ impl Relay {
     }
 
     fn new(phase: Phase, transform: Box<dyn Transform>, in_flight: InFlight) -> Self {
-        Relay { phase, transform, tick: Box::pin(tokio::time::sleep(SILENCE)), quiet: false, _in_flight: in_flight }
+        Relay { phase, transform, tick: Box::pin(tokio::time::sleep(SILENCE)), quiet: false, told: false, in_flight }
     }
 
     /// The next bytes, or `None` when all is said.
@@ -101,8 +101,17 @@ impl Relay {
         }
     }
 
+    /// The usage, once, for a caller that takes trailers.
+    fn trailers(&mut self) -> Option<http::HeaderMap> {
+        if !self.in_flight.wants_trailers() || std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        Some(self.in_flight.usage_headers()).filter(|headers| !headers.is_empty())
+    }
+
     fn end(&mut self, cut: Option<Problem>) -> Option<Result<Bytes, Problem>> {
         self.phase = Phase::Done;
+        self.in_flight.ended();
         match self.transform.end(cut) {
             Ok(bytes) if bytes.is_empty() => None,
             ended => Some(ended),
@@ -117,6 +126,11 @@ impl HttpBody for Relay {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(bytes) = self.poll_bytes(cx) {
             self.quiet = false;
+            if bytes.is_some() {
+                self.in_flight.byte();
+            } else if let Some(trailers) = self.trailers() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
             return Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data).map_err(|problem| problem.message.into())));
         }
         // Not reset per event, only looked at when it rings: silence is found within one to two periods.
@@ -139,13 +153,15 @@ pub(super) struct Passthrough {
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
-    counters: Arc<Counters>,
+    /// The usage was told.
+    told: bool,
+    in_flight: InFlight,
 }
 
 impl Drop for Passthrough {
     /// Not at the end of the body: the server stops asking once the announced length is out.
     fn drop(&mut self) {
-        self.counters.usage(self.usage());
+        self.tell_usage();
     }
 }
 
@@ -153,12 +169,14 @@ const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
 impl Passthrough {
-    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, counters: Arc<Counters>) -> Self {
-        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, counters }
+    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, in_flight: InFlight) -> Self {
+        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, told: false, in_flight }
     }
 
-    fn usage(&self) -> Usage {
-        self.protocol.usage(&self.begin, &self.tail)
+    fn tell_usage(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.in_flight.usage(self.protocol.usage(&self.begin, &self.tail));
+        }
     }
 }
 
@@ -178,6 +196,7 @@ impl Transform for Passthrough {
     }
 
     fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem> {
+        self.tell_usage();
         let ended = self.ended || self.protocol.ends_properly(&self.tail);
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
@@ -186,12 +205,12 @@ impl Transform for Passthrough {
             None if !self.stream || ended => return Ok(Bytes::new()),
             // An error the engine put into the stream itself has reached the caller as it was.
             None if scan::rfind(&self.tail, b"\"error\"").is_some() => {
-                self.counters.error();
+                self.in_flight.error("the engine put an error into its stream");
                 return Ok(Bytes::new());
             }
             None => Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete"),
         };
-        self.counters.error();
+        self.in_flight.error(&problem.message);
         if !self.stream {
             return Err(problem);
         }

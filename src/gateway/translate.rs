@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 
+use super::access_log::Way;
 use super::backend::Ready;
 use super::handle::{boxed, first_sign};
-use super::metrics::{Counters, InFlight};
+use super::metrics::InFlight;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
-use super::{Shared, upstream};
+use super::{Shared, defaults, upstream};
 use crate::protocol::event::{Event, Filter};
 use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
@@ -44,11 +45,13 @@ pub(super) async fn answer(
         request.model = model.into();
     }
     request.framing = asked.framing.unwrap_or(request.framing);
+    defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
     if let Some(fits) = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context)) {
         request.max_tokens = Some(fits);
     }
     let framing = request.framing;
+    in_flight.way(Way::Translated, framing.streams());
     // Made of the request as the caller sent it, before names change for the backend.
     let encoder = if framing.streams() {
         Encoder::Stream(inbound.stream_encoder(&request))
@@ -58,7 +61,7 @@ pub(super) async fn answer(
     let names = Names::apply(&mut request, outbound.names());
     let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
     let translated = outbound.encode_request(&request, &backend.target());
-    shared.counters.dropped(request.dropped.len());
+    in_flight.dropped(&request.dropped);
     drop(request);
     let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
     let mut sending = shared.upstream.post(backend, &path, headers, translated.into());
@@ -70,13 +73,10 @@ pub(super) async fn answer(
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            let answer = gather(shared, response.into_body(), decoder, answer).await;
-            drop(in_flight);
-            return answer;
+            return gather(&in_flight, response.into_body(), decoder, answer).await;
         }
     };
-    let codec =
-        Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters: Arc::clone(&shared.counters) });
+    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
     let response = match first_sign(&mut sending, true).await {
         Some(response) => response?,
         None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, in_flight)))),
@@ -115,14 +115,14 @@ impl Decoder {
 
 /// Reads the stream into one whole answer.
 async fn gather(
-    shared: &Shared,
+    in_flight: &InFlight,
     mut body: hyper::body::Incoming,
     mut decoder: Decoder,
     mut answer: Box<dyn AnswerEncoder>,
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
         if let Event::Finish { usage, .. } = &event {
-            shared.counters.usage(*usage);
+            in_flight.usage(*usage);
         }
         answer.add(&event);
     };
@@ -143,7 +143,9 @@ async fn gather(
             }
         }
     }
-    answer.finish().map(|body| reply::json(200, body))
+    let mut response = reply::json(200, answer.finish()?);
+    response.headers_mut().extend(in_flight.usage_headers());
+    Ok(response)
 }
 
 fn broke_off(error: &hyper::Error) -> Problem {
@@ -155,17 +157,17 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
-    counters: Arc<Counters>,
+    in_flight: InFlight,
 }
 
 impl Codec {
     fn run(&mut self, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) -> Bytes {
         let mut out = Vec::new();
-        let Codec { decoder, encoder, counters, .. } = self;
+        let Codec { decoder, encoder, in_flight, .. } = self;
         decoder.run(step, &mut |event| {
             match &event {
-                Event::Finish { usage, .. } => counters.usage(*usage),
-                Event::Error(_) => counters.error(),
+                Event::Finish { usage, .. } => in_flight.usage(*usage),
+                Event::Error(problem) => in_flight.error(&problem.message),
                 _ => {}
             }
             encoder.encode(&event, &mut out);

@@ -153,8 +153,13 @@ impl Session {
         }
         let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
         let (shutdown, ended) = oneshot::channel::<()>();
-        let settings =
-            Settings { key: Some(key.clone()), catalog: Catalog::single(model, backend), loopback, grace: DRAIN };
+        let settings = Settings {
+            key: Some(key.clone()),
+            catalog: Catalog::single(model, backend),
+            loopback,
+            grace: DRAIN,
+            log: None,
+        };
         let gateway = tokio::spawn(async move {
             let ended = async {
                 let _ = ended.await;

@@ -128,6 +128,7 @@ pub async fn gateway(state: BackendState) -> Running {
         catalog: Catalog::single("my-model", receiver),
         loopback: true,
         grace: Duration::from_millis(300),
+        log: None,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
