@@ -73,10 +73,10 @@ general_settings:
     assert_eq!(
         config.warnings,
         [
-            "c.yaml:28:3: router_settings.routing_strategy is not used by llmup",
+            "c.yaml:25:3: router_settings.routing_strategy is not used by llmup",
             "c.yaml:6:3: litellm_settings.cache is not used by llmup",
             "c.yaml:15:7: litellm_params.provider is not used by llmup",
-            "c.yaml:32:5: the alias lost leads to ollama/llama3.1:8b, which is no model_name",
+            "c.yaml:29:5: the alias lost leads to ollama/llama3.1:8b, which is no model_name",
         ]
     );
 }
