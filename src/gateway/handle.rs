@@ -4,24 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::access_log::Way;
+use super::answer::Answer;
 use super::backend::{BackendState, Ready};
 use super::metrics::InFlight;
-use super::relay::{Passthrough, Relay, SILENCE, Transform};
+use super::pulse::Pulse;
+use super::relay::{Passthrough, Relay, Transform};
 use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
-use super::upstream::{self, Sending};
-use super::{Shared, auth, count, defaults, models, route, translate};
+use super::upstream;
+use super::{Shared, auth, body, count, defaults, models, route, translate};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
-
-/// Largest request body.
-const BODY_LIMIT: usize = 64 << 20;
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -103,7 +102,7 @@ async fn answer(
     body: Incoming,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let body = read(body).await?;
+    let body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
@@ -123,39 +122,41 @@ async fn answer(
         chosen.fit(backend);
     }
     let backend = state.ready()?;
+    let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
         Action::Pass(_) if !backend.native.contains(&route.dialect) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Pass(path) => native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await,
+        Action::Pass(path) => {
+            native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
+        }
         _ => {
             let inbound = protocol::protocol(route.dialect).inbound();
             let outbound = protocol::protocol(backend.speaks).outbound();
             if backend.native.contains(&route.dialect) {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
-                return native(shared, backend, route.dialect, &path, headers, &head, body, in_flight).await;
+                return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
             }
             let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
                 let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
                 return Err(Problem::new(ProblemKind::Unsupported, message));
             };
-            translate::answer(shared, backend, route.dialect, asked, (inbound, outbound), headers, &body, in_flight)
-                .await
+            translate::answer(
+                shared,
+                backend,
+                route.dialect,
+                asked,
+                (inbound, outbound),
+                headers,
+                body,
+                pulse,
+                in_flight,
+            )
+            .await
         }
-    }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the request body is larger than {} MiB", BODY_LIMIT >> 20);
-            Err(Problem::new(ProblemKind::TooLarge, message))
-        }
-        Err(error) => Err(Problem::new(ProblemKind::Invalid, format!("the request body broke off: {error}"))),
     }
 }
 
@@ -169,6 +170,7 @@ async fn native(
     headers: &HeaderMap,
     head: &Head,
     body: Bytes,
+    mut pulse: Pulse,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
     in_flight.way(Way::Native, head.stream);
@@ -179,11 +181,11 @@ async fn native(
     }
     let body = spliced(body, patches);
     let protocol = protocol::protocol(dialect);
-    let transform = Box::new(Passthrough::new(protocol, head.stream, in_flight.clone()));
+    let mut transform = Box::new(Passthrough::new(protocol, head.stream, in_flight.clone()));
     let mut sending = shared.upstream.post(backend, path, headers, body);
-    let response = match first_sign(&mut sending, head.stream).await {
+    let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
-        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, in_flight)))),
+        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, pulse, in_flight)))),
     };
     if !response.status().is_success() {
         return failed(&in_flight, dialect, response).await;
@@ -200,18 +202,15 @@ async fn native(
     let whole = response.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
     if !head.stream && whole.is_some_and(|length| length <= WHOLE) {
         // Read to its end, so that its head can say what it cost.
-        let body = response.into_body().collect().await.map_err(|error| {
-            Problem::new(ProblemKind::Upstream, format!("the engine broke off its answer: {error}"))
-        })?;
-        let body = body.to_bytes();
-        let mut transform = transform;
-        let body = transform.push(body);
-        transform.end(None)?;
+        let (mut body, mut whole) = (response.into_body(), Vec::new());
+        while pulse.pieces(&mut body, &mut |piece| whole.extend_from_slice(piece)).await? {}
+        transform.leaving(&whole);
+        transform.end(None, &mut whole)?;
         in_flight.byte();
         answer.headers_mut().extend(in_flight.usage_headers());
-        return Ok(answer.map(|()| reply::full(body)));
+        return Ok(answer.map(|()| reply::full(whole)));
     }
-    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, in_flight))))
+    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))
 }
 
 /// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
@@ -235,13 +234,8 @@ fn spliced(body: Bytes, patches: Vec<Patch>) -> Bytes {
     if patches.is_empty() { body } else { head::splice(&body, patches).into() }
 }
 
-/// The head of the answer. For streams `None` when it lets us wait so long that the caller needs a sign of life.
-pub(super) async fn first_sign(sending: &mut Sending, stream: bool) -> Option<Result<Response<Incoming>, Problem>> {
-    if stream { tokio::time::timeout(SILENCE, sending).await.ok() } else { Some(sending.await) }
-}
-
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-async fn failed(in_flight: &InFlight, dialect: Id, response: Response<Incoming>) -> Result<Response<Body>, Problem> {
+async fn failed(in_flight: &InFlight, dialect: Id, response: Response<Answer>) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     let (problem, body) = upstream::failure(response).await;
     let ours = dialect == Id::Messages

@@ -4,19 +4,25 @@
 //! `protocol`; who starts the engine and when it is ready comes in through [`BackendState`].
 
 mod access_log;
+mod answer;
 mod auth;
 mod backend;
+mod body;
 mod catalog;
+mod chunked;
+mod connection;
 mod count;
 mod defaults;
 mod dial;
 mod handle;
 mod metrics;
 mod models;
+mod pulse;
 mod relay;
 mod reply;
 mod route;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -32,6 +38,7 @@ pub use backend::{BackendState, Offer, Options, Ready};
 pub use catalog::{Catalog, Served};
 pub use defaults::SAMPLING;
 pub use metrics::{Counters, Counts};
+pub use pulse::Limits;
 pub use server::Drained;
 
 /// What a gateway needs to know.
@@ -45,6 +52,8 @@ pub struct Settings {
     pub loopback: bool,
     /// How long requests in flight may go on after the shutdown was asked for.
     pub grace: Duration,
+    /// How long anyone may be silent.
+    pub limits: Limits,
     /// Who is told about every request once it is over.
     pub log: Option<AccessLog>,
 }

@@ -1,14 +1,14 @@
-//! HTTP towards the backend: one pooled client, a limit on connecting, none on thinking (a long prompt takes minutes)
-//! unless the user sets one.
+//! HTTP towards the backend: our own connections for `http://`, a general client for the rest ([`super::dial`]); a
+//! limit on connecting, and on thinking only the patient one of [`super::pulse`] or one the user sets.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited};
 
+use super::answer::Answer;
 use super::backend::Ready;
 use super::dial::{Dial, Line};
 use crate::protocol::{self, Auth, Problem, ProblemKind};
@@ -19,7 +19,7 @@ pub(super) struct Upstream {
 }
 
 /// A request on its way: the head of the answer, or why there is none. Dropping it cancels the request.
-pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Problem>> + Send>>;
+pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Answer>, Problem>> + Send>>;
 
 /// Error bodies beyond this are not read on.
 const ERROR_LIMIT: usize = 256 << 10;
@@ -81,7 +81,7 @@ impl Upstream {
         for (name, value) in &backend.options.headers {
             headers.insert(name.clone(), value.clone());
         }
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.headers_mut() = headers;
         let line = match url.parse() {
@@ -94,6 +94,10 @@ impl Upstream {
         let options = backend.options.clone();
         Box::pin(async move {
             let line = line.map_err(unreachable)?;
+            if options.retries == 0 {
+                // The prompt is let go as soon as it is sent.
+                return once(&line, request, options.timeout).await.map_err(Failure::problem);
+            }
             let (mut left, mut pause) = (options.retries, PAUSE);
             loop {
                 let outcome = once(&line, request.clone(), options.timeout).await;
@@ -148,29 +152,17 @@ fn unreachable(why: String) -> Problem {
     Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"))
 }
 
-async fn once(
-    line: &Line,
-    request: Request<Full<Bytes>>,
-    limit: Option<Duration>,
-) -> Result<Response<Incoming>, Failure> {
-    let sending = async {
-        match line.request(request.clone()).await {
-            Ok(response) => Ok(response),
-            // The engine closed an idle connection while we were writing into it: once more, on a new one. A dead
-            // engine refuses that.
-            Err(error) if closed_unanswered(&error) => line.request(request).await,
-            Err(error) => Err(error),
-        }
-    };
+async fn once(line: &Line, request: Request<Bytes>, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
+    let sending = line.send(request);
     let outcome = match limit {
         Some(limit) => tokio::time::timeout(limit, sending).await.map_err(|_| Failure::Late(limit))?,
         None => sending.await,
     };
-    outcome.map_err(|error| Failure::Unreachable(innermost(&error)))
+    outcome.map_err(Failure::Unreachable)
 }
 
 /// Whether another try may do better, in the backend's own word if it has one.
-fn again(response: &Response<Incoming>) -> bool {
+fn again(response: &Response<Answer>) -> bool {
     match response.headers().get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
         Some(b"true") => !response.status().is_success(),
         Some(b"false") => false,
@@ -191,32 +183,8 @@ pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-aft
 /// Whether another try makes sense, of OpenAI and Anthropic; their SDKs obey it.
 pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// The connection ended before the first byte of an answer.
-fn closed_unanswered(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut error = Some(error);
-    while let Some(at) = error {
-        if let Some(hyper) = at.downcast_ref::<hyper::Error>() {
-            return hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed();
-        }
-        if let Some(io) = at.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe);
-        }
-        error = at.source();
-    }
-    false
-}
-
-/// The error at the bottom says what happened ("connection refused"); those above only that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
 /// The problem a failed answer tells, with the answer's own bytes.
-pub(super) async fn failure(response: Response<Incoming>) -> (Problem, Bytes) {
+pub(super) async fn failure(response: Response<Answer>) -> (Problem, Bytes) {
     let status = response.status().as_u16();
     let headers = response.headers();
     let retry_after =

@@ -18,7 +18,7 @@ use crate::engine::{EngineId, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::gateway::{BackendState, Catalog, Gateway, Settings};
+use crate::gateway::{BackendState, Catalog, Gateway, Limits, Settings};
 use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::model::demo;
@@ -158,6 +158,7 @@ impl Session {
             catalog: Catalog::single(model, backend),
             loopback,
             grace: DRAIN,
+            limits: Limits::default(),
             log: None,
         };
         let gateway = tokio::spawn(async move {
