@@ -17,6 +17,7 @@ pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod problem;
+pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
