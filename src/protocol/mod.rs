@@ -139,6 +139,8 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// Whose server it is, for the few things in which servers of one protocol differ.
     pub vendor: Vendor,
+    /// Context length in tokens; 0 when unknown.
+    pub context: u64,
 }
 
 /// Whose server a backend is.

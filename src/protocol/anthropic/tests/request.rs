@@ -9,7 +9,8 @@ use crate::protocol::{Inbound, Outbound, Problem, Target, Vendor, openai_chat::C
 fn chat(body: &Value) -> Value {
     let text = body.to_string();
     let request = Messages.decode_request(text.as_bytes()).unwrap();
-    serde_json::from_slice(&Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Unknown })).unwrap()
+    serde_json::from_slice(&Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Unknown, context: 0 }))
+        .unwrap()
 }
 
 #[test]
