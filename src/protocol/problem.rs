@@ -161,6 +161,17 @@ fn overflow_numbers(message: &str) -> Option<(u64, u64)> {
         let prompt = scan::first_number(after).unwrap_or(max + 1);
         return Some((prompt.max(max + 1), max));
     }
+    // Anthropic: "prompt is too long: 210000 tokens > 200000 maximum".
+    if let Some(rest) = message.split("prompt is too long: ").nth(1) {
+        let (prompt, max) = rest.split_once('>')?;
+        return Some((scan::first_number(prompt)?, scan::first_number(max)?));
+    }
+    // Anthropic: "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, …".
+    if let Some(rest) = message.split("exceed context limit: ").nth(1) {
+        let (sum, max) = rest.split_once('>')?;
+        let prompt = sum.split('+').filter_map(scan::first_number).sum();
+        return Some((prompt, scan::first_number(max)?));
+    }
     if message.contains("exceeds the available context size") || message.contains("exceed_context_size_error") {
         // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
         let prompt = scan::first_number(message)?;
@@ -176,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_overflow_sentences_of_three_engines_become_numbers() {
-        let cases: [(&str, (u64, u64)); 4] = [
+        let cases: [(&str, (u64, u64)); 5] = [
             (
                 r#"{"error":{"code":400,"message":"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}"#,
                 (9000, 4096),
@@ -193,12 +204,18 @@ mod tests {
                 r#"{"error":{"message":"{\"error\":{\"code\":400,\"message\":\"request (50 tokens) exceeds the available context size (40 tokens)\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":50,\"n_ctx\":40}}","type":"api_error"}}"#,
                 (50, 40),
             ),
+            (
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210 tokens > 200 maximum"}}"#,
+                (210, 200),
+            ),
         ];
         for (body, numbers) in cases {
             let problem = Problem::from_engine(400, body.as_bytes());
             assert_eq!(problem.kind, ProblemKind::ContextOverflow, "{body}");
             assert_eq!(problem.overflow, Some(numbers), "{body}");
         }
+        let words = "input length and `max_tokens` exceed context limit: 190 + 20 > 200, decrease";
+        assert_eq!(overflow_numbers(words), Some((210, 200)));
         let (prompt, max) = (9000, 4096);
         let problem = Problem::from_engine(400, cases[0].0.as_bytes());
         assert_eq!(problem.anthropic_message(), format!("prompt is too long: {prompt} tokens > {max} maximum"));

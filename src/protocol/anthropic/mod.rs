@@ -1,17 +1,24 @@
 //! Anthropic Messages: what Claude Code speaks.
 
-use super::event::Usage;
+use super::event::{Event, Usage};
 use super::ir::Part;
-use super::{AnswerEncoder, Auth, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ids, ir, quote, scan};
+use super::{
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target,
+    ids, ir, names, quote, scan,
+};
 
 mod answer;
+mod claude;
 mod content;
+mod decode;
+mod outbound;
 mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub mod tidy;
 mod tools;
+mod turns;
 mod wire;
 
 /// The protocol.
@@ -121,6 +128,29 @@ impl Protocol for Messages {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(self)
+    }
+
+    fn outbound(&self) -> Option<&dyn Outbound> {
+        Some(self)
+    }
+}
+
+impl Outbound for Messages {
+    /// `^[a-zA-Z0-9_-]{1,128}$`.
+    fn names(&self) -> names::Rule {
+        names::Rule { longest: 128, groups: false, freeform: false }
+    }
+
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        outbound::encode(request, target)
+    }
+
+    fn event_decoder(&self) -> Box<dyn EventDecoder> {
+        Box::new(decode::Decoder::default())
+    }
+
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        decode::whole(body, sink);
     }
 }
 

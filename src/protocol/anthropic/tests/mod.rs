@@ -1,2 +1,4 @@
+mod decode;
 mod encode;
+mod outbound;
 mod request;
