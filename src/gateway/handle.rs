@@ -17,7 +17,7 @@ use super::upstream::{self, Sending};
 use super::{Shared, auth, count, models, route, translate};
 use crate::protocol::head::{self, Head};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
 
 /// Largest request body.
 const BODY_LIMIT: usize = 64 << 20;
@@ -128,7 +128,8 @@ async fn native(
     body: Bytes,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let body = edit(backend, dialect, head, body);
+    let (body, dropped) = edited(backend, dialect, head, body);
+    shared.counters.dropped(dropped);
     let protocol = protocol::protocol(dialect);
     let transform = Box::new(Passthrough::new(protocol, head.stream, Arc::clone(&shared.counters)));
     let mut sending = shared.upstream.post(backend, path, headers, body);
@@ -151,15 +152,23 @@ async fn native(
     Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, in_flight))))
 }
 
-/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
+/// The body with the edits of a native request.
 pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
+    edited(backend, dialect, head, body).0
+}
+
+/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays. Also
+/// how many things the engine would not know were left out.
+fn edited(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> (Bytes, usize) {
     let mut patches = Vec::new();
+    let mut dropped = 0;
     head.rename(&body, &backend.model, &mut patches);
     head.clamp(&body, backend.context, &mut patches);
-    if dialect == Id::Messages {
-        anthropic::tidy::tidy(&body, &mut patches);
+    // Anthropic itself knows its own tools and blocks.
+    if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
+        dropped = anthropic::tidy::tidy(&body, &mut patches);
     }
-    if patches.is_empty() { body } else { head::splice(&body, patches).into() }
+    (if patches.is_empty() { body } else { head::splice(&body, patches).into() }, dropped)
 }
 
 /// The head of the answer. For streams `None` when it lets us wait so long that the caller needs a sign of life.

@@ -37,15 +37,14 @@ pub(super) fn decode<'a>(
 
 fn one<'a>(tool: wire::Tool<'a>, at: usize, dropped: &mut Vec<String>) -> Result<Option<Tool<'a>>, Problem> {
     let kind = tool.kind.as_deref().unwrap_or("custom");
-    let known = KNOWN.iter().find(|known| kind.starts_with(known.kind) && !kind.contains("toolset"));
-    let (description, schema) = match (tool.input_schema, known) {
+    let (description, schema) = match (tool.input_schema, taught(kind)) {
         (Some(schema), _) => (tool.description, Some(Cow::Borrowed(schema))),
-        (None, Some(known)) => {
-            let mut description = known.description.to_owned();
+        (None, Some((description, schema))) => {
+            let mut description = description.to_owned();
             if let (Some(width), Some(height)) = (tool.display_width_px, tool.display_height_px) {
                 description.push_str(&format!(" The screen is {width} by {height} pixels."));
             }
-            let schema = RawValue::from_string(known.schema.to_owned()).ok().map(Cow::Owned);
+            let schema = RawValue::from_string(schema.to_owned()).ok().map(Cow::Owned);
             (Some(tool.description.unwrap_or(description.into())), schema)
         }
         (None, None) if kind == "custom" => (tool.description, None),
@@ -58,6 +57,13 @@ fn one<'a>(tool: wire::Tool<'a>, at: usize, dropped: &mut Vec<String>) -> Result
         return Err(invalid(format!("tools.{at}.name: field required")));
     }
     Ok(Some(Tool { name: tool.name, namespace: None, description, schema, strict: tool.strict, freeform: None }))
+}
+
+/// Description and schema of a tool Claude was taught, by its type. Both hold no character that JSON escapes, but for
+/// the schema's own quotes.
+pub(super) fn taught(kind: &str) -> Option<(&'static str, &'static str)> {
+    let known = KNOWN.iter().find(|known| kind.starts_with(known.kind) && !kind.contains("toolset"))?;
+    Some((known.description, known.schema))
 }
 
 struct Known {
