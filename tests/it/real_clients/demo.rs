@@ -7,10 +7,11 @@ use crate::support::Home;
 
 /// One prompt that ends with the demo's file on disk.
 fn makes_the_file(client: &Client, program: &std::path::Path, home: &Home, gateway: &Gateway) {
-    let said = run(client, program, home, gateway);
+    let ended = run(client, program, home, gateway);
     gateway.assert_well();
+    assert_eq!(ended.failed(), None, "{}\n{}", client.name, ended.said());
     let made = files(home);
-    assert!(made.iter().any(|name| name == "llmup-demo.txt"), "{}: {made:?}\n{said}", client.name);
+    assert!(made.iter().any(|name| name == "llmup-demo.txt"), "{}: {made:?}\n{}", client.name, ended.said());
 }
 
 fn on_llama_cpp(client: &Client) {

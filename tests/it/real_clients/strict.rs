@@ -12,14 +12,17 @@ fn through(client: &Client) {
     let _turn = turn();
     let home = Home::new();
     let work = home.path().join("work");
-    let engine = Strict::start(client.steps, work.clone());
+    let engine = Strict::start(client.steps, work.clone(), client.faults);
     let (llmup, gateway) = in_front_of(&home, &engine.url, strict::KEY);
-    let said = run(client, &program, &home, &gateway);
+    let ended = run(client, &program, &home, &gateway);
     gateway.assert_well();
 
-    let requests = engine.requests();
-    let refused = engine.refused();
+    let (requests, refused, said) = (engine.requests(), engine.refused(), ended.said());
+    let sizes: Vec<usize> = requests.iter().map(|body| body.to_string().len()).collect();
+    llmup::output::note(&format!("{}: bytes to the engine {sizes:?}", client.name));
+    keep(client, &requests);
     assert!(refused.is_empty(), "{}\n{said}\n{}", refused.join("\n"), llmup.err());
+    assert_eq!(ended.failed(), None, "{}\n{said}", client.name);
     for (file, text) in client.steps.iter().flat_map(|step| evidence(*step)) {
         let made = std::fs::read_to_string(work.join(&file));
         assert_eq!(made.as_deref().map(str::trim_end).ok(), Some(text.as_str()), "{file}\n{said}");
@@ -28,8 +31,16 @@ fn through(client: &Client) {
     let turns = conversations(&requests).unwrap_or_else(|broken| panic!("the prompt's prefix broke: {broken}"));
     let most = turns.iter().max().copied().unwrap_or_default();
     assert_eq!(most, client.steps.len() + 1, "turns of each conversation: {turns:?}");
-    let sizes: Vec<usize> = requests.iter().map(|body| body.to_string().len()).collect();
-    llmup::output::note(&format!("{}: turns {turns:?}, bytes to the engine {sizes:?}", client.name));
+}
+
+/// The requests as files, where LLMUP_TEST_KEEP names a folder: to look at what a client really sends.
+fn keep(client: &Client, requests: &[serde_json::Value]) {
+    let Some(folder) = std::env::var_os("LLMUP_TEST_KEEP").map(std::path::PathBuf::from) else { return };
+    std::fs::create_dir_all(&folder).unwrap();
+    for (i, request) in requests.iter().enumerate() {
+        let file = format!("{}-{i}.json", client.name.replace(' ', "-"));
+        std::fs::write(folder.join(file), format!("{request:#}")).unwrap();
+    }
 }
 
 macro_rules! through {

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,12 @@ fn usage(body: &Value, reply: &Reply) -> Value {
         "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": prompt / 2},
     })
+}
+
+/// A name for an answer: no two are the same.
+fn answer_id() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    format!("chatcmpl-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn id(reply: &Reply, n: usize) -> String {
@@ -44,15 +51,16 @@ pub fn at_once(body: &Value, reply: &Reply) -> Value {
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
-    json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": super::MODEL,
+    json!({"id": answer_id(), "object": "chat.completion", "created": 1, "model": super::MODEL,
         "choices": [{"index": 0, "message": message, "finish_reason": reason}], "usage": usage(body, reply)})
 }
 
 /// The answer as a stream.
 pub fn write(writer: &mut TcpStream, body: &Value, reply: &Reply) -> std::io::Result<()> {
+    let name = answer_id();
     let mut text = String::from(": warming up\n\n");
     let mut chunk = |choices: Value, more: Option<Value>| {
-        let mut chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
+        let mut chunk = json!({"id": name, "object": "chat.completion.chunk", "created": 1,
             "model": super::MODEL, "choices": choices});
         if let Some(usage) = more {
             chunk["usage"] = usage;
