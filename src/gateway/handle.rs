@@ -16,7 +16,7 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, models, route, translate};
+use super::{Shared, auth, body, count, embed, models, paths, route, translate};
 use crate::protocol::head::{self, Head};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
@@ -24,7 +24,8 @@ use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
 /// Answers one request. Whatever happens, the answer is in the caller's dialect.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let (dialect, route) = route::find(&parts.method, parts.uri.path(), &parts.headers);
+    let path = paths::plain(parts.uri.path());
+    let (dialect, route) = route::find(&parts.method, &path, parts.uri.query(), &parts.headers);
     let settings = &shared.settings;
 
     if let Err(problem) = auth::check_origin(&parts.headers, settings.loopback) {
@@ -45,13 +46,13 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         Action::Hello => return models::hello(),
         Action::Health => return models::health(shared),
         Action::Upgrade => return upgrade_refused(),
-        Action::Models => Ok(models::list(shared)),
+        Action::Models => Ok(models::list(shared, dialect)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Pass(_) => {
+        Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_) => {
             answer(shared, &route, &parts.headers, body).await
         }
     };
@@ -76,6 +77,9 @@ async fn answer(
     if let Action::Generate { model, .. } | Action::Count { model } = route.action {
         asked.model = model;
     }
+    if let Action::Embed { model, .. } = route.action {
+        asked.model = Some(model);
+    }
     if let Action::Generate { framing: Some(framing), .. } = route.action {
         asked.framing = Some(framing);
         head.stream = framing.streams();
@@ -85,7 +89,8 @@ async fn answer(
     let backend = state.ready()?;
     let pulse = Pulse::new(served.backend.clone(), &shared.settings.limits);
     match route.action {
-        Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
+        Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
         Action::Pass(path) => {
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
@@ -156,7 +161,10 @@ async fn native(
 /// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
 pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
     let mut patches = Vec::new();
-    head.rename(&body, &backend.model, &mut patches);
+    // Gemini names the model in the path.
+    if dialect != Id::Gemini {
+        head.rename(&body, &backend.model, &mut patches);
+    }
     head.clamp(&body, backend.context, &mut patches);
     if dialect == Id::Messages {
         anthropic::tidy::tidy(&body, &mut patches);

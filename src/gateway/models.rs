@@ -28,8 +28,32 @@ fn entry(shared: &Shared, served: &Served) -> Value {
     entry
 }
 
-pub(super) fn list(shared: &Shared) -> Response<Body> {
+/// The model, in the words of Google.
+fn gemini_entry(served: &Served) -> Value {
+    let name = &served.name;
+    let mut entry = json!({
+        "name": format!("models/{name}"), "baseModelId": name, "version": "1", "displayName": name,
+        "description": "Served by llmup",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    });
+    if let BackendState::Ready(backend) = &*served.backend.borrow()
+        && backend.context > 0
+        && let Some(entry) = entry.as_object_mut()
+    {
+        for key in ["inputTokenLimit", "outputTokenLimit"] {
+            entry.insert(key.to_owned(), backend.context.into());
+        }
+    }
+    entry
+}
+
+/// All models, in one page whatever page is asked for.
+pub(super) fn list(shared: &Shared, dialect: Id) -> Response<Body> {
     let served = shared.settings.catalog.served();
+    if dialect == Id::Gemini {
+        let models: Vec<Value> = served.iter().map(gemini_entry).collect();
+        return reply::json(200, json!({"models": models}).to_string());
+    }
     let name = |served: Option<&Served>| served.map_or(Value::Null, |served| served.name.as_str().into());
     let body = json!({
         "object": "list", "data": served.iter().map(|served| entry(shared, served)).collect::<Vec<_>>(),
@@ -40,8 +64,8 @@ pub(super) fn list(shared: &Shared) -> Response<Body> {
 
 /// One model, under its own name only (though requests may ask for it by others).
 pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
-    let id = id.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":");
     match shared.settings.catalog.served().iter().find(|served| served.name == id) {
+        Some(served) if dialect == Id::Gemini => reply::json(200, gemini_entry(served).to_string()),
         Some(served) => reply::json(200, entry(shared, served).to_string()),
         None => {
             let message = format!("there is no model {id}; the list is at /v1/models");
