@@ -1,6 +1,7 @@
 // The AI SDK, whose schemas check every byte of the wire: the providers named on the command line.
 import { HELLO, KEY, URL_, assert, check, end, load, raises, same } from "./check.mjs";
 
+globalThis.AI_SDK_LOG_WARNINGS = false;
 const { APICallError, Output, generateText, jsonSchema, stepCountIs, streamText, tool } = await load("ai");
 const makers = {
   anthropic: async () => (await load("@ai-sdk/anthropic")).createAnthropic({ baseURL: `${URL_}/v1`, apiKey: KEY })("m"),
@@ -8,7 +9,7 @@ const makers = {
   "openai-responses": async () => (await load("@ai-sdk/openai")).createOpenAI({ baseURL: `${URL_}/v1`, apiKey: KEY }).responses("m"),
   google: async () => (await load("@ai-sdk/google")).createGoogleGenerativeAI({ baseURL: `${URL_}/v1beta`, apiKey: KEY })("m"),
   compatible: async () =>
-    (await load("@ai-sdk/openai-compatible")).createOpenAICompatible({ name: "llmup", baseURL: `${URL_}/v1`, apiKey: KEY, supportsStructuredOutputs: true })("m"),
+    (await load("@ai-sdk/openai-compatible")).createOpenAICompatible({ name: "llmup", baseURL: `${URL_}/v1`, apiKey: KEY, supportsStructuredOutputs: true, includeUsage: true })("m"),
 };
 const options = { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } }, google: { thinkingConfig: { includeThoughts: true } },
   openai: { store: false, forceReasoning: true, reasoningSummary: "auto" } };
