@@ -11,7 +11,7 @@ use super::backend::Ready;
 use super::reply::{self, Body};
 use super::{Shared, handle, upstream};
 use crate::protocol::head::Head;
-use crate::protocol::{Id, Inbound, Outbound, Problem, anthropic, openai_chat};
+use crate::protocol::{Id, Inbound, Outbound, Problem, Vendor, anthropic, openai_chat};
 
 const PATH: &str = "/messages/count_tokens";
 
@@ -50,6 +50,15 @@ pub(super) async fn count_tokens(
 
 /// The engine's own count of the prompt its template makes.
 async fn tokenized(shared: &Shared, backend: &Ready, chat: &[u8]) -> Option<u64> {
+    // Providers have no such routes, and need not see the prompt for nothing.
+    let engine = match backend.vendor {
+        Vendor::Vllm | Vendor::LlamaCpp => true,
+        Vendor::Unknown => backend.base_url.starts_with("http:"),
+        _ => false,
+    };
+    if !engine {
+        return None;
+    }
     // llama.cpp: template first, then its text.
     if let Some(applied) = ask(shared, backend, "/apply-template", chat.to_vec()).await
         && let Some(prompt) = applied["prompt"].as_str()

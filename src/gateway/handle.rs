@@ -20,7 +20,7 @@ use super::upstream;
 use super::{Shared, auth, body, count, defaults, models, route, translate};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -218,7 +218,8 @@ fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> Vec<Patch>
     let mut patches = Vec::new();
     head.rename(body, &backend.model, &mut patches);
     head.clamp(body, backend.context, &mut patches);
-    if dialect == Id::Messages {
+    // Anthropic's own servers get what their client wrote.
+    if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
         anthropic::tidy::tidy(body, &mut patches);
     }
     patches

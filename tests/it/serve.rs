@@ -204,7 +204,7 @@ general_settings: {{master_key: '${{MASTER}}'}}
     assert_eq!((&bench.ready["key"], &bench.ready["context"]), (&"sk-master".into(), &4096.into()));
     assert_eq!(bench.ready["models"], serde_json::json!(["glm", "gone", "gpt-4", "fast/qwen"]));
     let said = bench.running.err();
-    assert!(said.contains("config.yaml:10:37: litellm_settings.cache is not used by llmup"), "{said}");
+    assert!(said.contains("config.yaml:10:39: litellm_settings.cache is not used by llmup"), "{said}");
     assert!(said.contains("cannot be reached: Connection refused"), "{said}");
 
     for name in ["glm", "gpt-4"] {
@@ -281,7 +281,7 @@ fn a_configuration_that_is_wrong_is_refused_with_its_place() {
         "model_list:\n  - model_name: a\n    litellm_params: {model: openai/a, api_key: os.environ/LLMUP_TEST_NO_SUCH}\n",
     );
     let said = refused(&home, &args, 3);
-    assert!(said.contains("c.yaml:3:40: ") && said.contains("LLMUP_TEST_NO_SUCH, which is not set"), "{said}");
+    assert!(said.contains("c.yaml:3:39: ") && said.contains("LLMUP_TEST_NO_SUCH, which is not set"), "{said}");
     write("model_list: [\n");
     assert!(refused(&home, &args, 3).contains("c.yaml:2:1: "));
     assert!(refused(&home, &["serve", "--config", "missing.yaml"], 3).contains("missing.yaml"));

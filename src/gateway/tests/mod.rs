@@ -3,5 +3,6 @@
 mod basics;
 mod limits;
 mod native;
+mod records;
 mod support;
 mod translated;
