@@ -17,7 +17,7 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, defaults, models, route, translate};
+use super::{Shared, auth, body, count, defaults, embed, models, paths, route, translate};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
@@ -42,10 +42,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 async fn respond(shared: &Arc<Shared>, request: Request<Incoming>, id: &str) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let (dialect, route) = route::find(&parts.method, parts.uri.path(), &parts.headers);
-    let counted = route
-        .as_ref()
-        .is_ok_and(|route| matches!(route.action, Action::Generate { .. } | Action::Count { .. } | Action::Pass(_)));
+    let path = paths::plain(parts.uri.path());
+    let (dialect, route) = route::find(&parts.method, &path, parts.uri.query(), &parts.headers);
+    let counted = route.as_ref().is_ok_and(Route::asks_model);
     // Questions whether it is up come every few seconds, and are of no interest afterwards.
     let open = route.as_ref().is_ok_and(Route::open);
     let log = shared.settings.log.as_ref().filter(|_| !open);
@@ -82,13 +81,13 @@ async fn admitted(
         Action::Hello => Ok(models::hello()),
         Action::Health => Ok(models::health(shared)),
         Action::Upgrade => Ok(upgrade_refused()),
-        Action::Models => Ok(models::list(shared)),
+        Action::Models => Ok(models::list(shared, dialect)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Pass(_) => {
+        Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_) => {
             answer(shared, &route, &parts.headers, body, in_flight.clone()).await
         }
     }
@@ -109,6 +108,9 @@ async fn answer(
     if let Action::Generate { model, .. } | Action::Count { model } = route.action {
         asked.model = model;
     }
+    if let Action::Embed { model, .. } = route.action {
+        asked.model = Some(model);
+    }
     if let Action::Generate { framing: Some(framing), .. } = route.action {
         asked.framing = Some(framing);
         head.stream = framing.streams();
@@ -124,7 +126,8 @@ async fn answer(
     let backend = state.ready()?;
     let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
     match route.action {
-        Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
+        Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
         Action::Pass(_) if !backend.native.contains(&route.dialect) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
@@ -216,7 +219,10 @@ async fn native(
 /// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
 fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> Vec<Patch> {
     let mut patches = Vec::new();
-    head.rename(body, &backend.model, &mut patches);
+    // Gemini names the model in the path.
+    if dialect != Id::Gemini {
+        head.rename(body, &backend.model, &mut patches);
+    }
     head.clamp(body, backend.context, &mut patches);
     // Anthropic's own servers get what their client wrote.
     if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {

@@ -17,22 +17,44 @@ fn entry(shared: &Shared, name: &str, chosen: &Chosen<'_>) -> Value {
         "id": name, "object": "model", "created": shared.started, "owned_by": "llmup",
         "type": "model", "display_name": name, "created_at": rfc3339(shared.started),
     });
-    let state = chosen.served.backend.borrow().clone();
-    if let BackendState::Ready(mut backend) = state
-        && let Some(entry) = entry.as_object_mut()
-    {
-        chosen.fit(&mut backend);
-        if backend.context > 0 {
-            for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
-                entry.insert(key.to_owned(), backend.context.into());
-            }
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
+        for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
+            entry.insert(key.to_owned(), context.into());
         }
     }
     entry
 }
 
-pub(super) fn list(shared: &Shared) -> Response<Body> {
+/// The model's context in tokens, when it is known.
+fn context(chosen: &Chosen<'_>) -> Option<u64> {
+    let state = chosen.served.backend.borrow().clone();
+    let BackendState::Ready(mut backend) = state else { return None };
+    chosen.fit(&mut backend);
+    Some(backend.context).filter(|context| *context > 0)
+}
+
+/// The model, in the words of Google.
+fn gemini_entry(name: &str, chosen: &Chosen<'_>) -> Value {
+    let mut entry = json!({
+        "name": format!("models/{name}"), "baseModelId": name, "version": "1", "displayName": name,
+        "description": "Served by llmup",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    });
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
+        for key in ["inputTokenLimit", "outputTokenLimit"] {
+            entry.insert(key.to_owned(), context.into());
+        }
+    }
+    entry
+}
+
+/// All models, in one page whatever page is asked for.
+pub(super) fn list(shared: &Shared, dialect: Id) -> Response<Body> {
     let names = shared.settings.catalog.names();
+    if dialect == Id::Gemini {
+        let models: Vec<Value> = names.iter().map(|(name, chosen)| gemini_entry(name, chosen)).collect();
+        return reply::json(200, json!({"models": models}).to_string());
+    }
     let name = |of: Option<&(String, Chosen<'_>)>| of.map_or(Value::Null, |(name, _)| name.as_str().into());
     let body = json!({
         "object": "list",
@@ -44,9 +66,9 @@ pub(super) fn list(shared: &Shared) -> Response<Body> {
 
 /// One model, under a name that is listed or matches (though a single model answers requests by any name).
 pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
-    let id = id.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":");
-    match shared.settings.catalog.exactly(&id) {
-        Some(chosen) => reply::json(200, entry(shared, &id, &chosen).to_string()),
+    match shared.settings.catalog.exactly(id) {
+        Some(chosen) if dialect == Id::Gemini => reply::json(200, gemini_entry(id, &chosen).to_string()),
+        Some(chosen) => reply::json(200, entry(shared, id, &chosen).to_string()),
         None => {
             let message = format!("there is no model {id}; the list is at /v1/models");
             reply::problem(dialect, &Problem::new(ProblemKind::NotFound, message))

@@ -156,6 +156,8 @@ impl Problem {
 }
 
 fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
+    // Google wraps the failures of streams into an array.
+    let value = value.get(0).unwrap_or(value);
     let error = value.get("error").unwrap_or(value);
     let numbers = match (error.get("n_prompt_tokens"), error.get("n_ctx")) {
         (Some(prompt), Some(max)) => prompt.as_u64().zip(max.as_u64()),
