@@ -25,7 +25,7 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
         String::new(),
         "Run this next, in another terminal:".to_owned(),
     ];
-    lines.extend(CLIENTS.iter().filter(|c| c.served()).map(|client| format!("  {}", next(&program, *client, shell))));
+    lines.extend(CLIENTS.iter().map(|client| format!("  {}", next(&program, *client, shell))));
     lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
 
     let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
