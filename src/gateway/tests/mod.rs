@@ -2,6 +2,7 @@
 
 mod basics;
 mod gemini;
+mod limits;
 mod native;
 mod support;
 mod translated;
