@@ -52,6 +52,11 @@ pub(super) struct Route<'a> {
 }
 
 impl Route<'_> {
+    /// Whether the model has to work for it.
+    pub(super) fn asks_model(&self) -> bool {
+        matches!(self.action, Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_))
+    }
+
     /// Whether it needs no key: it tells nothing and costs nothing.
     pub(super) fn open(&self) -> bool {
         matches!(self.action, Action::Health | Action::Hello)
