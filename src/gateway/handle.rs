@@ -16,7 +16,7 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, models, route, translate};
+use super::{Shared, auth, body, completions, count, embeddings, models, route, translate};
 use crate::protocol::head::{self, Head};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
@@ -86,6 +86,15 @@ async fn answer(
     let pulse = Pulse::new(served.backend.clone(), &shared.settings.limits);
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
+            Err(Problem::new(ProblemKind::Unsupported, "the engine behind does not serve this API"))
+        }
+        Action::Pass("/embeddings") => {
+            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
+        }
+        Action::Pass("/completions") if completions::fills(backend, &body) => {
+            completions::fill(shared, backend, headers, body, pulse, in_flight).await
+        }
         Action::Pass(path) => {
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
@@ -165,7 +174,11 @@ pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> By
 }
 
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-async fn failed(shared: &Shared, dialect: Id, response: Response<Answer>) -> Result<Response<Body>, Problem> {
+pub(super) async fn failed(
+    shared: &Shared,
+    dialect: Id,
+    response: Response<Answer>,
+) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     let (problem, body) = upstream::failure(response).await;
     let ours = dialect == Id::Messages

@@ -9,8 +9,10 @@ mod backend;
 mod body;
 mod catalog;
 mod chunked;
+mod completions;
 mod connection;
 mod count;
+mod embeddings;
 mod handle;
 mod metrics;
 mod models;
@@ -24,6 +26,7 @@ mod socket;
 mod tests;
 mod translate;
 mod upstream;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,5 +3,6 @@
 mod basics;
 mod limits;
 mod native;
+mod siblings;
 mod support;
 mod translated;
