@@ -5,5 +5,6 @@ mod gemini;
 mod limits;
 mod native;
 mod records;
+mod siblings;
 mod support;
 mod translated;
