@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::answer::Answer;
 use super::backend::Ready;
 use super::metrics::InFlight;
-use super::relay::{Passthrough, Relay, SILENCE};
+use super::pulse::Pulse;
+use super::relay::{Passthrough, Relay};
 use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
-use super::upstream::{self, Sending};
-use super::{Shared, auth, count, models, route, translate};
+use super::upstream;
+use super::{Shared, auth, body, count, models, route, translate};
 use crate::protocol::head::{self, Head};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
-
-/// Largest request body.
-const BODY_LIMIT: usize = 64 << 20;
 
 /// Answers one request. Whatever happens, the answer is in the caller's dialect.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
@@ -70,7 +69,7 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response<Body>, Problem> {
     let in_flight = InFlight::new(&shared.counters);
-    let body = read(body).await?;
+    let body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
@@ -84,35 +83,37 @@ async fn answer(
     let served = shared.settings.catalog.find(asked.model.or(head.model.as_deref()))?;
     let state = served.backend.borrow().clone();
     let backend = state.ready()?;
+    let pulse = Pulse::new(served.backend.clone(), &shared.settings.limits);
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
-        Action::Pass(path) => native(shared, backend, route.dialect, path, headers, &head, body, in_flight).await,
+        Action::Pass(path) => {
+            native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
+        }
         _ => {
             let inbound = protocol::protocol(route.dialect).inbound();
             let outbound = protocol::protocol(backend.speaks).outbound();
             if backend.native.contains(&route.dialect) {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
-                return native(shared, backend, route.dialect, &path, headers, &head, body, in_flight).await;
+                return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
             }
             let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
                 let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
                 return Err(Problem::new(ProblemKind::Unsupported, message));
             };
-            translate::answer(shared, backend, route.dialect, asked, (inbound, outbound), headers, &body, in_flight)
-                .await
+            translate::answer(
+                shared,
+                backend,
+                route.dialect,
+                asked,
+                (inbound, outbound),
+                headers,
+                body,
+                pulse,
+                in_flight,
+            )
+            .await
         }
-    }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the request body is larger than {} MiB", BODY_LIMIT >> 20);
-            Err(Problem::new(ProblemKind::TooLarge, message))
-        }
-        Err(error) => Err(Problem::new(ProblemKind::Invalid, format!("the request body broke off: {error}"))),
     }
 }
 
@@ -126,15 +127,16 @@ async fn native(
     headers: &HeaderMap,
     head: &Head,
     body: Bytes,
+    mut pulse: Pulse,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
     let body = edit(backend, dialect, head, body);
     let protocol = protocol::protocol(dialect);
     let transform = Box::new(Passthrough::new(protocol, head.stream, Arc::clone(&shared.counters)));
     let mut sending = shared.upstream.post(backend, path, headers, body);
-    let response = match first_sign(&mut sending, head.stream).await {
+    let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
-        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, in_flight)))),
+        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, pulse, in_flight)))),
     };
     if !response.status().is_success() {
         return failed(shared, dialect, response).await;
@@ -148,7 +150,7 @@ async fn native(
             answer.headers_mut().insert(name, value.clone());
         }
     }
-    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, in_flight))))
+    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))
 }
 
 /// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
@@ -162,13 +164,8 @@ pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> By
     if patches.is_empty() { body } else { head::splice(&body, patches).into() }
 }
 
-/// The head of the answer. For streams `None` when it lets us wait so long that the caller needs a sign of life.
-pub(super) async fn first_sign(sending: &mut Sending, stream: bool) -> Option<Result<Response<Incoming>, Problem>> {
-    if stream { tokio::time::timeout(SILENCE, sending).await.ok() } else { Some(sending.await) }
-}
-
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-async fn failed(shared: &Shared, dialect: Id, response: Response<Incoming>) -> Result<Response<Body>, Problem> {
+async fn failed(shared: &Shared, dialect: Id, response: Response<Answer>) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     let (problem, body) = upstream::failure(response).await;
     let ours = dialect == Id::Messages

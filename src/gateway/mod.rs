@@ -3,17 +3,23 @@
 //! [`handle`] is the request path, read top to bottom; the files beside it are its steps. Wire formats live in
 //! `protocol`; who starts the engine and when it is ready comes in through [`BackendState`].
 
+mod answer;
 mod auth;
 mod backend;
+mod body;
 mod catalog;
+mod chunked;
+mod connection;
 mod count;
 mod handle;
 mod metrics;
 mod models;
+mod pulse;
 mod relay;
 mod reply;
 mod route;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -25,6 +31,7 @@ use std::time::Duration;
 pub use backend::{BackendState, Ready};
 pub use catalog::{Catalog, Served};
 pub use metrics::{Counters, Counts};
+pub use pulse::Limits;
 pub use server::Drained;
 
 /// What a gateway needs to know.
@@ -38,6 +45,8 @@ pub struct Settings {
     pub loopback: bool,
     /// How long requests in flight may go on after the shutdown was asked for.
     pub grace: Duration,
+    /// How long anyone may be silent.
+    pub limits: Limits,
 }
 
 /// The gateway. Bind a listener, then [`Gateway::serve`] it.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::BodyExt;
 
+use super::answer::Answer;
 use super::backend::Ready;
-use super::handle::{boxed, first_sign};
+use super::handle::boxed;
 use super::metrics::{Counters, InFlight};
+use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
 use super::{Shared, upstream};
@@ -36,10 +37,11 @@ pub(super) async fn answer(
     asked: Asked<'_>,
     (inbound, outbound): (&'static dyn Inbound, &'static dyn Outbound),
     headers: &HeaderMap,
-    body: &Bytes,
+    body: Bytes,
+    mut pulse: Pulse,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let mut request = inbound.decode_request(body)?;
+    let mut request = inbound.decode_request(&body)?;
     if let Some(model) = asked.model {
         request.model = model.into();
     }
@@ -60,31 +62,35 @@ pub(super) async fn answer(
     let translated = outbound.encode_request(&request, &backend.target());
     shared.counters.dropped(request.dropped.len());
     drop(request);
+    // Long before the answer is: prompts are large.
+    drop(body);
     let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
     let mut sending = shared.upstream.post(backend, &path, headers, translated.into());
     let encoder = match encoder {
         Encoder::Stream(encoder) => encoder,
         Encoder::Whole(answer) => {
-            let response = sending.await?;
+            let Some(response) = pulse.head(&mut sending, true).await.transpose()? else {
+                return Err(Problem::new(ProblemKind::Internal, "there is no answer"));
+            };
             if !response.status().is_success() {
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            let answer = gather(shared, response.into_body(), decoder, answer).await;
+            let answer = gather(shared, response.into_body(), decoder, answer, pulse).await;
             drop(in_flight);
             return answer;
         }
     };
     let codec =
         Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters: Arc::clone(&shared.counters) });
-    let response = match first_sign(&mut sending, true).await {
+    let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
-        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, in_flight)))),
+        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, pulse, in_flight)))),
     };
     if !response.status().is_success() {
         return Err(upstream::failure(response).await.0);
     }
-    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, in_flight))))
+    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, pulse, in_flight))))
 }
 
 enum Encoder {
@@ -116,9 +122,10 @@ impl Decoder {
 /// Reads the stream into one whole answer.
 async fn gather(
     shared: &Shared,
-    mut body: hyper::body::Incoming,
+    mut body: Answer,
     mut decoder: Decoder,
     mut answer: Box<dyn AnswerEncoder>,
+    mut pulse: Pulse,
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
         if let Event::Finish { usage, .. } = &event {
@@ -126,28 +133,17 @@ async fn gather(
         }
         answer.add(&event);
     };
-    loop {
-        match body.frame().await {
-            Some(Ok(frame)) => {
-                if let Ok(chunk) = frame.into_data() {
-                    decoder.run(|decoder, sink| decoder.push(&chunk, sink), &mut add);
-                }
-            }
-            None => {
-                decoder.run(|decoder, sink| decoder.end(None, sink), &mut add);
-                break;
-            }
-            Some(Err(error)) => {
-                decoder.run(|decoder, sink| decoder.end(Some(broke_off(&error)), sink), &mut add);
-                break;
-            }
+    let cut = loop {
+        let mut take = |piece: &[u8]| decoder.run(|decoder, sink| decoder.push(piece, sink), &mut add);
+        match pulse.pieces(&mut body, &mut take).await {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(problem) => break Some(problem),
         }
-    }
+    };
+    drop(body);
+    decoder.run(|decoder, sink| decoder.end(cut, sink), &mut add);
     answer.finish().map(|body| reply::json(200, body))
-}
-
-fn broke_off(error: &hyper::Error) -> Problem {
-    Problem::new(ProblemKind::Upstream, format!("the engine broke off its answer: {error}"))
 }
 
 /// The backend's stream in, the caller's stream out.
@@ -159,8 +155,7 @@ struct Codec {
 }
 
 impl Codec {
-    fn run(&mut self, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) -> Bytes {
-        let mut out = Vec::new();
+    fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
         let Codec { decoder, encoder, counters, .. } = self;
         decoder.run(step, &mut |event| {
             match &event {
@@ -168,19 +163,19 @@ impl Codec {
                 Event::Error(_) => counters.error(),
                 _ => {}
             }
-            encoder.encode(&event, &mut out);
+            encoder.encode(&event, out);
         });
-        out.into()
     }
 }
 
 impl Transform for Codec {
-    fn push(&mut self, chunk: Bytes) -> Bytes {
-        self.run(|decoder, sink| decoder.push(&chunk, sink))
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        self.run(out, |decoder, sink| decoder.push(piece, sink));
     }
 
-    fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem> {
-        Ok(self.run(|decoder, sink| decoder.end(cut, sink)))
+    fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.run(out, |decoder, sink| decoder.end(cut, sink));
+        Ok(())
     }
 
     fn keepalive(&self) -> Option<&'static [u8]> {

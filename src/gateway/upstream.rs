@@ -1,25 +1,29 @@
-//! HTTP towards the backend: one pooled client, a limit on connecting, none on thinking (a long prompt takes minutes).
+//! HTTP towards the backend: our own connections for `http://`, a general client for the rest; a limit on connecting,
+//! none on thinking (a long prompt takes minutes; see [`super::pulse`]).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
+use super::answer::Answer;
 use super::backend::Ready;
+use super::connection::Connections;
 use crate::protocol::{self, Problem, ProblemKind};
 
-/// The client.
+/// The clients.
 pub(super) struct Upstream {
+    connections: Arc<Connections>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// A request on its way: the head of the answer, or why there is none. Dropping it cancels the request.
-pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Problem>> + Send>>;
+pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Answer>, Problem>> + Send>>;
 
 /// An engine on this machine or in this network accepts within this time or not at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -43,7 +47,7 @@ impl Upstream {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
-        Upstream { client }
+        Upstream { connections: Arc::default(), client }
     }
 
     /// Sends a JSON body to a path below the backend's prefix.
@@ -68,18 +72,24 @@ impl Upstream {
         if let Some(key) = &backend.api_key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
-        let request = request.body(Full::new(body));
-        let client = self.client.clone();
+        let request = request.body(body);
+        let (connections, client) = (Arc::clone(&self.connections), self.client.clone());
         Box::pin(async move {
             let unreachable =
                 |why: String| Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"));
             let request = request.map_err(|error| unreachable(error.to_string()))?;
+            if request.uri().scheme() == Some(&http::uri::Scheme::HTTP) {
+                let answer = connections.send(request).await;
+                return answer.map(|r| r.map(Answer::Own)).map_err(|error| unreachable(error.to_string()));
+            }
+            let request = request.map(Full::new);
             match client.request(request.clone()).await {
-                Ok(response) => Ok(response),
+                Ok(response) => Ok(response.map(Answer::Client)),
                 // The engine closed an idle connection while we were writing into it: once more, on a new one. A dead
                 // engine refuses that.
                 Err(error) if closed_unanswered(&error) => {
-                    client.request(request).await.map_err(|error| unreachable(innermost(&error)))
+                    let again = client.request(request).await;
+                    again.map(|r| r.map(Answer::Client)).map_err(|error| unreachable(innermost(&error)))
                 }
                 Err(error) => Err(unreachable(innermost(&error))),
             }
@@ -112,7 +122,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// The problem a failed answer tells, with the answer's own bytes.
-pub(super) async fn failure(response: Response<Incoming>) -> (Problem, Bytes) {
+pub(super) async fn failure(response: Response<Answer>) -> (Problem, Bytes) {
     let status = response.status().as_u16();
     let retry_after = response
         .headers()

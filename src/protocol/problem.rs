@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::scan;
+use super::overflow;
 
 /// What kind of failure; each protocol has its own word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub struct Problem {
     pub message: String,
     /// Seconds after which another try makes sense.
     pub retry_after: Option<u64>,
-    /// Prompt tokens and their maximum, for [`ProblemKind::ContextOverflow`].
-    pub overflow: Option<(u64, u64)>,
+    /// Prompt tokens and what the context holds, for [`ProblemKind::ContextOverflow`].
+    pub overflow: Option<overflow::Numbers>,
 }
 
 impl Problem {
@@ -84,10 +84,18 @@ impl Problem {
             None => (String::from_utf8_lossy(body).trim().chars().take(500).collect(), None),
         };
         let message = if message.is_empty() { format!("the engine answered {status}") } else { message };
-        if let Some((prompt, max)) = numbers.or_else(|| overflow_numbers(&message)) {
+        if let Some((prompt, max)) = numbers.or_else(|| overflow::numbers(&message)) {
             let mut problem = Problem::new(ProblemKind::ContextOverflow, message);
             problem.overflow = Some((prompt, max));
             return problem;
+        }
+        let coded = |value: &Value| {
+            let error = value.get("error").unwrap_or(value);
+            ["code", "type"].iter().any(|key| error.get(key).and_then(Value::as_str) == Some("context_length_exceeded"))
+        };
+        // OpenAI says it without numbers too.
+        if parsed.as_ref().is_some_and(coded) {
+            return Problem::new(ProblemKind::ContextOverflow, message);
         }
         let kind = match status {
             // Our own key did not open the engine: the caller can do nothing about it.
@@ -108,7 +116,14 @@ impl Problem {
     /// The sentence Anthropic clients recognise and compact on, for overflows; else the message.
     pub fn anthropic_message(&self) -> String {
         match self.overflow {
-            Some((prompt, max)) => format!("prompt is too long: {prompt} tokens > {max} maximum"),
+            Some((prompt, max)) if prompt > max => format!("prompt is too long: {prompt} tokens > {max} maximum"),
+            // Only the answer's limit is too large: Claude Code asks for less and goes on (measured with 2.1.329).
+            Some((prompt, max)) => format!(
+                "input length and `max_tokens` exceed context limit: {prompt} + {} > {max}, decrease input length or \
+                 `max_tokens` and try again",
+                max.saturating_sub(prompt) + 1
+            ),
+            None if self.kind == ProblemKind::ContextOverflow => format!("prompt is too long: {}", self.message),
             None => self.message.clone(),
         }
     }
@@ -116,9 +131,13 @@ impl Problem {
     /// The sentence OpenAI clients recognise, for overflows; else the message.
     pub fn openai_message(&self) -> String {
         match self.overflow {
-            Some((prompt, max)) => format!(
+            Some((prompt, max)) if prompt > max => format!(
                 "This model's maximum context length is {max} tokens. However, your messages resulted in {prompt} \
                  tokens. Please reduce the length of the messages."
+            ),
+            Some((prompt, max)) => format!(
+                "This model's maximum context length is {max} tokens. However, your messages resulted in {prompt} tokens \
+                 and the answer's limit does not fit beside them. Please reduce it."
             ),
             None => self.message.clone(),
         }
@@ -150,24 +169,6 @@ fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
         }
     }
     (text.to_owned(), numbers)
-}
-
-/// Prompt tokens and maximum out of an engine's sentence, when that sentence is about the context.
-fn overflow_numbers(message: &str) -> Option<(u64, u64)> {
-    if let Some(rest) = message.split("maximum context length is ").nth(1) {
-        // vLLM: "… is 32768 tokens. However, your prompt contains at least 32769 input tokens".
-        let max = scan::first_number(rest)?;
-        let after = rest.split_once("tokens").map_or("", |(_, after)| after);
-        let prompt = scan::first_number(after).unwrap_or(max + 1);
-        return Some((prompt.max(max + 1), max));
-    }
-    if message.contains("exceeds the available context size") || message.contains("exceed_context_size_error") {
-        // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
-        let prompt = scan::first_number(message)?;
-        let max = scan::first_number(message.split("context size").nth(1)?)?;
-        return Some((prompt, max));
-    }
-    None
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::engine::{EngineId, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::gateway::{BackendState, Catalog, Gateway, Settings};
+use crate::gateway::{BackendState, Catalog, Gateway, Limits, Settings};
 use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::model::demo;
@@ -153,8 +153,13 @@ impl Session {
         }
         let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
         let (shutdown, ended) = oneshot::channel::<()>();
-        let settings =
-            Settings { key: Some(key.clone()), catalog: Catalog::single(model, backend), loopback, grace: DRAIN };
+        let settings = Settings {
+            key: Some(key.clone()),
+            catalog: Catalog::single(model, backend),
+            loopback,
+            grace: DRAIN,
+            limits: Limits::default(),
+        };
         let gateway = tokio::spawn(async move {
             let ended = async {
                 let _ = ended.await;
