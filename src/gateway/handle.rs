@@ -16,10 +16,10 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, models, route, translate};
+use super::{Shared, auth, body, count, models, responses, route, translate};
 use crate::protocol::head::{self, Head};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
+use crate::protocol::{self, Id, Inbound, Problem, ProblemKind, anthropic};
 
 /// Answers one request. Whatever happens, the answer is in the caller's dialect.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
@@ -47,11 +47,12 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         Action::Upgrade => return upgrade_refused(),
         Action::Models => Ok(models::list(shared)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
+        Action::Kept(id, wish) => responses::answer(&shared.responses, id, wish, parts.uri.query()),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Pass(_) => {
+        Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Pass(_) => {
             answer(shared, &route, &parts.headers, body).await
         }
     };
@@ -69,7 +70,7 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response<Body>, Problem> {
     let in_flight = InFlight::new(&shared.counters);
-    let body = body::read(body, &shared.settings.limits).await?;
+    let mut body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
@@ -84,15 +85,35 @@ async fn answer(
     let state = served.backend.borrow().clone();
     let backend = state.ready()?;
     let pulse = Pulse::new(served.backend.clone(), &shared.settings.limits);
+    // An engine that serves Responses itself has its own memory.
+    let mut keep = None;
+    let ours = !backend.native.contains(&Id::Responses) || route.action == Action::Compact;
+    if route.dialect == Id::Responses && ours {
+        let restored = responses::restore(&shared.responses, body)?;
+        (body, keep) = (restored.body, restored.keep);
+    }
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
         Action::Pass(path) => {
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
         _ => {
-            let inbound = protocol::protocol(route.dialect).inbound();
+            let compacting = match route.action {
+                Action::Compact => Some(responses::Compacting::new(&body)?),
+                _ => None,
+            };
+            let compacting = compacting.map(|(compacting, request)| {
+                body = request.into();
+                compacting
+            });
+            let keeping = keep.map(|keep| responses::Keeping { store: Arc::clone(&shared.responses), keep });
+            let inbound = match (&compacting, &keeping) {
+                (Some(compacting), _) => Some(compacting as &dyn Inbound),
+                (None, Some(keeping)) => Some(keeping as &dyn Inbound),
+                (None, None) => protocol::protocol(route.dialect).inbound(),
+            };
             let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) {
+            if backend.native.contains(&route.dialect) && compacting.is_none() {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
                 return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;

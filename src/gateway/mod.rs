@@ -17,6 +17,7 @@ mod models;
 mod pulse;
 mod relay;
 mod reply;
+mod responses;
 mod route;
 mod server;
 mod socket;
@@ -59,6 +60,8 @@ struct Shared {
     settings: Settings,
     counters: Arc<Counters>,
     upstream: upstream::Upstream,
+    /// Answers callers may come back to.
+    responses: Arc<responses::Store>,
     /// Seconds since 1970, for the model list.
     started: u64,
 }
@@ -73,6 +76,7 @@ impl Gateway {
                 settings,
                 counters: Arc::new(Counters::default()),
                 upstream: upstream::Upstream::new(),
+                responses: Arc::default(),
                 started,
             }),
         }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method};
 
+use super::responses::Wish;
 use crate::protocol::ir::Framing;
 use crate::protocol::{Id, Problem, ProblemKind};
 
@@ -22,6 +23,10 @@ pub(super) enum Action<'a> {
     },
     /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
+    /// A response that was kept, by its id.
+    Kept(&'a str, Wish),
+    /// A short stand-in for a conversation.
+    Compact,
     /// List the models.
     Models,
     /// One model.
@@ -61,6 +66,8 @@ const POSTS: &[(&str, Id, Action<'static>)] = &[
     ("/v1/messages", Id::Messages, GENERATE),
     ("/v1/messages/count_tokens", Id::Messages, Action::Count { model: None }),
     ("/v1/responses", Id::Responses, GENERATE),
+    ("/v1/responses/input_tokens", Id::Responses, Action::Count { model: None }),
+    ("/v1/responses/compact", Id::Responses, Action::Compact),
     ("/v1/completions", Id::Chat, Action::Pass("/completions")),
     ("/v1/embeddings", Id::Chat, Action::Pass("/embeddings")),
 ];
@@ -84,6 +91,10 @@ pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (
         "/health" => on(get, dialect, Action::Health),
         "" | "/" | "/api/hello" => on(get, dialect, Action::Hello),
         "/v1/models" => on(get, dialect, Action::Models),
+        _ if path.starts_with("/v1/responses/") => match kept(method, path) {
+            Some(action) => on(true, dialect, action),
+            None => on(false, dialect, Action::NotServed),
+        },
         _ if dialect == Id::Gemini => on(true, dialect, Action::NotServed),
         _ => match path.strip_prefix("/v1/models/") {
             Some(id) => on(get, dialect, Action::Model(id)),
@@ -93,6 +104,22 @@ pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (
             }
         },
     }
+}
+
+/// What is asked of one kept response.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Action<'a>> {
+    let (id, verb) = match path.strip_prefix("/v1/responses/")?.split_once('/') {
+        Some((id, verb)) => (id, verb),
+        None => (path.strip_prefix("/v1/responses/")?, ""),
+    };
+    let wish = match (method, verb) {
+        (&Method::GET, "") => Wish::Get,
+        (&Method::DELETE, "") => Wish::Delete,
+        (&Method::GET, "input_items") => Wish::Items,
+        (&Method::POST, "cancel") => Wish::Cancel,
+        _ => return None,
+    };
+    Some(Action::Kept(id, wish))
 }
 
 /// In whose words to answer: by path, then by headers.
@@ -133,5 +160,12 @@ mod tests {
         assert_eq!(at(&Method::POST, "/v1beta/models/x:generateContent"), (Id::Gemini, Ok(Action::NotServed)));
         assert_eq!(at(&Method::POST, "/v1/models/x%3AgenerateContent"), (Id::Gemini, Ok(Action::NotServed)));
         assert_eq!(at(&Method::POST, "/nothing"), (Id::Chat, Err(404)));
+        let kept = |wish| (Id::Responses, Ok(Action::Kept("resp_1", wish)));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1"), kept(Wish::Get));
+        assert_eq!(at(&Method::DELETE, "/v1/responses/resp_1/"), kept(Wish::Delete));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1/input_items"), kept(Wish::Items));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1/cancel"), kept(Wish::Cancel));
+        assert_eq!(at(&Method::POST, "/v1/responses/compact"), (Id::Responses, Ok(Action::Compact)));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1"), (Id::Responses, Err(405)));
     }
 }

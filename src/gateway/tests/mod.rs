@@ -3,5 +3,6 @@
 mod basics;
 mod limits;
 mod native;
+mod responses;
 mod support;
 mod translated;

@@ -12,17 +12,6 @@ pub(super) fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// An id nobody else has: 24 hex digits.
-pub(super) fn unique() -> String {
-    let mut bytes = [0u8; 12];
-    if getrandom::fill(&mut bytes).is_err() {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    }
-    bytes.iter().fold(String::new(), |id, byte| id + &format!("{byte:02x}"))
-}
-
 /// Appends text as a JSON string.
 pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
     // Writing into memory does not fail.

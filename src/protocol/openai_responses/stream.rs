@@ -3,13 +3,13 @@
 //! Reasoning goes out as a summary, in one part: that is what Codex shows and the AI SDK reads; raw `reasoning_text`
 //! is hidden by both. Clients that keep nothing with the server get it sealed in `encrypted_content` as well.
 
-use super::echo::{Echo, Standing, quote, unique};
+use super::echo::{Echo, Standing, quote};
 use super::special::Special;
 use super::wire::read;
 use super::{carry, failure, tools};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::ir::Request;
-use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind};
+use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids};
 
 pub(super) struct Encoder {
     echo: Echo,
@@ -47,7 +47,7 @@ enum Kind {
 
 impl Encoder {
     pub(super) fn new(request: &Request<'_>) -> Self {
-        let unique = unique();
+        let unique = ids::new("");
         let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
         let include: Vec<String> = read(find("include")).unwrap_or_default();
         let sealed = include.iter().any(|what| what == "reasoning.encrypted_content")
