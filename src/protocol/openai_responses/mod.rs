@@ -2,13 +2,18 @@
 
 use serde_json::json;
 
-use super::event::Usage;
-use super::{AnswerEncoder, Auth, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ir, openai_chat, scan};
+use super::event::{Event, Usage};
+use super::{
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
+    names, openai_chat, scan,
+};
 
 mod carry;
 mod content;
 mod echo;
+mod events;
 mod items;
+mod outbound;
 mod request;
 mod special;
 mod stream;
@@ -75,6 +80,29 @@ impl Protocol for Responses {
 
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(self)
+    }
+
+    fn outbound(&self) -> Option<&dyn Outbound> {
+        Some(self)
+    }
+}
+
+impl Outbound for Responses {
+    /// Groups are known to OpenAI only, so they go as plain functions.
+    fn names(&self) -> names::Rule {
+        names::Rule { longest: 64, groups: false, freeform: true }
+    }
+
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        outbound::encode(request, target)
+    }
+
+    fn event_decoder(&self) -> Box<dyn EventDecoder> {
+        Box::new(events::Decoder::default())
+    }
+
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        events::whole(body, sink);
     }
 }
 

@@ -1,4 +1,5 @@
 mod inbound;
+mod outbound;
 mod request;
 
 use serde_json::Value;
