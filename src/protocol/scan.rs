@@ -101,7 +101,7 @@ pub fn last_number(text: &[u8], key: &str) -> Option<u64> {
 
 /// Where `needle` stands last.
 pub fn rfind(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len().max(1)).rposition(|window| window == needle)
+    memchr::memmem::rfind(text, needle)
 }
 
 fn skip_space(text: &[u8], mut at: usize) -> usize {
@@ -113,12 +113,15 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 
 /// `at` is on the opening quote; the answer is behind the closing one.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
+    let start = at + 1;
+    let mut at = start;
     loop {
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        // Looking for quotes only: text is full of `\n`, and each stop costs more than the bytes between.
+        let quote = at + memchr::memchr(b'"', text.get(at..)?)?;
+        let slashes = text[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
+        at = quote + 1;
+        if slashes % 2 == 0 {
+            return Some(at);
         }
     }
 }
@@ -179,6 +182,17 @@ mod tests {
     fn keys_may_be_escaped_and_the_last_one_counts() {
         let text = br#"{"model":1,"mod\u0065l":2}"#;
         assert_eq!(&text[member(text, 0..text.len(), "model").unwrap()], b"2");
+    }
+
+    #[test]
+    fn strings_end_at_the_first_quote_behind_an_even_number_of_backslashes() {
+        for (inner, more) in [("", ""), ("a\\\\", "b"), ("\\\\\\\"", ""), ("\\\"\\\"x\\n", ",\"y\"")] {
+            let text = format!("\"{inner}\"{more}");
+            assert_eq!(skip_string(text.as_bytes(), 0), Some(inner.len() + 2), "{text}");
+        }
+        for open in ["\"", "\"a", "\"a\\\"", "\"a\\"] {
+            assert_eq!(skip_string(open.as_bytes(), 0), None, "{open}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(in crate::gateway) struct Compacting {
 
 impl Compacting {
     /// The request that asks for the summary, and what makes a compaction of its answer.
-    pub(in crate::gateway) fn new(body: &[u8]) -> Result<(Compacting, Vec<u8>), Problem> {
+    pub(super) fn new(body: &[u8]) -> Result<(Compacting, Vec<u8>), Problem> {
         let invalid = |message: &str| Problem::new(ProblemKind::Invalid, message);
         let members = scan::members(body, 0..body.len()).ok_or_else(|| invalid("the request is no JSON object"))?;
         let find = |name: &str| {

@@ -9,8 +9,8 @@ use crate::protocol::{AnswerEncoder, EventEncoder, Inbound, Problem, ir, scan};
 
 /// The protocol for one request.
 pub(in crate::gateway) struct Keeping {
-    pub(in crate::gateway) store: Arc<Store>,
-    pub(in crate::gateway) keep: Keep,
+    pub(super) store: Arc<Store>,
+    pub(super) keep: Keep,
 }
 
 impl Inbound for Keeping {

@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use super::reply::{self, Body};
 use crate::protocol::head::{self, Patch};
 use crate::protocol::scan::{self, Span};
-use crate::protocol::{Problem, ProblemKind};
+use crate::protocol::{self, Id, Inbound, Problem, ProblemKind};
 
 mod compact;
 mod keep;
 mod store;
 
-pub(super) use compact::Compacting;
-pub(super) use keep::Keeping;
 pub(super) use store::Store;
 
+use compact::Compacting;
+use keep::Keeping;
 use store::Kept;
 
 /// What is asked of a kept response.
@@ -36,16 +36,47 @@ pub(super) enum Wish {
     Cancel,
 }
 
+/// The caller's protocol, for one request.
+pub(super) enum Caller {
+    /// As it is.
+    Plain,
+    /// The answer is kept.
+    Keeping(Keeping),
+    /// The answer becomes a compaction.
+    Compacting(Compacting),
+}
+
+impl Caller {
+    pub(super) fn inbound(&self, dialect: Id) -> Option<&dyn Inbound> {
+        match self {
+            Caller::Plain => protocol::protocol(dialect).inbound(),
+            Caller::Keeping(keeping) => Some(keeping),
+            Caller::Compacting(compacting) => Some(compacting),
+        }
+    }
+}
+
+/// A Responses request as it is to be answered: with what came before it in front of its input.
+pub(super) fn prepare(store: &Arc<Store>, body: Bytes, compact: bool) -> Result<(Bytes, Caller), Problem> {
+    let Restored { body, keep } = restore(store, body)?;
+    if compact {
+        let (compacting, request) = Compacting::new(&body)?;
+        return Ok((request.into(), Caller::Compacting(compacting)));
+    }
+    let caller = keep.map(|keep| Caller::Keeping(Keeping { store: Arc::clone(store), keep }));
+    Ok((body, caller.unwrap_or(Caller::Plain)))
+}
+
 /// A request with what came before it put in front of its input, and what to keep of it.
-pub(super) struct Restored {
-    pub(super) body: Bytes,
+struct Restored {
+    body: Bytes,
     /// `None` when the caller wants nothing kept.
-    pub(super) keep: Option<Keep>,
+    keep: Option<Keep>,
 }
 
 /// The items of a request: those of the responses before it, and its own. Without brackets, commas between.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Keep {
+struct Keep {
     history: Vec<Bytes>,
     input: Bytes,
 }
@@ -117,7 +148,7 @@ fn list<'s>(segments: impl Iterator<Item = &'s Bytes>) -> Vec<u8> {
 }
 
 /// Puts what `previous_response_id` names, and items that are only referred to, into the request's input.
-pub(super) fn restore(store: &Store, body: Bytes) -> Result<Restored, Problem> {
+fn restore(store: &Store, body: Bytes) -> Result<Restored, Problem> {
     let Some(members) = scan::members(&body, 0..body.len()) else { return Ok(Restored { body, keep: None }) };
     let find = |name: &str| members.iter().rev().find(|(key, _)| scan::key_is(&body, key.clone(), name));
     let value = |name: &str| find(name).map(|(_, value)| value.clone()).filter(|at| &body[at.clone()] != b"null");
