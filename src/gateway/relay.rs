@@ -2,30 +2,28 @@
 //! in it, so they end with it on every path; when the caller goes away it is dropped, and the upstream request with it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming};
-use tokio::time::{Instant, Sleep};
+use hyper::body::{Body as HttpBody, Frame};
 
-use super::metrics::{Counters, InFlight};
+use super::answer::Answer;
+use super::metrics::InFlight;
+use super::pulse::{Beat, Pulse};
 use super::reply::BoxError;
 use super::upstream::{self, Sending};
-use crate::protocol::event::Usage;
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
-
-/// A stream that says nothing for this long gets a sign of life.
-pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// What happens to the bytes on their way.
 pub(super) trait Transform: Send {
-    /// Bytes from the backend; what to send now, possibly nothing.
-    fn push(&mut self, chunk: Bytes) -> Bytes;
+    /// Bytes from the backend, split anywhere; appends what to send for them, possibly nothing.
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>);
+
+    /// What the pieces of one turn gave, before it leaves.
+    fn leaving(&mut self, _out: &[u8]) {}
 
     /// The backend is done, or broke off. The last bytes, or an error that breaks the caller's connection too.
-    fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem>;
+    fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem>;
 
     /// A sign of life, where one may stand now.
     fn keepalive(&self) -> Option<&'static [u8]>;
@@ -33,41 +31,59 @@ pub(super) trait Transform: Send {
 
 enum Phase {
     Waiting(Sending),
-    Flowing(Incoming),
+    Flowing(Answer),
     Failing(Pin<Box<dyn Future<Output = Problem> + Send>>),
     Done,
 }
+
+/// As much as is put into one frame when the backend is faster than the caller.
+const FRAME: usize = 64 << 10;
 
 /// The body.
 pub(super) struct Relay {
     phase: Phase,
     transform: Box<dyn Transform>,
-    tick: Pin<Box<Sleep>>,
-    quiet: bool,
-    _in_flight: InFlight,
+    pulse: Pulse,
+    /// The silence has lasted long enough already.
+    due: bool,
+    /// What the last frame held: about what the next one will.
+    usual: usize,
+    /// Trailers are out, or there will be none.
+    trailed: bool,
+    in_flight: InFlight,
 }
 
 impl Relay {
     /// The answer has begun.
-    pub(super) fn flowing(body: Incoming, transform: Box<dyn Transform>, in_flight: InFlight) -> Self {
-        Self::new(Phase::Flowing(body), transform, in_flight)
+    pub(super) fn flowing(answer: Answer, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
+        Relay {
+            phase: Phase::Flowing(answer),
+            transform,
+            pulse,
+            due: false,
+            usual: 0,
+            trailed: !in_flight.wants_trailers(),
+            in_flight,
+        }
     }
 
     /// The answer lets us wait; signs of life go out meanwhile.
-    pub(super) fn waiting(sending: Sending, transform: Box<dyn Transform>, in_flight: InFlight) -> Self {
-        let mut relay = Self::new(Phase::Waiting(sending), transform, in_flight);
-        // The silence has lasted long enough already.
-        relay.tick = Box::pin(tokio::time::sleep(Duration::ZERO));
-        relay.quiet = true;
-        relay
+    pub(super) fn waiting(sending: Sending, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
+        Relay {
+            phase: Phase::Waiting(sending),
+            transform,
+            pulse,
+            due: true,
+            usual: 0,
+            trailed: !in_flight.wants_trailers(),
+            in_flight,
+        }
     }
 
-    fn new(phase: Phase, transform: Box<dyn Transform>, in_flight: InFlight) -> Self {
-        Relay { phase, transform, tick: Box::pin(tokio::time::sleep(SILENCE)), quiet: false, _in_flight: in_flight }
-    }
-
-    /// The next bytes, or `None` when all is said.
+    /// All that can be had now, as one: an event that comes alone leaves alone, a burst leaves together. `None` when
+    /// all is said.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Problem>>> {
+        let mut out = Vec::new();
         loop {
             match &mut self.phase {
                 Phase::Done => return Poll::Ready(None),
@@ -76,36 +92,48 @@ impl Relay {
                     Ok(response) => {
                         self.phase = Phase::Failing(Box::pin(async { upstream::failure(response).await.0 }))
                     }
-                    Err(problem) => return Poll::Ready(self.end(Some(problem))),
+                    Err(problem) => return Poll::Ready(self.end(Some(problem), out)),
                 },
                 Phase::Failing(reading) => {
                     let problem = std::task::ready!(reading.as_mut().poll(cx));
-                    return Poll::Ready(self.end(Some(problem)));
+                    return Poll::Ready(self.end(Some(problem), out));
                 }
-                Phase::Flowing(body) => match std::task::ready!(Pin::new(body).poll_frame(cx)) {
-                    Some(Ok(frame)) => {
-                        if let Ok(chunk) = frame.into_data() {
-                            let out = self.transform.push(chunk);
-                            if !out.is_empty() {
-                                return Poll::Ready(Some(Ok(out)));
+                Phase::Flowing(answer) => {
+                    let (transform, usual) = (&mut self.transform, self.usual);
+                    let polled = answer.poll_pieces(cx, &mut |piece| {
+                        if out.capacity() == 0 {
+                            out.reserve(usual.clamp(piece.len(), FRAME));
+                        }
+                        transform.push(piece, &mut out);
+                    });
+                    match polled {
+                        Poll::Ready(Ok(true)) => {
+                            self.pulse.heard();
+                            if out.len() < FRAME {
+                                continue;
                             }
                         }
+                        Poll::Ready(Ok(false)) => return Poll::Ready(self.end(None, out)),
+                        Poll::Ready(Err(problem)) => return Poll::Ready(self.end(Some(problem), out)),
+                        Poll::Pending if out.is_empty() => return Poll::Pending,
+                        Poll::Pending => {}
                     }
-                    None => return Poll::Ready(self.end(None)),
-                    Some(Err(error)) => {
-                        let message = format!("the engine broke off its answer: {error}");
-                        return Poll::Ready(self.end(Some(Problem::new(ProblemKind::Upstream, message))));
-                    }
-                },
+                    self.transform.leaving(&out);
+                    self.usual = out.len();
+                    return Poll::Ready(Some(Ok(out.into())));
+                }
             }
         }
     }
 
-    fn end(&mut self, cut: Option<Problem>) -> Option<Result<Bytes, Problem>> {
+    fn end(&mut self, cut: Option<Problem>, mut out: Vec<u8>) -> Option<Result<Bytes, Problem>> {
         self.phase = Phase::Done;
-        match self.transform.end(cut) {
-            Ok(bytes) if bytes.is_empty() => None,
-            ended => Some(ended),
+        self.in_flight.ended();
+        self.transform.leaving(&out);
+        match self.transform.end(cut, &mut out) {
+            Ok(()) if out.is_empty() => None,
+            Ok(()) => Some(Ok(out.into())),
+            Err(problem) => Some(Err(problem)),
         }
     }
 }
@@ -115,20 +143,36 @@ impl HttpBody for Relay {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(bytes) = self.poll_bytes(cx) {
-            self.quiet = false;
-            return Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data).map_err(|problem| problem.message.into())));
-        }
-        // Not reset per event, only looked at when it rings: silence is found within one to two periods.
-        while self.tick.as_mut().poll(cx).is_ready() {
-            let next = Instant::now() + SILENCE;
-            self.tick.as_mut().reset(next);
-            let was_quiet = std::mem::replace(&mut self.quiet, true);
-            if was_quiet && let Some(sign) = self.transform.keepalive() {
-                return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(sign)))));
+        let mut bytes = self.poll_bytes(cx);
+        while bytes.is_pending() {
+            let beat = if std::mem::take(&mut self.due) { Poll::Ready(Beat::Silence) } else { self.pulse.poll(cx) };
+            match beat {
+                Poll::Pending => return Poll::Pending,
+                // Dropping the phase closes the connection: nobody works for nobody.
+                Poll::Ready(Beat::Over(problem)) => bytes = Poll::Ready(self.end(Some(problem), Vec::new())),
+                Poll::Ready(Beat::Silence) => {
+                    bytes = self.transform.keepalive().map_or(Poll::Pending, |sign| Poll::Ready(Some(Ok(sign.into()))));
+                }
             }
         }
-        Poll::Pending
+        self.pulse.told();
+        match &bytes {
+            Poll::Ready(Some(_)) => self.in_flight.byte(),
+            Poll::Ready(None) if !self.trailed => {
+                self.trailed = true;
+                let usage = self.in_flight.usage_headers();
+                if !usage.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::trailers(usage))));
+                }
+            }
+            _ => {}
+        }
+        bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data).map_err(|problem| problem.message.into())))
+    }
+
+    /// So that the server does not ask once more after the last byte.
+    fn is_end_stream(&self) -> bool {
+        self.trailed && matches!(self.phase, Phase::Done)
     }
 }
 
@@ -139,13 +183,15 @@ pub(super) struct Passthrough {
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
-    counters: Arc<Counters>,
+    /// The usage was told.
+    told: bool,
+    in_flight: InFlight,
 }
 
 impl Drop for Passthrough {
     /// Not at the end of the body: the server stops asking once the announced length is out.
     fn drop(&mut self) {
-        self.counters.usage(self.usage());
+        self.tell_usage();
     }
 }
 
@@ -153,51 +199,59 @@ const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
 impl Passthrough {
-    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, counters: Arc<Counters>) -> Self {
-        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, counters }
+    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, in_flight: InFlight) -> Self {
+        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, told: false, in_flight }
     }
 
-    fn usage(&self) -> Usage {
-        self.protocol.usage(&self.begin, &self.tail)
+    fn tell_usage(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.in_flight.usage(self.protocol.usage(&self.begin, &self.tail));
+        }
     }
 }
 
 impl Transform for Passthrough {
-    fn push(&mut self, chunk: Bytes) -> Bytes {
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(piece);
+    }
+
+    fn leaving(&mut self, out: &[u8]) {
         let room = BEGIN - self.begin.len();
-        self.begin.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        self.tail.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL)..]);
+        self.begin.extend_from_slice(&out[..out.len().min(room)]);
+        self.tail.extend_from_slice(&out[out.len().saturating_sub(TAIL)..]);
         if self.tail.len() > 2 * TAIL {
             self.tail.drain(..self.tail.len() - TAIL);
         }
         // The last event of Responses repeats the whole answer: its name may be far from the end.
         if self.stream && !self.ended && self.protocol.id() == Id::Responses {
-            self.ended = self.protocol.ends_properly(&chunk) || self.protocol.ends_properly(&self.tail);
+            self.ended = self.protocol.ends_properly(out) || self.protocol.ends_properly(&self.tail);
         }
-        chunk
     }
 
-    fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem> {
+    fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.tell_usage();
         let ended = self.ended || self.protocol.ends_properly(&self.tail);
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
-            Some(_) if self.stream && ended => return Ok(Bytes::new()),
+            Some(_) if self.stream && ended => return Ok(()),
             Some(problem) => problem,
-            None if !self.stream || ended => return Ok(Bytes::new()),
+            None if !self.stream || ended => return Ok(()),
             // An error the engine put into the stream itself has reached the caller as it was.
             None if scan::rfind(&self.tail, b"\"error\"").is_some() => {
-                self.counters.error();
-                return Ok(Bytes::new());
+                self.in_flight.error("the engine put an error into its stream");
+                return Ok(());
             }
             None => Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete"),
         };
-        self.counters.error();
+        self.in_flight.error(&problem.message);
         if !self.stream {
             return Err(problem);
         }
-        let mut last = if at_boundary(&self.tail) { Vec::new() } else { b"\n\n".to_vec() };
-        last.extend(self.protocol.encode_stream_error(&problem));
-        Ok(last.into())
+        if !at_boundary(&self.tail) {
+            out.extend_from_slice(b"\n\n");
+        }
+        out.extend(self.protocol.encode_stream_error(&problem));
+        Ok(())
     }
 
     fn keepalive(&self) -> Option<&'static [u8]> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::socket::Socket;
 use super::{Shared, handle};
 
 /// How serving ended.
@@ -46,18 +47,42 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: 
     Drained { cut }
 }
 
+/// Largest head of a request; beyond that the answer is 431.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// What the server holds of a body or an answer at most before it is taken on.
+const BUFFER: usize = 256 << 10;
+
 async fn connection(shared: Arc<Shared>, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
+    let limits = &shared.settings.limits;
+    let (head, write) = (limits.head, limits.write);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(handle::handle(&shared, request).await) }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Socket::new(stream, write)), service);
     tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        // An error means the sender is gone, which is the same.
-        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    let told = stopping.clone();
+    let stopped = stopping.changed();
+    tokio::pin!(stopped);
+    let (mut listening, mut asked) = (false, false);
+    std::future::poll_fn(|cx| {
+        // The task's waker stays the same: one look registers it, and no event after that pays for another.
+        if !asked && (!listening || !matches!(told.has_changed(), Ok(false))) {
+            listening = true;
+            // An error means the sender is gone, which is the same.
+            if stopped.as_mut().poll(cx).is_ready() {
+                asked = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+        connection.as_mut().poll(cx).map(drop)
+    })
+    .await
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::BodyExt;
 
+use super::access_log::Way;
+use super::answer::Answer;
 use super::backend::Ready;
-use super::handle::{boxed, first_sign};
-use super::metrics::{Counters, InFlight};
+use super::handle::boxed;
+use super::metrics::InFlight;
+use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
-use super::{Shared, upstream};
+use super::{Shared, defaults, upstream};
 use crate::protocol::event::{Event, Filter};
 use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
@@ -36,19 +38,22 @@ pub(super) async fn answer(
     asked: Asked<'_>,
     (inbound, outbound): (&'static dyn Inbound, &'static dyn Outbound),
     headers: &HeaderMap,
-    body: &Bytes,
+    body: Bytes,
+    mut pulse: Pulse,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let mut request = inbound.decode_request(body)?;
+    let mut request = inbound.decode_request(&body)?;
     if let Some(model) = asked.model {
         request.model = model.into();
     }
     request.framing = asked.framing.unwrap_or(request.framing);
+    defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
     if let Some(fits) = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context)) {
         request.max_tokens = Some(fits);
     }
     let framing = request.framing;
+    in_flight.way(Way::Translated, framing.streams());
     // Made of the request as the caller sent it, before names change for the backend.
     let encoder = if framing.streams() {
         Encoder::Stream(inbound.stream_encoder(&request))
@@ -58,33 +63,34 @@ pub(super) async fn answer(
     let names = Names::apply(&mut request, outbound.names());
     let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
     let translated = outbound.encode_request(&request, &backend.target());
-    shared.counters.dropped(request.dropped.len());
+    in_flight.dropped(&request.dropped);
     drop(request);
+    // Long before the answer is: prompts are large.
+    drop(body);
     let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
     let mut sending = shared.upstream.post(backend, &path, headers, translated.into());
     let encoder = match encoder {
         Encoder::Stream(encoder) => encoder,
         Encoder::Whole(answer) => {
-            let response = sending.await?;
+            let Some(response) = pulse.head(&mut sending, true).await.transpose()? else {
+                return Err(Problem::new(ProblemKind::Internal, "there is no answer"));
+            };
             if !response.status().is_success() {
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            let answer = gather(shared, response.into_body(), decoder, answer).await;
-            drop(in_flight);
-            return answer;
+            return gather(&in_flight, response.into_body(), decoder, answer, pulse).await;
         }
     };
-    let codec =
-        Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters: Arc::clone(&shared.counters) });
-    let response = match first_sign(&mut sending, true).await {
+    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
+    let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
-        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, in_flight)))),
+        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, pulse, in_flight)))),
     };
     if !response.status().is_success() {
         return Err(upstream::failure(response).await.0);
     }
-    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, in_flight))))
+    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, pulse, in_flight))))
 }
 
 enum Encoder {
@@ -115,39 +121,31 @@ impl Decoder {
 
 /// Reads the stream into one whole answer.
 async fn gather(
-    shared: &Shared,
-    mut body: hyper::body::Incoming,
+    in_flight: &InFlight,
+    mut body: Answer,
     mut decoder: Decoder,
     mut answer: Box<dyn AnswerEncoder>,
+    mut pulse: Pulse,
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
         if let Event::Finish { usage, .. } = &event {
-            shared.counters.usage(*usage);
+            in_flight.usage(*usage);
         }
         answer.add(&event);
     };
-    loop {
-        match body.frame().await {
-            Some(Ok(frame)) => {
-                if let Ok(chunk) = frame.into_data() {
-                    decoder.run(|decoder, sink| decoder.push(&chunk, sink), &mut add);
-                }
-            }
-            None => {
-                decoder.run(|decoder, sink| decoder.end(None, sink), &mut add);
-                break;
-            }
-            Some(Err(error)) => {
-                decoder.run(|decoder, sink| decoder.end(Some(broke_off(&error)), sink), &mut add);
-                break;
-            }
+    let cut = loop {
+        let mut take = |piece: &[u8]| decoder.run(|decoder, sink| decoder.push(piece, sink), &mut add);
+        match pulse.pieces(&mut body, &mut take).await {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(problem) => break Some(problem),
         }
-    }
-    answer.finish().map(|body| reply::json(200, body))
-}
-
-fn broke_off(error: &hyper::Error) -> Problem {
-    Problem::new(ProblemKind::Upstream, format!("the engine broke off its answer: {error}"))
+    };
+    drop(body);
+    decoder.run(|decoder, sink| decoder.end(cut, sink), &mut add);
+    let mut response = reply::json(200, answer.finish()?);
+    response.headers_mut().extend(in_flight.usage_headers());
+    Ok(response)
 }
 
 /// The backend's stream in, the caller's stream out.
@@ -155,32 +153,31 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
-    counters: Arc<Counters>,
+    in_flight: InFlight,
 }
 
 impl Codec {
-    fn run(&mut self, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) -> Bytes {
-        let mut out = Vec::new();
-        let Codec { decoder, encoder, counters, .. } = self;
+    fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
+        let Codec { decoder, encoder, in_flight, .. } = self;
         decoder.run(step, &mut |event| {
             match &event {
-                Event::Finish { usage, .. } => counters.usage(*usage),
-                Event::Error(_) => counters.error(),
+                Event::Finish { usage, .. } => in_flight.usage(*usage),
+                Event::Error(problem) => in_flight.error(&problem.message),
                 _ => {}
             }
-            encoder.encode(&event, &mut out);
+            encoder.encode(&event, out);
         });
-        out.into()
     }
 }
 
 impl Transform for Codec {
-    fn push(&mut self, chunk: Bytes) -> Bytes {
-        self.run(|decoder, sink| decoder.push(&chunk, sink))
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        self.run(out, |decoder, sink| decoder.push(piece, sink));
     }
 
-    fn end(&mut self, cut: Option<Problem>) -> Result<Bytes, Problem> {
-        Ok(self.run(|decoder, sink| decoder.end(cut, sink)))
+    fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.run(out, |decoder, sink| decoder.end(cut, sink));
+        Ok(())
     }
 
     fn keepalive(&self) -> Option<&'static [u8]> {

@@ -16,6 +16,7 @@ pub mod names;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod overflow;
 pub mod problem;
 pub mod quote;
 pub mod repair;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::scan;
+use super::overflow;
 
 /// What kind of failure; each protocol has its own word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +42,25 @@ pub struct Problem {
     pub message: String,
     /// Seconds after which another try makes sense.
     pub retry_after: Option<u64>,
-    /// Prompt tokens and their maximum, for [`ProblemKind::ContextOverflow`].
-    pub overflow: Option<(u64, u64)>,
+    /// The same in milliseconds, when a backend said it so.
+    pub retry_after_ms: Option<u64>,
+    /// Whether the backend said that another try makes sense (`x-should-retry`).
+    pub should_retry: Option<bool>,
+    /// Prompt tokens and what the context holds, for [`ProblemKind::ContextOverflow`].
+    pub overflow: Option<overflow::Numbers>,
 }
 
 impl Problem {
     /// A failure of that kind.
     pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Problem { kind, message: message.into(), retry_after: None, overflow: None }
+        Problem {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            retry_after_ms: None,
+            should_retry: None,
+            overflow: None,
+        }
     }
 
     /// The same, with a time to come back.
@@ -84,10 +95,18 @@ impl Problem {
             None => (String::from_utf8_lossy(body).trim().chars().take(500).collect(), None),
         };
         let message = if message.is_empty() { format!("the engine answered {status}") } else { message };
-        if let Some((prompt, max)) = numbers.or_else(|| overflow_numbers(&message)) {
+        if let Some((prompt, max)) = numbers.or_else(|| overflow::numbers(&message)) {
             let mut problem = Problem::new(ProblemKind::ContextOverflow, message);
             problem.overflow = Some((prompt, max));
             return problem;
+        }
+        let coded = |value: &Value| {
+            let error = value.get("error").unwrap_or(value);
+            ["code", "type"].iter().any(|key| error.get(key).and_then(Value::as_str) == Some("context_length_exceeded"))
+        };
+        // OpenAI says it without numbers too.
+        if parsed.as_ref().is_some_and(coded) {
+            return Problem::new(ProblemKind::ContextOverflow, message);
         }
         let kind = match status {
             // Our own key did not open the engine: the caller can do nothing about it.
@@ -108,7 +127,14 @@ impl Problem {
     /// The sentence Anthropic clients recognise and compact on, for overflows; else the message.
     pub fn anthropic_message(&self) -> String {
         match self.overflow {
-            Some((prompt, max)) => format!("prompt is too long: {prompt} tokens > {max} maximum"),
+            Some((prompt, max)) if prompt > max => format!("prompt is too long: {prompt} tokens > {max} maximum"),
+            // Only the answer's limit is too large: Claude Code asks for less and goes on (measured with 2.1.329).
+            Some((prompt, max)) => format!(
+                "input length and `max_tokens` exceed context limit: {prompt} + {} > {max}, decrease input length or \
+                 `max_tokens` and try again",
+                max.saturating_sub(prompt) + 1
+            ),
+            None if self.kind == ProblemKind::ContextOverflow => format!("prompt is too long: {}", self.message),
             None => self.message.clone(),
         }
     }
@@ -116,9 +142,13 @@ impl Problem {
     /// The sentence OpenAI clients recognise, for overflows; else the message.
     pub fn openai_message(&self) -> String {
         match self.overflow {
-            Some((prompt, max)) => format!(
+            Some((prompt, max)) if prompt > max => format!(
                 "This model's maximum context length is {max} tokens. However, your messages resulted in {prompt} \
                  tokens. Please reduce the length of the messages."
+            ),
+            Some((prompt, max)) => format!(
+                "This model's maximum context length is {max} tokens. However, your messages resulted in {prompt} tokens \
+                 and the answer's limit does not fit beside them. Please reduce it."
             ),
             None => self.message.clone(),
         }
@@ -126,6 +156,8 @@ impl Problem {
 }
 
 fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
+    // Google wraps the failures of streams into an array.
+    let value = value.get(0).unwrap_or(value);
     let error = value.get("error").unwrap_or(value);
     let numbers = match (error.get("n_prompt_tokens"), error.get("n_ctx")) {
         (Some(prompt), Some(max)) => prompt.as_u64().zip(max.as_u64()),
@@ -150,35 +182,6 @@ fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
         }
     }
     (text.to_owned(), numbers)
-}
-
-/// Prompt tokens and maximum out of an engine's sentence, when that sentence is about the context.
-fn overflow_numbers(message: &str) -> Option<(u64, u64)> {
-    if let Some(rest) = message.split("maximum context length is ").nth(1) {
-        // vLLM: "… is 32768 tokens. However, your prompt contains at least 32769 input tokens".
-        let max = scan::first_number(rest)?;
-        let after = rest.split_once("tokens").map_or("", |(_, after)| after);
-        let prompt = scan::first_number(after).unwrap_or(max + 1);
-        return Some((prompt.max(max + 1), max));
-    }
-    // Anthropic: "prompt is too long: 210000 tokens > 200000 maximum".
-    if let Some(rest) = message.split("prompt is too long: ").nth(1) {
-        let (prompt, max) = rest.split_once('>')?;
-        return Some((scan::first_number(prompt)?, scan::first_number(max)?));
-    }
-    // Anthropic: "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, …".
-    if let Some(rest) = message.split("exceed context limit: ").nth(1) {
-        let (sum, max) = rest.split_once('>')?;
-        let prompt = sum.split('+').filter_map(scan::first_number).sum();
-        return Some((prompt, scan::first_number(max)?));
-    }
-    if message.contains("exceeds the available context size") || message.contains("exceed_context_size_error") {
-        // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
-        let prompt = scan::first_number(message)?;
-        let max = scan::first_number(message.split("context size").nth(1)?)?;
-        return Some((prompt, max));
-    }
-    None
 }
 
 #[cfg(test)]
@@ -214,8 +217,6 @@ mod tests {
             assert_eq!(problem.kind, ProblemKind::ContextOverflow, "{body}");
             assert_eq!(problem.overflow, Some(numbers), "{body}");
         }
-        let words = "input length and `max_tokens` exceed context limit: 190 + 20 > 200, decrease";
-        assert_eq!(overflow_numbers(words), Some((210, 200)));
         let (prompt, max) = (9000, 4096);
         let problem = Problem::from_engine(400, cases[0].0.as_bytes());
         assert_eq!(problem.anthropic_message(), format!("prompt is too long: {prompt} tokens > {max} maximum"));

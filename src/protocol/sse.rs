@@ -27,12 +27,23 @@ impl Splitter {
                     continue;
                 }
             }
-            let Some(end) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')) else {
+            let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
                 if self.line.len() + rest.len() <= LIMIT {
                     self.line.extend_from_slice(rest);
                 }
                 return;
             };
+            // Nearly always a whole event lies in the chunk: nothing to keep, nothing to copy.
+            if self.line.is_empty()
+                && !self.has_data
+                && let Some(data) = rest[..end].strip_prefix(b"data:")
+                && let Some(behind) =
+                    rest[end..].strip_prefix(b"\n\n").or_else(|| rest[end..].strip_prefix(b"\r\n\r\n"))
+            {
+                event(data.strip_prefix(b" ").unwrap_or(data));
+                rest = behind;
+                continue;
+            }
             self.after_cr = rest[end] == b'\r';
             if self.line.is_empty() {
                 self.take(&rest[..end], event);

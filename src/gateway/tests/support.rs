@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-use crate::gateway::{BackendState, Catalog, Counters, Drained, Gateway, Ready, Settings};
+use crate::gateway::{BackendState, Catalog, Counters, Drained, Gateway, Limits, Ready, Settings};
 use crate::protocol::Id;
 
 /// What the backend does with every request.
@@ -122,12 +122,18 @@ pub fn ready(url: &str, native: bool) -> BackendState {
 }
 
 pub async fn gateway(state: BackendState) -> Running {
+    gateway_with(state, Limits::default()).await
+}
+
+pub async fn gateway_with(state: BackendState, limits: Limits) -> Running {
     let (sender, receiver) = watch::channel(state);
     let gateway = Gateway::new(Settings {
         key: Some("secret".to_owned()),
         catalog: Catalog::single("my-model", receiver),
         loopback: true,
         grace: Duration::from_millis(300),
+        limits,
+        log: None,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

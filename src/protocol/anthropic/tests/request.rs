@@ -48,11 +48,11 @@ fn a_tool_loop_keeps_its_order() {
             {"role": "assistant", "content": "", "reasoning_content": "hm",
              "tool_calls": [call("a", "{\"p\":1}"), call("b", "{}"), call("c", "{}")]},
             {"role": "tool", "tool_call_id": "a", "content": "[tool error] no"},
-            {"role": "tool", "tool_call_id": "b", "content": "pic\nThe tool Web is available now."},
+            {"role": "tool", "tool_call_id": "b", "content": "pic\n[image: see the next user message]\nThe tool Web is available now."},
             {"role": "tool", "tool_call_id": "c", "content": "[no result: the call was interrupted]"},
             {"role": "user", "content": [
-                {"type": "text", "text": "and"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}},
+                {"type": "text", "text": "and"},
                 {"type": "text", "text": "[tool result] lost"},
                 {"type": "text", "text": "C"},
             ]},

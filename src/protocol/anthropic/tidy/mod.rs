@@ -16,9 +16,9 @@ mod tools;
 /// stands in front of everything, so that no prompt would share a cached prefix with any other.
 pub const BILLING: &str = "x-anthropic-billing-header:";
 
-/// All of them; the answer is how many tools had to go. A body that cannot be read gets none: the engine will say why.
-pub fn tidy(body: &[u8], patches: &mut Vec<Patch>) -> usize {
-    let Some(survey) = Survey::of(body) else { return 0 };
+/// All of them; the answer names the tools that had to go. A body that cannot be read gets none: the engine will say why.
+pub fn tidy(body: &[u8], patches: &mut Vec<Patch>) -> Vec<String> {
+    let Some(survey) = Survey::of(body) else { return Vec::new() };
     system::strip_billing(body, &survey, patches);
     system::lead(body, &survey, patches);
     tools::found(body, &survey, patches);

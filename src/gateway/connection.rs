@@ -1,0 +1,328 @@
+//! Our own HTTP/1.1 towards engines on plain `http://`: no task and no channel per request, and everything that one
+//! read brought is handed on at once. A general client hands over chunk by chunk through a channel, which cost 6 to 17
+//! times as much when an engine is fast (docs/performance.md).
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::chunked::{Chunks, Framed};
+
+/// Idle connections by `host:port`, the last used one last.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    idle: Mutex<HashMap<String, Vec<(Instant, TcpStream)>>>,
+}
+
+/// An engine on this machine or in this network accepts within this time or not at all.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Idle connections are dropped before the engine does it: llama.cpp's server and vLLM's both close after 5 s.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// More idle ones than this are of no use.
+const MOST_IDLE: usize = 256;
+
+/// No answer's head is larger.
+const HEAD_LIMIT: usize = 64 << 10;
+
+/// Bodies up to this size are copied behind the head, larger ones written after it.
+const ONE_WRITE: usize = 16 << 10;
+
+/// What one read may bring.
+const READ: usize = 64 << 10;
+
+thread_local! {
+    /// The buffer of all reads of a thread: nothing stays in it, so no stream has to hold one while it waits.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Failed {
+    /// The connection ended before the first byte of an answer.
+    Unanswered(io::Error),
+    Other(io::Error),
+}
+
+impl Connections {
+    /// Sends a request; its URI is absolute. Dropping the future, or the answer before its end, closes the connection.
+    pub(super) async fn send(self: &Arc<Self>, request: Request<Bytes>) -> io::Result<Response<Reading>> {
+        let authority = request.uri().authority().ok_or_else(|| invalid("the engine's address has no host"))?;
+        let host = match authority.port_u16() {
+            Some(port) => format!("{}:{port}", authority.host()),
+            None => format!("{}:80", authority.host()),
+        };
+        let shown = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let head = written(&request, shown);
+        let body = request.into_body();
+        while let Some(stream) = self.take(&host) {
+            match self.exchange(stream, &head, &body, &host).await {
+                Ok(response) => return Ok(response),
+                // The engine closed an idle connection while we were writing into it: once more, on another one. A
+                // dead engine refuses a new one.
+                Err(Failed::Unanswered(_)) => continue,
+                Err(Failed::Other(error)) => return Err(error),
+            }
+        }
+        let connecting = tokio::time::timeout(CONNECT, TcpStream::connect(&host));
+        let stream = connecting.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        match self.exchange(stream, &head, &body, &host).await {
+            Ok(response) => Ok(response),
+            Err(Failed::Unanswered(error) | Failed::Other(error)) => Err(error),
+        }
+    }
+
+    async fn exchange(
+        self: &Arc<Self>,
+        mut stream: TcpStream,
+        head: &[u8],
+        body: &[u8],
+        host: &str,
+    ) -> Result<Response<Reading>, Failed> {
+        let sent = if body.len() <= ONE_WRITE {
+            stream.write_all(&[head, body].concat()).await
+        } else {
+            match stream.write_all(head).await {
+                Ok(()) => stream.write_all(body).await,
+                failed => failed,
+            }
+        };
+        // Who refuses a long body may answer and close before having read it: the answer counts.
+        let (parts, framed, reusable, rest) = match (answer_head(&mut stream).await, sent) {
+            (Ok(answer), _) => answer,
+            (Err(Failed::Unanswered(_)), Err(error)) => return Err(Failed::Unanswered(error)),
+            (Err(failed), _) => return Err(failed),
+        };
+        let back = reusable.then(|| (Arc::clone(self), host.to_owned()));
+        let mut reading = Reading { stream: Some(stream), framed, rest, back };
+        if reading.framed.ended() {
+            reading.finish();
+        }
+        Ok(parts.map(|()| reading))
+    }
+
+    fn take(&self, host: &str) -> Option<TcpStream> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.get_mut(host)?;
+        while let Some((since, stream)) = kept.pop() {
+            if since.elapsed() >= IDLE {
+                // The ones before it are older.
+                kept.clear();
+                return None;
+            }
+            // Nothing may have come: neither an end nor words nobody asked for.
+            if matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    fn put(self: &Arc<Self>, host: String, stream: TcpStream) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let sweep = idle.values().all(Vec::is_empty);
+        let kept = idle.entry(host).or_default();
+        if kept.len() < MOST_IDLE {
+            kept.push((Instant::now(), stream));
+        }
+        drop(idle);
+        if sweep && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // As long as there are idle ones, somebody closes them in time.
+            let connections = Arc::downgrade(self);
+            runtime.spawn(async move {
+                loop {
+                    tokio::time::sleep(IDLE).await;
+                    let Some(connections) = connections.upgrade() else { return };
+                    let mut idle = connections.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                    for kept in idle.values_mut() {
+                        kept.retain(|(since, _)| since.elapsed() < IDLE);
+                    }
+                    if idle.values().all(Vec::is_empty) {
+                        idle.clear();
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+/// The head as it goes out.
+fn written(request: &Request<Bytes>, host: &str) -> Vec<u8> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let mut out = Vec::with_capacity(512);
+    for part in [request.method().as_str(), " ", path, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in request.headers() {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("content-length: {}\r\n\r\n", request.body().len()).as_bytes());
+    out
+}
+
+type Head = (Response<()>, Framed, bool, Vec<u8>);
+
+/// Reads up to the end of the head; what came behind it is the last part of the result.
+async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
+    let mut got = Vec::with_capacity(2 << 10);
+    loop {
+        if got.len() >= HEAD_LIMIT {
+            return Err(Failed::Other(invalid("the head of the engine's answer does not end")));
+        }
+        let unanswered = got.is_empty();
+        let closed = |error| if unanswered { Failed::Unanswered(error) } else { Failed::Other(error) };
+        match stream.read_buf(&mut got).await {
+            Ok(0) => return Err(closed(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection"))),
+            Ok(_) => {}
+            Err(error) => return Err(closed(error)),
+        }
+        while let Some((parts, framed, reusable, end)) = parsed(&got).map_err(Failed::Other)? {
+            got.drain(..end);
+            // "100 Continue" and its like precede the answer.
+            if !parts.status().is_informational() {
+                return Ok((parts, framed, reusable, got));
+            }
+        }
+    }
+}
+
+/// A head, where the body ends, whether the connection can be used again, and where the head ends.
+fn parsed(bytes: &[u8]) -> io::Result<Option<(Response<()>, Framed, bool, usize)>> {
+    let mut fields = [httparse::EMPTY_HEADER; 96];
+    let mut head = httparse::Response::new(&mut fields);
+    let end = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(invalid(&format!("the engine does not answer in HTTP: {error}"))),
+    };
+    let mut response = Response::new(());
+    *response.status_mut() =
+        head.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut reusable = head.version == Some(1);
+    let (mut length, mut coded, mut chunked) = (None, false, false);
+    for field in head.headers.iter() {
+        let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
+        else {
+            continue;
+        };
+        if name == header::CONTENT_LENGTH {
+            let said = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+            let Some(said) = said.filter(|said| length.is_none_or(|before| before == *said)) else {
+                return Err(invalid("the engine's answer has a senseless length"));
+            };
+            length = Some(said);
+        } else if name == header::TRANSFER_ENCODING {
+            coded = true;
+            chunked = value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
+        } else if name == header::CONNECTION {
+            let value = value.as_bytes().to_ascii_lowercase();
+            reusable = !value.windows(5).any(|word| word == b"close")
+                && (reusable || value.windows(10).any(|word| word == b"keep-alive"));
+        }
+        response.headers_mut().append(name, value);
+    }
+    let framed = match (response.status().as_u16(), coded, length) {
+        (100..=199 | 204 | 304, ..) => Framed::Length(0),
+        (_, true, _) if chunked => Framed::Chunks(Chunks::default()),
+        (_, false, Some(length)) => Framed::Length(length),
+        _ => Framed::Close,
+    };
+    Ok(Some((response, framed, reusable, end)))
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// `None` behind the end.
+    stream: Option<TcpStream>,
+    framed: Framed,
+    /// Read together with the head.
+    rest: Vec<u8>,
+    /// Where the connection goes in the end, when it can be used again.
+    back: Option<(Arc<Connections>, String)>,
+}
+
+impl Reading {
+    /// One read: hands all payload it brought to `sink`, piece by piece. `false` at the end of the body.
+    pub(super) fn poll_pieces(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<io::Result<bool>> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(self.take(&rest, sink));
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(false)) };
+        let mut scratch = SCRATCH.take();
+        scratch.resize(READ, 0);
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let polled = Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len());
+        let taken = match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(0)) if self.framed == Framed::Close => {
+                self.stream = None;
+                Poll::Ready(Ok(false))
+            }
+            Poll::Ready(Ok(0)) => {
+                Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")))
+            }
+            Poll::Ready(Ok(n)) => Poll::Ready(self.take(&scratch[..n], sink)),
+        };
+        SCRATCH.set(scratch);
+        taken
+    }
+
+    fn take(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        let used = self.framed.take(bytes, sink).map_err(|_| invalid("its chunks are broken"))?;
+        if !self.framed.ended() {
+            return Ok(true);
+        }
+        if used < bytes.len() {
+            self.back = None;
+        }
+        self.finish();
+        Ok(false)
+    }
+
+    /// All is read.
+    fn finish(&mut self) {
+        if !self.rest.is_empty() {
+            self.back = None;
+        }
+        if let (Some(stream), Some((connections, host))) = (self.stream.take(), self.back.take()) {
+            connections.put(host, stream);
+        }
+    }
+
+    /// All payload of one read as one piece; `None` at the end.
+    pub(super) fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            let mut joined = Vec::new();
+            let more = ready!(self.poll_pieces(cx, &mut |piece| joined.extend_from_slice(piece)));
+            match more {
+                Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(_) if !joined.is_empty() => return Poll::Ready(Some(Ok(joined.into()))),
+                Ok(false) => return Poll::Ready(None),
+                Ok(true) => {}
+            }
+        }
+    }
+}
