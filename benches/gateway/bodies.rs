@@ -69,3 +69,8 @@ pub fn large(protocol: &str) -> String {
     }
     .to_string()
 }
+
+/// The same, answered by a stream.
+pub fn large_stream(protocol: &str, mode: &str) -> String {
+    large(protocol).replacen("Start.", &format!("mode:{mode} "), 1).replacen('{', "{\"stream\":true,", 1)
+}
