@@ -159,6 +159,7 @@ impl Session {
             loopback,
             grace: DRAIN,
             limits: Limits::default(),
+            log: None,
         };
         let gateway = tokio::spawn(async move {
             let ended = async {

@@ -3,12 +3,27 @@
 use serde_json::{Value, json};
 
 use super::event::{Event, Usage};
-use super::{Auth, EventDecoder, Id, Outbound, Problem, ProblemKind, Protocol, Target, ir, names, scan};
+use super::{
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
+    names, scan,
+};
 
+mod answer;
+mod body;
+mod calls;
+mod chunk;
+mod decode;
+mod details;
+mod encoder;
+mod messages;
+mod reasoning;
 mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod wire;
+mod write;
 
 /// The protocol.
 pub struct Chat;
@@ -76,8 +91,31 @@ impl Protocol for Chat {
         Auth::Bearer
     }
 
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        Some(self)
+    }
+
     fn outbound(&self) -> Option<&dyn Outbound> {
         Some(self)
+    }
+}
+
+impl Inbound for Chat {
+    fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem> {
+        decode::decode(body)
+    }
+
+    fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {
+        Box::new(encoder::Encoder::new(request))
+    }
+
+    fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder> {
+        Box::new(answer::Answer::new(request))
+    }
+
+    /// The protocol has no counting route; this is the word of its sibling Responses.
+    fn encode_count(&self, tokens: u64) -> Vec<u8> {
+        json!({"object": "response.input_tokens", "input_tokens": tokens}).to_string().into_bytes()
     }
 }
 
@@ -87,14 +125,14 @@ impl Outbound for Chat {
     }
 
     fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
-        request::encode(request, target.model)
+        request::encode(request, target)
     }
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(stream::Decoder::default())
     }
 
-    fn decode_answer(&self, _body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        sink(Event::Error(Problem::new(ProblemKind::Upstream, "the engine did not stream its answer")));
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        stream::whole(body, sink);
     }
 }

@@ -1,197 +1,188 @@
-//! A chat request, written so that strict templates take it: one system message and it comes first, roles merged,
-//! every tool call followed by its results and nothing between.
+//! A chat request, written. What is the same in every turn of a conversation stands first (model, tools, messages), so
+//! that the bytes of one turn begin with those of the turn before; what may change stands behind.
 
-use std::borrow::Cow;
+use super::{messages, reasoning, write};
+use crate::protocol::ir::{Choice, Format, Part, Request, Tool};
+use crate::protocol::{Id, Target, Vendor};
 
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
-
-use crate::protocol::ir::{Choice, Format, Part, Request, Role, ToolUse, Turn};
-use crate::protocol::media;
-
-pub(super) fn encode(request: &Request<'_>, model: &str) -> Vec<u8> {
-    let mut body = Map::new();
-    body.insert("model".into(), model.into());
-    let mut messages = Messages::default();
-    if !request.system.is_empty() {
-        messages.list.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(request));
+    out.push(b'{');
+    write::member(&mut out, "model", target.model);
+    out.extend_from_slice(br#","stream":true,"stream_options":{"include_usage":true}"#);
+    if !request.tools.is_empty() {
+        write::key(&mut out, "tools");
+        out.push(b'[');
+        request.tools.iter().for_each(|tool| offer(&mut out, tool));
+        out.push(b']');
     }
-    request.turns.iter().for_each(|turn| messages.turn(turn));
-    messages.flush();
-    body.insert("messages".into(), messages.list.into());
-    body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
+    messages::write(&mut out, request, target.vendor);
+    if !request.tools.is_empty() {
+        choice(&mut out, request);
+    }
+    format(&mut out, request);
     if let Some(limit) = request.max_tokens {
-        body.insert("max_tokens".into(), limit.into());
+        // OpenAI's reasoning models refuse the old name; everyone else knows it.
+        let name = if target.vendor == Vendor::OpenAi { "max_completion_tokens" } else { "max_tokens" };
+        write::key(&mut out, name);
+        write::number(&mut out, limit);
     }
     for (name, value) in &request.sampling {
-        body.insert((*name).into(), raw(value));
+        if let Some(name) = sampling(name, target.vendor) {
+            write::raw(&mut out, name, value.get());
+        }
     }
-    if !request.stop.is_empty() {
-        body.insert("stop".into(), json!(request.stop));
+    stop(&mut out, request, target.vendor);
+    reasoning::write(&mut out, request, target);
+    if matches!(target.vendor, Vendor::OpenAi | Vendor::OpenRouter) {
+        identity(&mut out, request);
     }
-    if !request.tools.is_empty() {
-        tools(request, &mut body);
+    if request.from == Some(Id::Chat) {
+        for (name, value) in request.extras.iter().filter(|(name, _)| !LEGACY.contains(&name.as_ref())) {
+            write::comma(&mut out);
+            write::string(&mut out, name);
+            out.push(b':');
+            out.extend_from_slice(value.get().as_bytes());
+        }
     }
-    if let Format::Schema { name, schema, strict } = &request.format {
-        let name = name.as_deref().unwrap_or("answer");
-        let schema = json!({"name": name, "schema": raw(schema), "strict": strict.unwrap_or(true)});
-        body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": schema}));
-    }
-    if let Some(thinking) = request.reasoning.enabled {
-        body.insert("chat_template_kwargs".into(), json!({"enable_thinking": thinking}));
-    }
-    if let Some(effort) = request.reasoning.effort.as_deref().filter(|_| request.reasoning.enabled != Some(false)) {
-        // Engines know three levels.
-        let effort = match effort {
-            "minimal" | "low" => "low",
-            "medium" => "medium",
-            _ => "high",
+    out.push(b'}');
+    out
+}
+
+/// The first form of tools: offered under `tools` instead.
+pub(super) const LEGACY: [&str; 2] = ["functions", "function_call"];
+
+/// Whether the caller's own `name` goes along as it stands.
+pub(super) fn repeats(request: &Request<'_>, name: &str) -> bool {
+    request.from == Some(Id::Chat) && request.extras.iter().any(|(extra, _)| extra == name)
+}
+
+/// About how long the request becomes.
+fn size(request: &Request<'_>) -> usize {
+    fn parts(list: &[Part<'_>]) -> usize {
+        let one = |part: &Part<'_>| match part {
+            Part::Text(text) => text.len() + 32,
+            Part::Thinking { text, signature } => text.len() + signature.as_deref().map_or(0, str::len) + 32,
+            Part::Media(media) => match &media.source {
+                crate::protocol::ir::Source::Base64 { data, .. } => data.len() + 128,
+                _ => 256,
+            },
+            // Arguments are JSON inside JSON: their quotes are escaped.
+            Part::ToolUse(call) => call.input.len() * 5 / 4 + call.id.len() * 2 + call.name.len() + 160,
+            Part::ToolResult { parts: inner, .. } => parts(inner) + 64,
         };
-        body.insert("reasoning_effort".into(), effort.into());
+        list.iter().map(one).sum()
     }
-    Value::Object(body).to_string().into_bytes()
+    let tools: usize = request
+        .tools
+        .iter()
+        .map(|tool| {
+            let schema = tool.schema.as_ref().map_or(0, |schema| schema.get().len());
+            tool.name.len() + tool.description.as_deref().map_or(0, str::len) + schema + 96
+        })
+        .sum();
+    let system: usize = request.system.iter().map(|text| text.len() + 2).sum();
+    let turns: usize = request.turns.iter().map(|turn| parts(&turn.parts) + 48).sum();
+    let all = tools + system + turns;
+    // Line ends and quotes of program text are escaped.
+    all + all / 12 + 1024
 }
 
-fn raw(value: &RawValue) -> Value {
-    serde_json::from_str(value.get()).unwrap_or(Value::Null)
-}
-
-fn tools(request: &Request<'_>, body: &mut Map<String, Value>) {
-    let tools = request.tools.iter().map(|tool| {
-        let schema = tool.schema.as_deref().map(raw).filter(Value::is_object);
-        let mut function = json!({
-            "name": tool.name,
-            "parameters": schema.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
-        });
-        if let Some(description) = &tool.description {
-            function["description"] = description.as_ref().into();
-        }
-        if let Some(strict) = tool.strict {
-            function["strict"] = strict.into();
-        }
-        json!({"type": "function", "function": function})
+fn offer(out: &mut Vec<u8>, tool: &Tool<'_>) {
+    write::comma(out);
+    out.extend_from_slice(br#"{"type":"function","function":{"#);
+    write::member(out, "name", &tool.name);
+    if let Some(description) = &tool.description {
+        write::member(out, "description", description);
+    }
+    // Servers refuse a schema that is no object (vLLM 0.32: "Input should be a valid dictionary").
+    let schema = tool.schema.as_deref().map(|schema| schema.get()).filter(|schema| schema.starts_with('{'));
+    let schema = schema.unwrap_or(match tool.freeform {
+        None => r#"{"type":"object","properties":{}}"#,
+        Some(_) => r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#,
     });
-    body.insert("tools".into(), tools.collect());
-    let choice = match &request.choice {
-        Choice::Unset => None,
-        Choice::Auto => Some("auto".into()),
-        Choice::Any => Some("required".into()),
-        Choice::None => Some("none".into()),
-        Choice::Named(name) => Some(json!({"type": "function", "function": {"name": name}})),
-    };
-    body.extend(choice.map(|choice| ("tool_choice".to_owned(), choice)));
+    write::raw(out, "parameters", schema);
+    if let Some(strict) = tool.strict {
+        write::raw(out, "strict", if strict { "true" } else { "false" });
+    }
+    out.extend_from_slice(b"}}");
+}
+
+fn choice(out: &mut Vec<u8>, request: &Request<'_>) {
+    match &request.choice {
+        Choice::Unset => {}
+        Choice::Auto => write::raw(out, "tool_choice", r#""auto""#),
+        Choice::Any => write::raw(out, "tool_choice", r#""required""#),
+        Choice::None => write::raw(out, "tool_choice", r#""none""#),
+        Choice::Named(name) => {
+            write::raw(out, "tool_choice", r#"{"type":"function","function":{"#);
+            write::member(out, "name", name);
+            out.extend_from_slice(b"}}");
+        }
+    }
     if let Some(parallel) = request.parallel {
-        body.insert("parallel_tool_calls".into(), parallel.into());
+        write::raw(out, "parallel_tool_calls", if parallel { "true" } else { "false" });
     }
 }
 
-#[derive(Default)]
-struct Messages {
-    list: Vec<Value>,
-    /// Calls of the last assistant turn that have no result yet.
-    open: Vec<String>,
-}
-
-impl Messages {
-    fn turn(&mut self, turn: &Turn<'_>) {
-        match turn.role {
-            Role::Assistant => {
-                self.flush();
-                self.assistant(&turn.parts);
+fn format(out: &mut Vec<u8>, request: &Request<'_>) {
+    match &request.format {
+        Format::Text => {}
+        Format::Json => write::raw(out, "response_format", r#"{"type":"json_object"}"#),
+        Format::Schema { name, schema, strict } => {
+            write::raw(out, "response_format", r#"{"type":"json_schema","json_schema":{"#);
+            write::member(out, "name", name.as_deref().unwrap_or("answer"));
+            write::raw(out, "schema", schema.get());
+            // In Messages a schema is always binding and cannot say so.
+            if let Some(strict) = strict.or((request.from == Some(Id::Messages)).then_some(true)) {
+                write::raw(out, "strict", if strict { "true" } else { "false" });
             }
-            Role::User => self.user(&turn.parts),
+            out.extend_from_slice(b"}}");
         }
-    }
-
-    /// Templates and servers refuse a call without a result: one that never came is said so.
-    fn flush(&mut self) {
-        for id in std::mem::take(&mut self.open) {
-            self.list
-                .push(json!({"role": "tool", "tool_call_id": id, "content": "[no result: the call was interrupted]"}));
-        }
-    }
-
-    fn assistant(&mut self, parts: &[Part<'_>]) {
-        let (mut text, mut thinking, mut calls) = (String::new(), String::new(), Vec::new());
-        for part in parts {
-            match part {
-                Part::Text(more) => text.push_str(more),
-                Part::Thinking { text: more, .. } => thinking.push_str(more),
-                Part::ToolUse(ToolUse { id, name, input, .. }) => {
-                    self.open.push(id.as_ref().to_owned());
-                    let function = json!({"name": name, "arguments": input});
-                    calls.push(json!({"id": id, "type": "function", "function": function}));
-                }
-                Part::Media(_) | Part::ToolResult { .. } => {}
-            }
-        }
-        // Never without content: some servers refuse an assistant message that only thought.
-        let mut message = json!({"role": "assistant", "content": text});
-        if !thinking.is_empty() {
-            message["reasoning_content"] = thinking.into();
-        }
-        if !calls.is_empty() {
-            message["tool_calls"] = calls.into();
-        }
-        self.list.push(message);
-    }
-
-    fn user(&mut self, parts: &[Part<'_>]) {
-        let mut rest: Vec<Content<'_>> = Vec::new();
-        for part in parts {
-            match part {
-                Part::Text(text) => rest.push(Content::Text(Cow::Borrowed(text))),
-                Part::Media(media) => rest.extend(media::to_url(&media.source).map(Content::Image)),
-                Part::ToolResult { id, parts, is_error } => {
-                    let mut text = String::from(if *is_error { "[tool error] " } else { "" });
-                    let mut first = true;
-                    for part in parts {
-                        match part {
-                            Part::Text(more) => {
-                                if !std::mem::take(&mut first) {
-                                    text.push('\n');
-                                }
-                                text.push_str(more);
-                            }
-                            Part::Media(media) => rest.extend(media::to_url(&media.source).map(Content::Image)),
-                            _ => {}
-                        }
-                    }
-                    if let Some(at) = self.open.iter().position(|open| open == id) {
-                        self.open.remove(at);
-                        self.list.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
-                    } else {
-                        // The call was cut out of the history: its result is only something to know.
-                        rest.push(Content::Text(format!("[tool result] {text}").into()));
-                    }
-                }
-                Part::Thinking { .. } | Part::ToolUse(_) => {}
-            }
-        }
-        self.flush();
-        if rest.is_empty() {
-            return;
-        }
-        let content = if rest.iter().all(|part| matches!(part, Content::Text(_))) {
-            let texts = rest.iter().map(|part| match part {
-                Content::Text(text) => text.as_ref(),
-                Content::Image(_) => "",
-            });
-            Value::from(texts.collect::<Vec<_>>().join("\n"))
-        } else {
-            rest.iter()
-                .map(|part| match part {
-                    Content::Text(text) => json!({"type": "text", "text": text}),
-                    Content::Image(url) => json!({"type": "image_url", "image_url": {"url": url}}),
-                })
-                .collect()
-        };
-        self.list.push(json!({"role": "user", "content": content}));
     }
 }
 
-enum Content<'a> {
-    Text(Cow<'a, str>),
-    Image(Cow<'a, str>),
+/// The vendor's name for a sampling setting; `None` where it would be refused.
+fn sampling(name: &'static str, vendor: Vendor) -> Option<&'static str> {
+    const PLAIN: [&str; 5] = ["temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"];
+    match vendor {
+        // "Unknown parameter" is an error there.
+        Vendor::OpenAi | Vendor::Google => PLAIN.contains(&name).then_some(name),
+        Vendor::LlamaCpp if name == "repetition_penalty" => Some("repeat_penalty"),
+        _ => Some(name),
+    }
+}
+
+fn stop(out: &mut Vec<u8>, request: &Request<'_>, vendor: Vendor) {
+    if request.stop.is_empty() {
+        return;
+    }
+    // OpenAI takes no more than four.
+    let most = if vendor == Vendor::OpenAi { 4 } else { usize::MAX };
+    write::key(out, "stop");
+    out.push(b'[');
+    for text in request.stop.iter().take(most) {
+        write::comma(out);
+        write::string(out, text);
+    }
+    out.push(b']');
+}
+
+/// Who asks, for servers that route by it: requests with one key find their prompt's prefix cached.
+fn identity(out: &mut Vec<u8>, request: &Request<'_>) {
+    if let Some(key) = request.cache_key.as_deref().or(request.user.as_deref()) {
+        write::member(out, "prompt_cache_key", &short(key));
+    }
+    if let Some(user) = request.user.as_deref() {
+        write::member(out, "user", &short(user));
+    }
+}
+
+/// OpenAI refuses identifiers of more than 64 characters; Claude Code's is longer. The same text gives the same one.
+fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.len() <= 64 {
+        return text.into();
+    }
+    let fnv = |seed: u64| text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:016x}{:016x}", fnv(0xcbf2_9ce4_8422_2325), fnv(0x9ae1_6a3b_2f90_404f)).into()
 }

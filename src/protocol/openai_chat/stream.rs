@@ -1,102 +1,24 @@
-//! A chat stream, read into bracketed events. Tool calls are kept per index: one is open and streams, fragments of
-//! the others wait until it is complete.
+//! A chat stream, read into bracketed events. Tool calls are kept per call: one is open and streams, fragments of the
+//! others wait until it is complete.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::calls::Calls;
+use super::chunk::{Choice, Chunk, Delta, Fragment};
+use super::details::{self, Details};
+use super::wire::{self, Either, Text};
+use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::sse::Splitter;
 use crate::protocol::{EventDecoder, Problem, ProblemKind};
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-    usage: Option<Value>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<Cow<'a, str>>,
-    stop_reason: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow)]
-    content: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    reasoning_content: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    reasoning: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    tool_calls: Option<Vec<Fragment<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Fragment<'a> {
-    index: Option<u64>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
-    Nothing,
-    Text,
-    Thinking,
-    Call(usize),
-}
-
-struct Call {
-    index: Option<u64>,
-    id: String,
-    name: String,
-    /// All of its arguments so far.
-    arguments: String,
-    /// How much of them is out.
-    sent: usize,
-    done: bool,
-}
-
+/// What reads a stream.
+#[derive(Default)]
 pub(super) struct Decoder {
     splitter: Splitter,
     state: State,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        let state = State {
-            started: false,
-            ended: false,
-            open: Open::Nothing,
-            calls: Vec::new(),
-            waiting: Vec::new(),
-            stop: None,
-            usage: Usage::default(),
-        };
-        Decoder { splitter: Splitter::default(), state }
-    }
 }
 
 impl EventDecoder for Decoder {
@@ -114,25 +36,45 @@ impl EventDecoder for Decoder {
     }
 }
 
+/// Reads a whole answer.
+pub(super) fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+    let mut state = State::default();
+    state.data(body, sink);
+    state.end(None, sink);
+}
+
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Open {
+    #[default]
+    Nothing,
+    Text,
+    Thinking,
+    Call(usize),
+}
+
+#[derive(Default)]
 struct State {
     started: bool,
     ended: bool,
     open: Open,
-    calls: Vec<Call>,
+    calls: Calls,
     /// Text and thinking that came while a call was incomplete.
     waiting: Vec<(Open, String)>,
+    details: Details,
+    refused: bool,
     stop: Option<Stop>,
     usage: Usage,
 }
 
 impl State {
     fn data(&mut self, data: &[u8], sink: Sink<'_>) {
-        if self.ended {
+        let data = data.trim_ascii();
+        if self.ended || data.is_empty() {
             return;
         }
-        if data.trim_ascii() == b"[DONE]" {
+        if data == b"[DONE]" {
             return self.end(None, sink);
         }
         let chunk: Chunk<'_> = match serde_json::from_slice(data) {
@@ -142,64 +84,105 @@ impl State {
                 return self.fail(Problem::new(ProblemKind::Upstream, message), sink);
             }
         };
-        if chunk.error.is_some_and(|error| error.get() != "null") {
-            let code = serde_json::from_slice::<Value>(data).ok().and_then(|v| v["error"]["code"].as_u64());
-            let status = code.and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+        if let Some(error) = chunk.error {
+            let code = serde_json::from_str::<Value>(error.get()).ok().and_then(|error| error["code"].as_u64());
+            let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400).unwrap_or(500);
             return self.fail(Problem::from_engine(status, data), sink);
         }
         if !self.started {
             self.started = true;
-            let id = chunk.id.filter(|id| !id.is_empty()).unwrap_or_else(|| new_id("").into());
+            let id = chunk.id.map(|id| id.0).filter(|id| !id.is_empty()).unwrap_or_else(|| new_id("").into());
             sink(Event::Start { id });
         }
         if let Some(usage) = chunk.usage {
-            self.usage(&usage);
+            usage.take(&mut self.usage);
         }
-        for choice in chunk.choices.into_iter().take(1) {
-            if let Some(delta) = choice.delta {
-                self.delta(delta, sink);
-            }
-            if let Some(reason) = choice.finish_reason {
-                let sequence = choice.stop_reason.and_then(|reason| reason.as_str().map(str::to_owned));
-                self.stop = Some(match (reason.as_ref(), sequence) {
-                    ("length", _) => Stop::MaxTokens,
-                    ("content_filter", _) => Stop::Refusal,
-                    ("tool_calls" | "function_call", _) if !self.calls.is_empty() => Stop::ToolUse,
-                    (_, Some(text)) => Stop::Sequence(text),
-                    _ => Stop::EndTurn,
-                });
-            }
+        if let Some(timings) = chunk.timings {
+            timings.take(&mut self.usage);
+        }
+        if let Some(choice) = chunk.choices.0 {
+            self.choice(choice, sink);
         }
     }
 
-    fn usage(&mut self, usage: &Value) {
-        let number = |value: &Value| value.as_u64();
-        if let Some(prompt) = number(&usage["prompt_tokens"]) {
-            self.usage.prompt = prompt;
+    fn choice(&mut self, mut choice: Choice<'_>, sink: Sink<'_>) {
+        if let Some(usage) = choice.usage.take() {
+            usage.take(&mut self.usage);
         }
-        if let Some(output) = number(&usage["completion_tokens"]) {
-            self.usage.output = output;
+        // Before the reason to end: some put the last arguments beside it.
+        if let Some(delta) = choice.delta.take() {
+            self.delta(delta, sink);
         }
-        let cached = number(&usage["prompt_tokens_details"]["cached_tokens"]);
-        if let Some(cached) = cached.or_else(|| number(&usage["prompt_cache_hit_tokens"])) {
-            self.usage.cached = cached;
+        if let Some(mut message) = choice.message.take() {
+            // A whole answer's calls have no numbers.
+            for (at, call) in message.tool_calls.iter_mut().flatten().enumerate() {
+                call.index = Some(wire::Count(at as u64));
+            }
+            self.delta(message, sink);
+        }
+        match choice.stop() {
+            Some(Ok(stop)) => self.stop = Some(stop),
+            Some(Err(problem)) => self.fail(problem, sink),
+            None => {}
         }
     }
 
     fn delta(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
-        // Some engines fill both spellings with the same text.
-        let thinking = delta.reasoning_content.filter(|t| !t.is_empty()).or(delta.reasoning);
-        for (kind, text) in [(Open::Thinking, thinking), (Open::Text, delta.content)] {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                self.words(kind, text, sink);
+        // Both spellings say the same.
+        let spelled = [delta.reasoning_content, delta.reasoning];
+        let mut thinking = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|t| !t.is_empty()));
+        if let Some(raw) = delta.reasoning_details {
+            self.details.take(raw);
+            let words = if thinking.is_none() { details::words(raw) } else { String::new() };
+            if !words.is_empty() {
+                thinking = Some(words.into());
+            } else if thinking.is_none() && self.open == Open::Nothing {
+                // Hidden reasoning: a block with a proof and no words, in its place.
+                self.begin(Open::Thinking, sink);
             }
         }
+        if let Some(text) = thinking {
+            self.words(Open::Thinking, text, sink);
+        }
+        match delta.content {
+            Some(Either::Text(text)) => self.words(Open::Text, text, sink),
+            Some(Either::Other(pieces)) => {
+                for piece in pieces {
+                    match piece.thinking {
+                        Some(Either::Text(text)) => self.words(Open::Thinking, text, sink),
+                        Some(Either::Other(thoughts)) => {
+                            for Text(text) in thoughts.into_iter().filter_map(|thought| thought.text) {
+                                self.words(Open::Thinking, text, sink);
+                            }
+                        }
+                        None => {}
+                    }
+                    if let Some(Text(text)) = piece.text {
+                        self.words(Open::Text, text, sink);
+                    }
+                }
+            }
+            None => {}
+        }
+        if let Some(Text(text)) = delta.refusal.filter(|text| !text.is_empty()) {
+            self.refused = true;
+            self.words(Open::Text, text, sink);
+        }
         for fragment in delta.tool_calls.unwrap_or_default() {
-            self.fragment(fragment, sink);
+            self.fragment(&fragment, sink);
+        }
+        if let Some(function) = delta.function_call {
+            let function = Some(function);
+            // There is one at most: a number no list has.
+            let index = Some(wire::Count(u64::MAX));
+            self.fragment(&Fragment { index, id: None, function, custom: None, extra_content: None }, sink);
         }
     }
 
     fn words(&mut self, kind: Open, text: Cow<'_, str>, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
         if self.open != kind {
             if matches!(self.open, Open::Call(_)) && !self.settle(sink) {
                 match self.waiting.last_mut() {
@@ -208,51 +191,22 @@ impl State {
                 }
                 return;
             }
-            self.close(sink);
-            sink(Event::BlockStart(if kind == Open::Text { Block::Text } else { Block::Thinking }));
-            self.open = kind;
+            // What waited may have been of this kind.
+            if self.open != kind {
+                self.begin(kind, sink);
+            }
         }
         sink(Event::Delta(text));
     }
 
-    fn fragment(&mut self, fragment: Fragment<'_>, sink: Sink<'_>) {
-        let id = fragment.id.as_deref().unwrap_or_default();
-        let at = match fragment.index {
-            Some(index) => self.calls.iter().position(|call| call.index == Some(index)),
-            // Without an index a new id is a new call, and no id is more of the last one.
-            None if id.is_empty() => self.calls.len().checked_sub(1),
-            None => self.calls.iter().position(|call| call.id == id),
-        };
-        let at = at.unwrap_or_else(|| {
-            let call = Call {
-                index: fragment.index,
-                id: String::new(),
-                name: String::new(),
-                arguments: String::new(),
-                sent: 0,
-                done: false,
-            };
-            self.calls.push(call);
-            self.calls.len() - 1
-        });
-        let call = &mut self.calls[at];
-        // Some engines repeat id and name on every fragment: the first one counts.
-        if call.id.is_empty() {
-            call.id.push_str(id);
-        }
-        if let Some(function) = fragment.function {
-            if let Some(name) = function.name.filter(|_| call.name.is_empty()) {
-                call.name.push_str(&name);
-            }
-            match function.arguments.map(RawValue::get) {
-                None | Some("null") => {}
-                Some(text) if text.starts_with('"') => {
-                    call.arguments.push_str(&serde_json::from_str::<String>(text).unwrap_or_default());
-                }
-                // Not a string but the object itself.
-                Some(text) => call.arguments.push_str(text),
-            }
-        }
+    fn begin(&mut self, kind: Open, sink: Sink<'_>) {
+        self.close(sink);
+        sink(Event::BlockStart(if kind == Open::Text { Block::Text } else { Block::Thinking }));
+        self.open = kind;
+    }
+
+    fn fragment(&mut self, fragment: &Fragment<'_>, sink: Sink<'_>) {
+        let at = self.calls.take(fragment);
         match self.open {
             Open::Call(open) if open == at => self.stream(at, sink),
             Open::Call(_) => {
@@ -266,11 +220,11 @@ impl State {
 
     /// Opens the call as soon as its name is known.
     fn open_call(&mut self, at: usize, sink: Sink<'_>) {
-        if self.calls[at].name.is_empty() || self.calls[at].done {
+        if self.calls.0.get(at).is_none_or(|call| call.name.is_empty() || call.done) {
             return;
         }
         self.close(sink);
-        let call = &mut self.calls[at];
+        let Some(call) = self.calls.0.get_mut(at) else { return };
         if call.id.is_empty() {
             // Claude Code loses a call without an id in silence.
             call.id = new_id("call_");
@@ -286,50 +240,57 @@ impl State {
     }
 
     fn stream(&mut self, at: usize, sink: Sink<'_>) {
-        let call = &mut self.calls[at];
-        if call.sent < call.arguments.len() {
-            sink(Event::Delta(Cow::Borrowed(&call.arguments[call.sent..])));
-            call.sent = call.arguments.len();
+        if let Some(call) = self.calls.0.get_mut(at).filter(|call| !call.waiting.is_empty()) {
+            sink(Event::Delta(Cow::Borrowed(&call.waiting)));
+            call.waiting.clear();
         }
     }
 
     /// Closes the open call if its arguments are a whole object, so that something else may come. Whatever waits and
     /// is whole goes out too.
     fn settle(&mut self, sink: Sink<'_>) -> bool {
-        let whole = |call: &Call| serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_ok();
         if let Open::Call(open) = self.open
-            && !whole(&self.calls[open])
+            && !self.calls.0.get(open).is_some_and(|call| call.whole())
         {
             return false;
         }
         self.close(sink);
         self.release(sink);
-        let ready: Vec<usize> =
-            (0..self.calls.len()).filter(|at| !self.calls[*at].done && whole(&self.calls[*at])).collect();
-        for at in ready {
-            self.open_call(at, sink);
-            self.close(sink);
+        for at in 0..self.calls.0.len() {
+            if self.calls.0.get(at).is_some_and(|call| !call.done && call.whole()) {
+                self.open_call(at, sink);
+                self.close(sink);
+            }
         }
         true
     }
 
     fn release(&mut self, sink: Sink<'_>) {
         for (kind, text) in std::mem::take(&mut self.waiting) {
-            self.close(sink);
-            sink(Event::BlockStart(if kind == Open::Text { Block::Text } else { Block::Thinking }));
+            self.begin(kind, sink);
             sink(Event::Delta(text.into()));
-            self.open = kind;
         }
     }
 
     fn close(&mut self, sink: Sink<'_>) {
-        if let Open::Call(at) = self.open {
-            self.calls[at].done = true;
+        match std::mem::take(&mut self.open) {
+            Open::Nothing => return,
+            Open::Text => {}
+            Open::Thinking => {
+                if let Some(list) = self.details.finish() {
+                    sink(Event::Signature(carrier::seal(Maker::Details, &list).into()));
+                }
+            }
+            Open::Call(at) => {
+                if let Some(call) = self.calls.0.get_mut(at) {
+                    call.done = true;
+                    if let Some(proof) = call.proof.take() {
+                        sink(Event::Signature(carrier::seal(Maker::Gemini, &proof).into()));
+                    }
+                }
+            }
         }
-        if self.open != Open::Nothing {
-            sink(Event::BlockEnd);
-        }
-        self.open = Open::Nothing;
+        sink(Event::BlockEnd);
     }
 
     fn end(&mut self, cut: Option<Problem>, sink: Sink<'_>) {
@@ -342,15 +303,27 @@ impl State {
         };
         self.ended = true;
         self.close(sink);
-        for at in 0..self.calls.len() {
+        for at in 0..self.calls.0.len() {
             self.open_call(at, sink);
             self.close(sink);
         }
         self.release(sink);
         self.close(sink);
-        // Named tool choices end with "stop" although a call was made.
-        let called = self.calls.iter().any(|call| call.done);
-        let stop = if called && stop != Stop::MaxTokens { Stop::ToolUse } else { stop };
+        if let Some(list) = self.details.finish() {
+            // Proofs that came behind the words they belong to.
+            sink(Event::BlockStart(Block::Thinking));
+            sink(Event::Signature(carrier::seal(Maker::Details, &list).into()));
+            sink(Event::BlockEnd);
+        }
+        // Named tool choices end with "stop" although a call was made; and a call that never got a name is none.
+        let called = self.calls.0.iter().any(|call| call.done);
+        let stop = match stop {
+            Stop::MaxTokens => Stop::MaxTokens,
+            _ if called => Stop::ToolUse,
+            _ if self.refused => Stop::Refusal,
+            Stop::ToolUse => Stop::EndTurn,
+            stop => stop,
+        };
         sink(Event::Finish { stop, usage: self.usage });
     }
 
@@ -362,7 +335,7 @@ impl State {
 }
 
 /// An id nobody else has.
-fn new_id(prefix: &str) -> String {
+pub(super) fn new_id(prefix: &str) -> String {
     let mut bytes = [0u8; 12];
     if getrandom::fill(&mut bytes).is_err() {
         use std::sync::atomic::{AtomicU64, Ordering};

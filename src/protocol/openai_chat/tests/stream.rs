@@ -1,6 +1,6 @@
 //! Chat streams become bracketed events, however they are cut.
 
-use super::Chat;
+use super::super::Chat;
 use crate::protocol::event::{Block, Event};
 use crate::protocol::{Outbound, Problem, ProblemKind};
 
@@ -24,7 +24,10 @@ fn events(parts: &[&[u8]], cut: Option<Problem>) -> Vec<String> {
             assert!(open, "a delta outside a block");
             found.last_mut().unwrap().push_str(&text);
         }
-        Event::Signature(_) => {}
+        Event::Signature(sealed) => {
+            assert!(open, "a proof outside a block");
+            found.last_mut().unwrap().push_str(&format!("<{sealed}>"));
+        }
         Event::BlockEnd => assert!(std::mem::replace(&mut open, false), "no block to end"),
         Event::Finish { stop, usage } => {
             found.push(format!("{stop:?} {}/{}/{}", usage.prompt, usage.cached, usage.output))
@@ -115,6 +118,132 @@ fn stop_reasons() {
         let chunk = format!(r#"{{"id":"x","choices":[{{"delta":{{}},{choice}}}]}}"#);
         assert_eq!(decoded(&[], &[&chunk]), ["start x", expected]);
     }
+}
+
+#[test]
+fn stop_reasons_of_more_servers() {
+    for (choice, expected) in [
+        (r#""finish_reason":"stop","matched_stop":"END""#, "Sequence(\"END\") 0/0/0"),
+        (r#""finish_reason":"stop","matched_stop":2"#, "EndTurn 0/0/0"),
+        (r#""finish_reason":"stop","stop_reason":"<|im_end|>""#, "EndTurn 0/0/0"),
+        (r#""finish_reason":"tool_calls""#, "EndTurn 0/0/0"),
+        (r#""finish_reason":"model_length""#, "ContextFull 0/0/0"),
+        (r#""finish_reason":"abort""#, "error the engine gave up on its answer"),
+        (r#""finish_reason":"""#, "error the engine's answer ended before it was complete"),
+    ] {
+        let chunk = format!(r#"{{"id":"x","choices":[{{"delta":{{}},{choice}}}]}}"#);
+        assert_eq!(decoded(&[], &[&chunk]), ["start x", expected], "{choice}");
+    }
+}
+
+#[test]
+fn every_call_numbered_zero_is_a_call_of_its_own() {
+    let deltas = [
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        r#"{"tool_calls":[{"index":0,"id":"b","function":{"name":"f","arguments":"{\"n\":2}"}}]}"#,
+        r#"{"tool_calls":[{"index":0,"function":{"name":"g","arguments":"{\"n\":3}"}}]}"#,
+    ];
+    let expected = ["start x", "tool a f {}", r#"tool b f {"n":2}"#, r#"tool made g {"n":3}"#, "ToolUse 0/0/0"];
+    assert_eq!(decoded(&deltas, &[STOP]), expected);
+    let deltas: Vec<String> = deltas.iter().map(|delta| delta.replace(r#""index":0,"#, "")).collect();
+    let deltas: Vec<&str> = deltas.iter().map(String::as_str).collect();
+    assert_eq!(decoded(&deltas, &[STOP]), expected);
+}
+
+#[test]
+fn an_id_per_fragment_does_not_divide_a_call() {
+    let deltas = [
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"k\":"}}]}"#,
+        r#"{"tool_calls":[{"index":0,"id":"b","function":{"name":"","arguments":"\"}{\""}}]}"#,
+        r#"{"tool_calls":[{"index":0,"id":null,"function":{"name":null,"arguments":"}"}}]}"#,
+        r#"{"content":"after"}"#,
+    ];
+    assert_eq!(decoded(&deltas, &[STOP]), ["start x", r#"tool a f {"k":"}{"}"#, "text after", "ToolUse 0/0/0"]);
+}
+
+#[test]
+fn broken_arguments_reach_the_caller_as_they_are() {
+    let deltas = [r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"k\": oops"}}]}"#];
+    assert_eq!(decoded(&deltas, &[STOP]), ["start x", r#"tool a f {"k": oops"#, "ToolUse 0/0/0"]);
+}
+
+#[test]
+fn the_first_form_of_calls_and_refusals() {
+    let deltas = [r#"{"function_call":{"name":"f","arguments":"{\"a\""}}"#, r#"{"function_call":{"arguments":":1}"}}"#];
+    let end = r#"{"choices":[{"delta":{},"finish_reason":"function_call"}]}"#;
+    assert_eq!(decoded(&deltas, &[end]), ["start x", r#"tool made f {"a":1}"#, "ToolUse 0/0/0"]);
+    let deltas = [r#"{"refusal":"I will "}"#, r#"{"refusal":"not."}"#];
+    assert_eq!(decoded(&deltas, &[STOP]), ["start x", "text I will not.", "Refusal 0/0/0"]);
+}
+
+#[test]
+fn usage_is_found_wherever_it_stands() {
+    let stop = |more: &str| format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop"{more}}}]"#);
+    for (end, expected) in [
+        (stop(r#","usage":{"prompt_tokens":5,"completion_tokens":2,"cached_tokens":1}"#) + "}", "EndTurn 5/1/2"),
+        (
+            stop("") + r#","usage":{"prompt_tokens":5.0,"completion_tokens":2,"prompt_cache_hit_tokens":4}}"#,
+            "EndTurn 5/4/2",
+        ),
+        (
+            stop("") + r#","usage":{"prompt_tokens":5,"completion_tokens":2},"timings":{"cache_n":3,"prompt_n":2}}"#,
+            "EndTurn 5/3/2",
+        ),
+        (stop("") + r#","usage":null}"#, "EndTurn 0/0/0"),
+    ] {
+        // Azure begins with a chunk that has no choice.
+        let prelude = r#"{"id":"x","choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#;
+        assert_eq!(decoded(&[], &[prelude, &end]), ["start x", expected]);
+    }
+}
+
+#[test]
+fn openrouters_details_come_back_whole() {
+    let deltas = [
+        r#"{"reasoning":"Let","reasoning_details":[{"type":"reasoning.text","text":"Let","index":0,"format":"f"}]}"#,
+        r#"{"reasoning":" me","reasoning_details":[{"type":"reasoning.text","text":" me","index":0}]}"#,
+        r#"{"reasoning":null,"reasoning_details":[{"type":"reasoning.text","signature":"SIG","text":null,"index":0}]}"#,
+        r#"{"content":"done"}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"E","id":"t1","index":1}]}"#,
+    ];
+    let list = r#"od1_[{"format":"f","index":0,"signature":"SIG","text":"Let me","type":"reasoning.text"}]"#;
+    let late = r#"od1_[{"data":"E","id":"t1","index":1,"type":"reasoning.encrypted"}]"#;
+    let thought = format!("think Let me<{list}>");
+    let proof = format!("think <{late}>");
+    assert_eq!(decoded(&deltas, &[STOP]), ["start x", &thought, "text done", &proof, "EndTurn 0/0/0"]);
+    // Only a proof, before anything else.
+    let hidden = [deltas[4], deltas[3]];
+    assert_eq!(decoded(&hidden, &[STOP]), ["start x", &proof, "text done", "EndTurn 0/0/0"]);
+}
+
+#[test]
+fn mistrals_lists_of_parts_are_words() {
+    let deltas = [
+        r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}"#,
+        r#"{"content":[{"type":"text","text":"so"}]}"#,
+    ];
+    assert_eq!(decoded(&deltas, &[STOP]), ["start x", "think hm", "text so", "EndTurn 0/0/0"]);
+}
+
+#[test]
+fn a_whole_answer_gives_the_same_events() {
+    let body = r#"{"id":"w","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",
+        "content":"hi","reasoning":"hm","tool_calls":[
+        {"id":"","type":"function","function":{"name":"f","arguments":"{}"}},
+        {"type":"function","function":{"name":"f","arguments":{"b":1}}}]},"finish_reason":"tool_calls",
+        "stop_reason":null}],"usage":{"prompt_tokens":3,"completion_tokens":4,"prompt_tokens_details":null}}"#;
+    let mut names = Vec::new();
+    Chat.decode_answer(body.as_bytes(), &mut |event| {
+        names.push(match event {
+            Event::Delta(text) => text.into_owned(),
+            Event::BlockStart(Block::ToolUse { name, .. }) => name.into_owned(),
+            Event::Finish { stop, usage } => format!("{stop:?} {}", usage.prompt),
+            Event::Error(problem) => problem.message,
+            _ => return,
+        });
+    });
+    assert_eq!(names, ["hm", "hi", "f", "{}", "f", r#"{"b":1}"#, "ToolUse 3"]);
+    Chat.decode_answer(b"<html>", &mut |event| assert!(matches!(event, Event::Error(_)), "{event:?}"));
 }
 
 #[test]

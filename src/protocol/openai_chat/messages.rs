@@ -1,0 +1,412 @@
+//! The conversation, written so that strict templates take it: one system message and it comes first, roles merged,
+//! every tool call followed by its results and nothing between.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::write;
+use crate::protocol::carrier::{self, Maker};
+use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, Source, ToolUse};
+use crate::protocol::{Vendor, media};
+
+/// Templates and servers refuse a call without a result: one that never came is said so.
+const MISSING: &str = "[no result: the call was interrupted]";
+
+/// Appends the member `messages`.
+pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, vendor: Vendor) {
+    write::key(out, "messages");
+    out.push(b'[');
+    if request.system.iter().any(|text| !text.is_empty()) {
+        out.extend_from_slice(br#"{"role":"system","content":""#);
+        joined(out, request.system.iter().map(Cow::as_ref).filter(|text| !text.is_empty()), "\n\n");
+        out.extend_from_slice(b"\"}");
+    }
+    let pairs = Pairs::find(request);
+    let mut writer = Writer {
+        out,
+        vendor,
+        texts: Vec::new(),
+        thoughts: Vec::new(),
+        proofs: Vec::new(),
+        calls: Vec::new(),
+        said: false,
+        content: Vec::new(),
+    };
+    let (mut calls, mut results) = (pairs.answers.iter(), pairs.orphans.iter());
+    for turn in &request.turns {
+        match turn.role {
+            Role::Assistant => writer.assistant(&turn.parts, &mut || calls.next().copied().flatten()),
+            Role::User => writer.user(&turn.parts, &mut || results.next().copied().unwrap_or(true)),
+        }
+    }
+    writer.flush_assistant();
+    writer.flush_user();
+    out.push(b']');
+}
+
+/// Which result answers which call. A result belongs to the last call before it that has its id and no result yet,
+/// however late it comes; one without such a call is only something to know.
+#[derive(Default)]
+struct Pairs<'r, 'a> {
+    /// For each call, in order.
+    answers: Vec<Option<&'r Part<'a>>>,
+    /// For each result, in order: whether no call asked for it.
+    orphans: Vec<bool>,
+}
+
+impl<'r, 'a> Pairs<'r, 'a> {
+    fn find(request: &'r Request<'a>) -> Self {
+        let mut pairs = Pairs::default();
+        let mut open: HashMap<&str, usize> = HashMap::new();
+        for turn in &request.turns {
+            for part in &turn.parts {
+                match (turn.role, part) {
+                    (Role::Assistant, Part::ToolUse(call)) => {
+                        open.insert(&call.id, pairs.answers.len());
+                        pairs.answers.push(None);
+                    }
+                    (Role::User, Part::ToolResult { id, .. }) => {
+                        let call = open.remove(id.as_ref());
+                        pairs.orphans.push(call.is_none());
+                        if let Some(answer) = call.and_then(|call| pairs.answers.get_mut(call)) {
+                            *answer = Some(part);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// What goes into a user message.
+enum Content<'r> {
+    Text(Cow<'r, str>),
+    Media(&'r Media<'r>),
+}
+
+/// Collects one message at a time: either the assistant's or the user's fields are in use.
+struct Writer<'o, 'r> {
+    out: &'o mut Vec<u8>,
+    vendor: Vendor,
+    texts: Vec<&'r str>,
+    thoughts: Vec<&'r str>,
+    proofs: Vec<&'r str>,
+    calls: Vec<(&'r ToolUse<'r>, Option<&'r Part<'r>>)>,
+    /// The assistant had a part at all.
+    said: bool,
+    content: Vec<Content<'r>>,
+}
+
+impl<'r> Writer<'_, 'r> {
+    fn assistant(&mut self, parts: &'r [Part<'r>], answer: &mut dyn FnMut() -> Option<&'r Part<'r>>) {
+        if parts.is_empty() {
+            return;
+        }
+        self.flush_user();
+        if !self.texts.is_empty() {
+            self.texts.push("\n");
+        }
+        self.said = true;
+        for part in parts {
+            match part {
+                Part::Text(text) => self.texts.push(text),
+                Part::Thinking { text, signature } => {
+                    if !text.is_empty() {
+                        self.thoughts.push(text);
+                    }
+                    let proof = signature.as_deref().and_then(|sealed| carrier::open(Maker::Details, sealed));
+                    self.proofs.extend(proof);
+                }
+                Part::ToolUse(call) => self.calls.push((call, answer())),
+                // The protocol has no place for what a model drew.
+                Part::Media(media) => self.texts.push(placeholder(media.kind)),
+                Part::ToolResult { .. } => {}
+            }
+        }
+    }
+
+    fn user(&mut self, parts: &'r [Part<'r>], orphan: &mut dyn FnMut() -> bool) {
+        for part in parts {
+            match part {
+                Part::Text(text) if text.is_empty() => {}
+                Part::Text(text) => self.say(Content::Text(Cow::Borrowed(text))),
+                Part::Media(media) => self.say(Content::Media(media)),
+                Part::ToolResult { parts, is_error, .. } => {
+                    if !orphan() {
+                        // It is written behind its call; what the model says next is another message.
+                        if !self.calls.is_empty() {
+                            self.flush_assistant();
+                        }
+                        continue;
+                    }
+                    let mut text = b"[tool result] ".to_vec();
+                    result(&mut text, parts, *is_error, |out, text| out.extend_from_slice(text.as_bytes()));
+                    self.say(Content::Text(String::from_utf8_lossy(&text).into_owned().into()));
+                    for part in parts {
+                        if let Part::Media(media) = part {
+                            self.say(Content::Media(media));
+                        }
+                    }
+                }
+                Part::Thinking { .. } | Part::ToolUse(_) => {}
+            }
+        }
+    }
+
+    fn say(&mut self, content: Content<'r>) {
+        self.flush_assistant();
+        self.content.push(content);
+    }
+
+    /// Writes the assistant's message and the results of its calls. Media in results wait for the next user message:
+    /// a tool message holds text only.
+    fn flush_assistant(&mut self) {
+        if !std::mem::take(&mut self.said) {
+            return;
+        }
+        let out = &mut *self.out;
+        write::comma(out);
+        // Never without content: some servers refuse an assistant message that only thought.
+        out.extend_from_slice(br#"{"role":"assistant","content":""#);
+        joined(out, self.texts.iter().copied(), "");
+        out.push(b'"');
+        thoughts(out, self.vendor, &self.thoughts, &self.proofs);
+        if !self.calls.is_empty() {
+            write::key(out, "tool_calls");
+            out.push(b'[');
+            for (call, _) in &self.calls {
+                write::comma(out);
+                out.push(b'{');
+                write::member(out, "id", &call.id);
+                out.extend_from_slice(br#","type":"function","function":{"#);
+                write::member(out, "name", &call.name);
+                let input = if call.input.trim().is_empty() { "{}" } else { call.input.as_ref() };
+                write::member(out, "arguments", input);
+                out.push(b'}');
+                proof_of_call(out, self.vendor, call);
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+        for (call, answer) in self.calls.drain(..) {
+            out.extend_from_slice(br#",{"role":"tool","#);
+            write::member(out, "tool_call_id", &call.id);
+            out.extend_from_slice(br#","content":""#);
+            match answer {
+                Some(Part::ToolResult { parts, is_error, .. }) => {
+                    result(out, parts, *is_error, write::inner);
+                    let media = parts.iter().filter_map(|part| match part {
+                        Part::Media(media) => Some(Content::Media(media)),
+                        _ => None,
+                    });
+                    self.content.extend(media);
+                }
+                _ => write::inner(out, MISSING),
+            }
+            out.extend_from_slice(b"\"}");
+        }
+        self.texts.clear();
+        self.thoughts.clear();
+        self.proofs.clear();
+    }
+
+    /// Writes the user's message, if there is anything in it.
+    fn flush_user(&mut self) {
+        if self.content.is_empty() {
+            return;
+        }
+        let out = &mut *self.out;
+        write::comma(out);
+        out.extend_from_slice(br#"{"role":"user","content":"#);
+        if self.content.iter().all(|content| matches!(content, Content::Text(_))) {
+            // Plain text where it can be: not every template knows lists.
+            let texts = self.content.iter().map(|content| match content {
+                Content::Text(text) => text.as_ref(),
+                Content::Media(_) => "",
+            });
+            out.push(b'"');
+            joined(out, texts, "\n");
+            out.push(b'"');
+        } else {
+            out.push(b'[');
+            for content in &self.content {
+                write::comma(out);
+                match content {
+                    Content::Text(text) => text_part(out, text),
+                    Content::Media(media) => media_part(out, media, self.vendor),
+                }
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+        self.content.clear();
+    }
+}
+
+/// The inside of a string: `texts` with `between` them.
+fn joined<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'t str>, between: &str) {
+    for (at, text) in texts.enumerate() {
+        if at > 0 {
+            write::inner(out, between);
+        }
+        write::inner(out, text);
+    }
+}
+
+/// What a tool said. The protocol has no mark for failure, so words say it.
+fn result(out: &mut Vec<u8>, parts: &[Part<'_>], is_error: bool, append: impl Fn(&mut Vec<u8>, &str)) {
+    if is_error {
+        append(out, "[tool error] ");
+    }
+    let mut first = true;
+    for part in parts {
+        let text = match part {
+            Part::Text(text) if !text.is_empty() => text.as_ref(),
+            Part::Media(media) => match media.kind {
+                MediaKind::Image => "[image: see the next user message]",
+                MediaKind::Document => "[document: see the next user message]",
+                MediaKind::Audio => "[audio: see the next user message]",
+            },
+            _ => continue,
+        };
+        if !std::mem::take(&mut first) {
+            append(out, "\n");
+        }
+        append(out, text);
+    }
+}
+
+/// Reasoning, where the server reads it back. DeepSeek, Kimi and MiniMax refuse tool loops without it. vLLM's field
+/// is `reasoning` (0.32; it used to be `reasoning_content`), Ollama's and OpenRouter's too; llama.cpp, SGLang and
+/// DeepSeek read `reasoning_content`. OpenAI and Google keep reasoning to themselves and refuse unknown fields.
+fn thoughts(out: &mut Vec<u8>, vendor: Vendor, texts: &[&str], proofs: &[&str]) {
+    let names: &[&str] = match vendor {
+        Vendor::OpenAi | Vendor::Google | Vendor::Anthropic => &[],
+        Vendor::Vllm => &["reasoning", "reasoning_content"],
+        Vendor::Ollama => &["reasoning"],
+        Vendor::OpenRouter => {
+            // Its own list says all and must come back as it was.
+            let lists: Vec<&str> = proofs.iter().filter_map(|proof| elements(proof)).collect();
+            if !lists.is_empty() {
+                write::key(out, "reasoning_details");
+                out.push(b'[');
+                for list in lists {
+                    write::comma(out);
+                    out.extend_from_slice(list.as_bytes());
+                }
+                out.push(b']');
+                return;
+            }
+            &["reasoning"]
+        }
+        Vendor::Unknown | Vendor::LlamaCpp | Vendor::DeepSeek | Vendor::Volcengine => &["reasoning_content"],
+    };
+    if texts.is_empty() {
+        return;
+    }
+    for name in names {
+        write::key(out, name);
+        out.push(b'"');
+        joined(out, texts.iter().copied(), "\n\n");
+        out.push(b'"');
+    }
+}
+
+/// The inside of a JSON list that is one and is not empty. A proof went through the caller's hands.
+fn elements(list: &str) -> Option<&str> {
+    let list = list.trim();
+    serde_json::from_str::<Vec<serde::de::IgnoredAny>>(list).ok().filter(|list| !list.is_empty())?;
+    list.strip_prefix('[')?.strip_suffix(']')
+}
+
+/// Gemini's proof of a call, where Google's chat endpoint keeps it.
+fn proof_of_call(out: &mut Vec<u8>, vendor: Vendor, call: &ToolUse<'_>) {
+    let sealed = call.signature.as_deref().filter(|_| vendor == Vendor::Google);
+    if let Some(proof) = sealed.and_then(|sealed| carrier::open(Maker::Gemini, sealed)) {
+        write::raw(out, "extra_content", r#"{"google":{"#);
+        write::member(out, "thought_signature", proof);
+        out.extend_from_slice(b"}}");
+    }
+}
+
+fn placeholder(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Image => "[image]",
+        MediaKind::Document => "[document]",
+        MediaKind::Audio => "[audio]",
+    }
+}
+
+fn text_part(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(br#"{"type":"text","#);
+    write::member(out, "text", text);
+    out.push(b'}');
+}
+
+fn url(out: &mut Vec<u8>, name: &str, source: &Source<'_>) {
+    write::key(out, name);
+    match source {
+        // Not through a URL made first: images are large.
+        Source::Base64 { media_type, data } => {
+            out.extend_from_slice(b"\"data:");
+            write::inner(out, media_type);
+            out.extend_from_slice(b";base64,");
+            write::inner(out, data);
+            out.push(b'"');
+        }
+        _ => write::string(out, media::to_url(source).as_deref().unwrap_or_default()),
+    }
+}
+
+fn media_part(out: &mut Vec<u8>, media: &Media<'_>, vendor: Vendor) {
+    match (media.kind, &media.source) {
+        (_, Source::File(id)) if vendor == Vendor::OpenAi => {
+            out.extend_from_slice(br#"{"type":"file","file":{"#);
+            write::member(out, "file_id", id);
+            out.extend_from_slice(b"}}");
+        }
+        // Nobody else has the file.
+        (kind, Source::File(id)) => text_part(out, &format!("{} (file {id}, not available here)", placeholder(kind))),
+        (MediaKind::Image, source) => {
+            out.extend_from_slice(br#"{"type":"image_url","image_url":{"#);
+            url(out, "url", source);
+            if let Some(detail) = &media.detail {
+                write::member(out, "detail", detail);
+            }
+            out.extend_from_slice(b"}}");
+        }
+        (MediaKind::Audio, Source::Base64 { media_type, data }) => {
+            out.extend_from_slice(br#"{"type":"input_audio","input_audio":{"#);
+            write::member(out, "data", data);
+            write::member(out, "format", sound(media_type));
+            out.extend_from_slice(b"}}");
+        }
+        (MediaKind::Audio, source) if vendor == Vendor::Vllm => {
+            out.extend_from_slice(br#"{"type":"audio_url","audio_url":{"#);
+            url(out, "url", source);
+            out.extend_from_slice(b"}}");
+        }
+        // Only OpenRouter fetches documents.
+        (MediaKind::Document, source) if matches!(source, Source::Base64 { .. }) || vendor == Vendor::OpenRouter => {
+            out.extend_from_slice(br#"{"type":"file","file":{"#);
+            write::member(out, "filename", media.name.as_deref().unwrap_or("document.pdf"));
+            url(out, "file_data", source);
+            out.extend_from_slice(b"}}");
+        }
+        (kind, Source::Url(url)) => text_part(out, &format!("{} {url}", placeholder(kind))),
+        (kind, _) => text_part(out, placeholder(kind)),
+    }
+}
+
+/// The name OpenAI has for a sound's format.
+fn sound(media_type: &str) -> &str {
+    match media_type.rsplit('/').next().unwrap_or_default() {
+        "mpeg" | "mp3" | "mpga" => "mp3",
+        "wav" | "x-wav" | "wave" | "vnd.wave" => "wav",
+        "mp4" | "x-m4a" => "m4a",
+        other => other.strip_prefix("x-").unwrap_or(other),
+    }
+}
