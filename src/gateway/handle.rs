@@ -17,7 +17,7 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, defaults, embed, models, paths, route, translate};
+use super::{Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, route, translate};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
@@ -128,9 +128,15 @@ async fn answer(
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
         Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
-        Action::Pass(_) if !backend.native.contains(&route.dialect) => {
+        Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
+        }
+        Action::Pass("/embeddings") => {
+            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
+        }
+        Action::Pass("/completions") if completions::fills(backend, &body) => {
+            completions::fill(shared, backend, headers, body, pulse, in_flight).await
         }
         Action::Pass(path) => {
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
@@ -245,7 +251,11 @@ fn spliced(body: Bytes, patches: Vec<Patch>) -> Bytes {
 }
 
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-async fn failed(in_flight: &InFlight, dialect: Id, response: Response<Answer>) -> Result<Response<Body>, Problem> {
+pub(super) async fn failed(
+    in_flight: &InFlight,
+    dialect: Id,
+    response: Response<Answer>,
+) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     let (problem, body) = upstream::failure(response).await;
     let ours = dialect == Id::Messages

@@ -4,5 +4,7 @@ mod basics;
 mod gemini;
 mod limits;
 mod native;
+mod records;
+mod siblings;
 mod support;
 mod translated;
