@@ -20,7 +20,7 @@ use super::upstream;
 use super::{Shared, auth, body, count, defaults, embed, models, paths, route, translate};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -177,7 +177,8 @@ async fn native(
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
     in_flight.way(Way::Native, head.stream);
-    let mut patches = patches(backend, dialect, head, &body);
+    let (mut patches, dropped) = patches(backend, dialect, head, &body);
+    in_flight.dropped(&dropped);
     // Embeddings have no sampling.
     if path != "/embeddings" {
         defaults::patch(&backend.options, dialect, head, &body, &mut patches);
@@ -216,23 +217,26 @@ async fn native(
     Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))
 }
 
-/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
-fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> Vec<Patch> {
+/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays. Also
+/// what the engine would not know and was left out.
+fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> (Vec<Patch>, Vec<String>) {
     let mut patches = Vec::new();
+    let mut dropped = Vec::new();
     // Gemini names the model in the path.
     if dialect != Id::Gemini {
         head.rename(body, &backend.model, &mut patches);
     }
     head.clamp(body, backend.context, &mut patches);
-    if dialect == Id::Messages {
-        anthropic::tidy::tidy(body, &mut patches);
+    // Anthropic itself knows its own tools and blocks.
+    if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
+        dropped = anthropic::tidy::tidy(body, &mut patches);
     }
-    patches
+    (patches, dropped)
 }
 
 /// A native request as the backend gets it, without an entry's defaults.
 pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
-    let patches = patches(backend, dialect, head, &body);
+    let (patches, _) = patches(backend, dialect, head, &body);
     spliced(body, patches)
 }
 

@@ -18,6 +18,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod overflow;
 pub mod problem;
+pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
@@ -139,6 +140,8 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// Whose server it is, for the few things in which servers of one protocol differ.
     pub vendor: Vendor,
+    /// Context length in tokens; 0 when unknown.
+    pub context: u64,
 }
 
 /// Whose server a backend is.
