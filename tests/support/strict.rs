@@ -5,6 +5,8 @@ mod check;
 mod prefix;
 mod script;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -80,7 +82,8 @@ fn connection(stream: TcpStream, seen: &Mutex<Seen>, plan: &Plan) {
     let Ok(writer) = stream.try_clone() else { return };
     let (mut reader, mut writer) = (BufReader::new(stream), writer);
     while let Some(request) = read(&mut reader) {
-        if answer(&request, &mut writer, seen, plan).is_err() {
+        let last = request.header("connection") == Some("close");
+        if answer(&request, &mut writer, seen, plan).is_err() || last {
             return;
         }
     }

@@ -4,5 +4,6 @@ mod basics;
 mod gemini;
 mod limits;
 mod native;
+mod records;
 mod support;
 mod translated;
