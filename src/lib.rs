@@ -5,7 +5,7 @@
 //! * decide: [`hardware`] × [`model`] × [`profile`] × [`engine`] → [`plan`]
 //! * run: [`supervisor`] owns the engine's processes, [`state`] remembers them
 //! * serve: [`protocol`] knows the wire formats, [`gateway`] moves the bytes
-//! * connect: [`client`] knows the coding tools
+//! * connect: [`client`] knows the coding tools; [`config`] what the user wrote down
 //!
 //! [`commands`] joins them, one file per subcommand; the rest is foundation.
 #![cfg_attr(test, allow(clippy::expect_used))]
@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod config;
 pub mod engine;
 pub mod error;
 pub mod exit;

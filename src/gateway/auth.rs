@@ -2,6 +2,7 @@
 
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
+use super::paths;
 use crate::protocol::{Problem, ProblemKind};
 
 /// Refuses requests that a browser sends for a foreign page: a foreign `Origin`, or (DNS rebinding) a foreign `Host`
@@ -46,11 +47,13 @@ pub(super) fn check_key(headers: &HeaderMap, query: Option<&str>, key: Option<&s
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let in_query = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("key=")));
+    let decoded = in_query.map(paths::decode);
     let shown = [
         bearer,
         header(HeaderName::from_static("x-api-key")),
         header(HeaderName::from_static("x-goog-api-key")),
         in_query,
+        decoded.as_deref(),
     ];
     if shown.into_iter().flatten().any(|shown| same(shown.as_bytes(), key.as_bytes())) {
         return Ok(());
@@ -85,6 +88,7 @@ mod tests {
             assert!(check_key(&headers(&[pair]), None, Some("k1")).is_ok(), "{pair:?}");
         }
         assert!(check_key(&headers(&[]), Some("alt=sse&key=k1"), Some("k1")).is_ok());
+        assert!(check_key(&headers(&[]), Some("key=k%2B1%3D"), Some("k+1=")).is_ok());
         // A stale key in one place does not shadow the right one in another.
         assert!(check_key(&headers(&[("x-api-key", "old"), ("authorization", "Bearer k1")]), None, Some("k1")).is_ok());
         for (pairs, query) in [

@@ -1,6 +1,10 @@
 //! The backend as the gateway sees it: an address that is loading, ready or gone. The supervising side sets it.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
 
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Problem, ProblemKind, Target, Vendor};
@@ -45,6 +49,33 @@ pub struct Ready {
     pub accepts: Accepts,
     /// The engine's own key.
     pub api_key: Option<String>,
+    /// What its requests carry besides, and how long they may take.
+    pub options: Arc<Options>,
+    /// The models it lists itself, for names with a wildcard.
+    pub offers: Arc<[Offer]>,
+}
+
+/// What requests to a backend carry besides the caller's own words, and how patient they are.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Headers of every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Members of the request, under Chat's names, for callers that leave them out: `temperature`, `max_tokens`, ….
+    pub defaults: Vec<(String, Box<RawValue>)>,
+    /// How long the head of an answer may take. A stream that has begun is not cut.
+    pub timeout: Option<Duration>,
+    /// How often a request is sent again when the backend cannot be reached or answers 429 or 5xx. Never once an
+    /// answer has begun.
+    pub retries: u32,
+}
+
+/// A model a backend lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name there.
+    pub name: String,
+    /// Its context in tokens; 0 when it does not say.
+    pub context: u64,
 }
 
 impl Ready {
@@ -60,12 +91,14 @@ impl Ready {
             vendor: Vendor::Unknown,
             accepts: Accepts::default(),
             api_key: None,
+            options: Arc::default(),
+            offers: Arc::new([]),
         }
     }
 
     /// What an outbound has to know.
     pub fn target(&self) -> Target<'_> {
-        Target { model: &self.model, vendor: self.vendor }
+        Target { model: &self.model, vendor: self.vendor, context: self.context }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::backend::Ready;
 use super::handle::boxed;
-use super::metrics::{Counters, InFlight};
+use super::metrics::InFlight;
 use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
@@ -51,13 +51,17 @@ pub(super) async fn fill(
         }
         let found = whole::read(response.into_body(), &mut pulse).await?;
         let piece: Piece<'_> = serde_json::from_slice(&found).map_err(|error| unreadable(&error))?;
-        shared.counters.usage(piece.usage());
-        drop(in_flight);
+        in_flight.usage(piece.usage());
         return Ok(reply::json(200, writer.whole(&piece)));
     }
-    let counters = Arc::clone(&shared.counters);
     let wants_usage = asked.wants_usage;
-    let filling = Box::new(Filling { splitter: Splitter::default(), writer, wants_usage, ended: false, counters });
+    let filling = Box::new(Filling {
+        splitter: Splitter::default(),
+        writer,
+        wants_usage,
+        ended: false,
+        in_flight: in_flight.clone(),
+    });
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
         None => {
@@ -237,7 +241,7 @@ struct Filling {
     writer: Writer,
     wants_usage: bool,
     ended: bool,
-    counters: Arc<Counters>,
+    in_flight: InFlight,
 }
 
 impl Filling {
@@ -260,7 +264,7 @@ impl Filling {
             return;
         }
         self.ended = true;
-        self.counters.usage(piece.usage());
+        self.in_flight.usage(piece.usage());
         frame(self.writer.choice(&piece.content, piece.reason()) + "}");
         if self.wants_usage {
             frame(format!("{}],\"usage\":{}}}", self.writer.head, figures(piece.usage())));
@@ -270,7 +274,7 @@ impl Filling {
 
     fn fail(&mut self, problem: &Problem, out: &mut Vec<u8>) {
         self.ended = true;
-        self.counters.error();
+        self.in_flight.error(&problem.message);
         out.extend_from_slice(&openai_chat::Chat.encode_stream_error(problem));
     }
 
@@ -337,9 +341,11 @@ mod tests {
     }
 
     fn streamed(parts: &[&[u8]]) -> String {
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(crate::gateway::Counters::default());
+        let in_flight =
+            InFlight::new(&counters, None, true, "id", crate::protocol::Id::Chat, "/v1/completions", &HeaderMap::new());
         let writer = Writer { head: "{\"choices\":[".to_owned() };
-        let mut filling = Filling { splitter: Splitter::default(), writer, wants_usage: true, ended: false, counters };
+        let mut filling = Filling { splitter: Splitter::default(), writer, wants_usage: true, ended: false, in_flight };
         let mut out = Vec::new();
         parts.iter().for_each(|part| filling.push(part, &mut out));
         filling.end(None, &mut out).unwrap();

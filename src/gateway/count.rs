@@ -1,4 +1,4 @@
-//! How many tokens a Messages prompt has: asked of the engine where it can count, else estimated and marked so.
+//! How many tokens a prompt has, in any dialect: asked of the engine where it can count, else estimated and marked so.
 
 use std::sync::Arc;
 
@@ -11,47 +11,112 @@ use super::backend::Ready;
 use super::reply::{self, Body};
 use super::{Shared, handle, upstream};
 use crate::protocol::head::Head;
-use crate::protocol::{Id, Inbound, Outbound, Problem, anthropic, openai_chat};
-
-const PATH: &str = "/messages/count_tokens";
+use crate::protocol::ir::{Part, Request, Source};
+use crate::protocol::names::Names;
+use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, openai_chat, protocol};
 
 /// Answers that large are no counts.
 const LIMIT: usize = 64 << 20;
 
+/// What an estimate takes a picture or a page for, tokens: engines' own numbers lie between 256 and 1600.
+const MEDIA: u64 = 1_000;
+
 pub(super) async fn count_tokens(
     shared: &Arc<Shared>,
     backend: &Ready,
+    dialect: Id,
     headers: &HeaderMap,
     head: &Head,
     body: &Bytes,
 ) -> Result<Response<Body>, Problem> {
-    if backend.native.contains(&Id::Messages) {
-        let edited = handle::edit(backend, Id::Messages, head, body.clone());
-        let response = shared.upstream.post(backend, PATH, headers, edited).await?;
-        if response.status().is_success() {
-            let counted = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            if serde_json::from_slice::<Value>(&counted).is_ok_and(|value| value["input_tokens"].is_u64()) {
-                return Ok(reply::json(200, counted));
-            }
-        } else if !matches!(response.status().as_u16(), 404 | 405 | 501) {
-            return Err(upstream::failure(response).await.0);
-        }
+    if backend.native.contains(&dialect)
+        && let Some(counted) = native(shared, backend, dialect, headers, head, body).await?
+    {
+        return Ok(reply::json(200, counted));
     }
-    let request = anthropic::Messages.decode_request(body)?;
-    let chat = openai_chat::Chat.encode_request(&request, &backend.target());
-    if let Some(tokens) = tokenized(shared, backend, &chat).await {
-        return Ok(reply::json(200, json!({"input_tokens": tokens}).to_string()));
+    let Some(inbound) = protocol(dialect).inbound() else {
+        return Err(Problem::new(ProblemKind::Unsupported, "tokens are not counted in this protocol here"));
+    };
+    let mut request = inbound.decode_request(body)?;
+    let media = media_bytes(&request);
+    let chat = openai_chat::Chat;
+    Names::apply(&mut request, chat.names());
+    let chat = chat.encode_request(&request, &backend.target());
+    if asks(backend)
+        && let Some(tokens) = tokenized(shared, backend, &chat).await
+    {
+        return Ok(reply::json(200, inbound.encode_count(tokens)));
     }
-    let estimate = chat.len().div_ceil(4);
-    let mut response = reply::json(200, json!({"input_tokens": estimate}).to_string());
+    let words = (chat.len() as u64).saturating_sub(media.iter().sum());
+    let estimate = words.div_ceil(4) + media.len() as u64 * MEDIA;
+    let mut response = reply::json(200, inbound.encode_count(estimate));
     response.headers_mut().insert(HeaderName::from_static("llmup-estimate"), HeaderValue::from_static("true"));
     Ok(response)
 }
 
-/// The engine's own count of the prompt its template makes.
+/// The engine's own counting route in the caller's protocol; `None` where it has none.
+async fn native(
+    shared: &Shared,
+    backend: &Ready,
+    dialect: Id,
+    headers: &HeaderMap,
+    head: &Head,
+    body: &Bytes,
+) -> Result<Option<Bytes>, Problem> {
+    let (path, member) = match dialect {
+        Id::Messages => ("/messages/count_tokens".to_owned(), "input_tokens"),
+        Id::Responses => ("/responses/input_tokens".to_owned(), "input_tokens"),
+        Id::Gemini => (format!("/models/{}:countTokens", backend.model), "totalTokens"),
+        Id::Chat | Id::Ollama => return Ok(None),
+    };
+    let edited = handle::edit(backend, dialect, head, body.clone());
+    let response = shared.upstream.post(backend, &path, headers, edited).await?;
+    if response.status().is_success() {
+        let counted = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let counts = serde_json::from_slice::<Value>(&counted).is_ok_and(|value| value[member].is_u64());
+        return Ok(counts.then_some(counted));
+    }
+    match response.status().as_u16() {
+        404 | 405 | 501 => Ok(None),
+        _ => Err(upstream::failure(response).await.0),
+    }
+}
+
+/// Whether the engine may have a route that makes tokens of a chat: hosted services do not.
+fn asks(backend: &Ready) -> bool {
+    let engine = match backend.vendor {
+        Vendor::Vllm | Vendor::LlamaCpp => true,
+        // Behind TLS stands rather a service, which need not see the prompt for nothing.
+        Vendor::Unknown => backend.base_url.starts_with("http:"),
+        _ => false,
+    };
+    engine && backend.speaks == Id::Chat
+}
+
+/// How long the media in a request are: as text they would count far too much.
+fn media_bytes(request: &Request<'_>) -> Vec<u64> {
+    fn look(parts: &[Part<'_>], found: &mut Vec<u64>) {
+        for part in parts {
+            match part {
+                Part::Media(media) => found.push(match &media.source {
+                    Source::Base64 { data, .. } => data.len() as u64,
+                    Source::Url(_) | Source::File(_) => 0,
+                }),
+                Part::ToolResult { parts, .. } => look(parts, found),
+                Part::Text(_) | Part::Thinking { .. } | Part::ToolUse(_) => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    request.turns.iter().for_each(|turn| look(&turn.parts, &mut found));
+    found
+}
+
+/// The engine's own count of the prompt its template makes, tools included.
 async fn tokenized(shared: &Shared, backend: &Ready, chat: &[u8]) -> Option<u64> {
     // llama.cpp: template first, then its text.
-    if let Some(applied) = ask(shared, backend, "/apply-template", chat.to_vec()).await
+    if backend.vendor != Vendor::Vllm
+        && let Some(applied) = ask(shared, backend, "/apply-template", chat.to_vec()).await
         && let Some(prompt) = applied["prompt"].as_str()
     {
         let request = json!({"content": prompt, "add_special": true, "parse_special": true});

@@ -39,14 +39,13 @@ pub(super) async fn answer(
         }
     }
     if !response.status().is_success() {
-        return handle::failed(shared, Id::Chat, response).await;
+        return handle::failed(&in_flight, Id::Chat, response).await;
     }
     let found = whole::read(response.into_body(), &mut pulse).await?;
     // The figures stand behind the vectors, or before them.
     let (begin, tail) = (&found[..found.len().min(2048)], &found[found.len().saturating_sub(2048)..]);
-    shared.counters.usage(openai_chat::Chat.usage(begin, tail));
+    in_flight.usage(openai_chat::Chat.usage(begin, tail));
     let found = converted(&found, base64).unwrap_or(found);
-    drop(in_flight);
     Ok(reply::json(200, found))
 }
 

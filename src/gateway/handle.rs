@@ -3,62 +3,97 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
+use super::access_log::Way;
 use super::answer::Answer;
-use super::backend::Ready;
+use super::backend::{BackendState, Ready};
 use super::metrics::InFlight;
 use super::pulse::Pulse;
-use super::relay::{Passthrough, Relay};
+use super::relay::{Passthrough, Relay, Transform};
 use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, completions, count, embeddings, models, route, translate};
-use crate::protocol::head::{self, Head};
+use super::{
+    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, responses, route, translate,
+};
+use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
 
-/// Answers one request. Whatever happens, the answer is in the caller's dialect.
+/// Whole answers up to this size are read before they are sent on.
+const WHOLE: usize = 4 << 20;
+
+/// Answers one request. Whatever happens, the answer is in the caller's dialect and has an id.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    let id = shared.next_id();
+    let mut response = respond(shared, request, &id).await;
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+/// As Anthropic's clients read it, and as OpenAI's do.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+async fn respond(shared: &Arc<Shared>, request: Request<Incoming>, id: &str) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let (dialect, route) = route::find(&parts.method, parts.uri.path(), &parts.headers);
+    let path = paths::plain(parts.uri.path());
+    let (dialect, route) = route::find(&parts.method, &path, parts.uri.query(), &parts.headers);
+    let counted = route.as_ref().is_ok_and(Route::asks_model);
+    // Questions whether it is up come every few seconds, and are of no interest afterwards.
+    let open = route.as_ref().is_ok_and(Route::open);
+    let log = shared.settings.log.as_ref().filter(|_| !open);
+    let in_flight = InFlight::new(&shared.counters, log, counted, id, dialect, parts.uri.path(), &parts.headers);
+    let answered = admitted(shared, dialect, route, &parts, body, &in_flight).await;
+    let mut response = answered.unwrap_or_else(|problem| {
+        in_flight.error(&problem.message);
+        reply::problem(dialect, &problem)
+    });
+    if in_flight.wants_trailers() && response.body().size_hint().exact().is_none() {
+        response.headers_mut().extend(reply::announced_trailers());
+    }
+    in_flight.status(response.status().as_u16());
+    response
+}
+
+/// The key, then what is asked for.
+async fn admitted(
+    shared: &Arc<Shared>,
+    dialect: Id,
+    route: Result<Route<'_>, Problem>,
+    parts: &http::request::Parts,
+    body: Incoming,
+    in_flight: &InFlight,
+) -> Result<Response<Body>, Problem> {
     let settings = &shared.settings;
-
-    if let Err(problem) = auth::check_origin(&parts.headers, settings.loopback) {
-        return reply::problem(dialect, &problem);
-    }
+    auth::check_origin(&parts.headers, settings.loopback)?;
     // The key comes before "no such path": strangers learn nothing.
-    if !route.as_ref().is_ok_and(Route::open)
-        && let Err(problem) = auth::check_key(&parts.headers, parts.uri.query(), settings.key.as_deref())
-    {
-        return reply::problem(dialect, &problem);
+    if !route.as_ref().is_ok_and(Route::open) {
+        auth::check_key(&parts.headers, parts.uri.query(), settings.key.as_deref())?;
     }
-    let route = match route {
-        Ok(route) => route,
-        Err(problem) => return reply::problem(dialect, &problem),
-    };
-
-    let answered = match route.action {
-        Action::Hello => return models::hello(),
-        Action::Health => return models::health(shared),
-        Action::Upgrade => return upgrade_refused(),
-        Action::Models => Ok(models::list(shared)),
+    let route = route?;
+    match route.action {
+        Action::Hello => Ok(models::hello()),
+        Action::Health => Ok(models::health(shared)),
+        Action::Upgrade => Ok(upgrade_refused()),
+        Action::Models => Ok(models::list(shared, dialect)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
+        Action::Kept(id, wish) => responses::answer(&shared.responses, id, wish, parts.uri.query()),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Pass(_) => {
-            answer(shared, &route, &parts.headers, body).await
+        Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
+            answer(shared, &route, &parts.headers, body, in_flight.clone()).await
         }
-    };
-    answered.unwrap_or_else(|problem| {
-        shared.counters.error();
-        reply::problem(dialect, &problem)
-    })
+    }
 }
 
 /// The routes with a body.
@@ -67,27 +102,43 @@ async fn answer(
     route: &Route<'_>,
     headers: &HeaderMap,
     body: Incoming,
+    in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let in_flight = InFlight::new(&shared.counters);
-    let body = body::read(body, &shared.settings.limits).await?;
+    let mut body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
     if let Action::Generate { model, .. } | Action::Count { model } = route.action {
         asked.model = model;
     }
+    if let Action::Embed { model, .. } = route.action {
+        asked.model = Some(model);
+    }
     if let Action::Generate { framing: Some(framing), .. } = route.action {
         asked.framing = Some(framing);
         head.stream = framing.streams();
     }
-    let served = shared.settings.catalog.find(asked.model.or(head.model.as_deref()))?;
-    let state = served.backend.borrow().clone();
+    let model = asked.model.or(head.model.as_deref());
+    in_flight.asked(model);
+    let chosen = shared.settings.catalog.find(model)?;
+    in_flight.served(&chosen.name());
+    let mut state = chosen.served.backend.borrow().clone();
+    if let BackendState::Ready(backend) = &mut state {
+        chosen.fit(backend);
+    }
     let backend = state.ready()?;
-    let pulse = Pulse::new(served.backend.clone(), &shared.settings.limits);
+    let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
+    // An engine that serves Responses itself has its own memory.
+    let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
+    if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
+        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+    }
     match route.action {
-        Action::Count { .. } => count::count_tokens(shared, backend, headers, &head, &body).await,
+        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
+        Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
         Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
-            Err(Problem::new(ProblemKind::Unsupported, "the engine behind does not serve this API"))
+            let message = format!("the backend of {} does not serve this API", chosen.name());
+            Err(Problem::new(ProblemKind::Unsupported, message))
         }
         Action::Pass("/embeddings") => {
             embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
@@ -99,9 +150,9 @@ async fn answer(
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
         _ => {
-            let inbound = protocol::protocol(route.dialect).inbound();
+            let inbound = caller.inbound(route.dialect);
             let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) {
+            if backend.native.contains(&route.dialect) && !compact {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
                 return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
@@ -139,16 +190,23 @@ async fn native(
     mut pulse: Pulse,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let body = edit(backend, dialect, head, body);
+    in_flight.way(Way::Native, head.stream);
+    let (mut patches, dropped) = patches(backend, dialect, head, &body);
+    in_flight.dropped(&dropped);
+    // Embeddings have no sampling.
+    if path != "/embeddings" {
+        defaults::patch(&backend.options, dialect, head, &body, &mut patches);
+    }
+    let body = spliced(body, patches);
     let protocol = protocol::protocol(dialect);
-    let transform = Box::new(Passthrough::new(protocol, head.stream, Arc::clone(&shared.counters)));
+    let mut transform = Box::new(Passthrough::new(protocol, head.stream, in_flight.clone()));
     let mut sending = shared.upstream.post(backend, path, headers, body);
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
         None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, pulse, in_flight)))),
     };
     if !response.status().is_success() {
-        return failed(shared, dialect, response).await;
+        return failed(&in_flight, dialect, response).await;
     }
     let mut answer = Response::new(());
     *answer.status_mut() = response.status();
@@ -159,23 +217,50 @@ async fn native(
             answer.headers_mut().insert(name, value.clone());
         }
     }
+    let whole = response.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
+    if !head.stream && whole.is_some_and(|length| length <= WHOLE) {
+        // Read to its end, so that its head can say what it cost.
+        let (mut body, mut whole) = (response.into_body(), Vec::new());
+        while pulse.pieces(&mut body, &mut |piece| whole.extend_from_slice(piece)).await? {}
+        transform.leaving(&whole);
+        transform.end(None, &mut whole)?;
+        in_flight.byte();
+        answer.headers_mut().extend(in_flight.usage_headers());
+        return Ok(answer.map(|()| reply::full(whole)));
+    }
     Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))
 }
 
-/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays.
-pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
+/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays. Also
+/// what the engine would not know and was left out.
+fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> (Vec<Patch>, Vec<String>) {
     let mut patches = Vec::new();
-    head.rename(&body, &backend.model, &mut patches);
-    head.clamp(&body, backend.context, &mut patches);
-    if dialect == Id::Messages {
-        anthropic::tidy::tidy(&body, &mut patches);
+    let mut dropped = Vec::new();
+    // Gemini names the model in the path.
+    if dialect != Id::Gemini {
+        head.rename(body, &backend.model, &mut patches);
     }
+    head.clamp(body, backend.context, &mut patches);
+    // Anthropic itself knows its own tools and blocks.
+    if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
+        dropped = anthropic::tidy::tidy(body, &mut patches);
+    }
+    (patches, dropped)
+}
+
+/// A native request as the backend gets it, without an entry's defaults.
+pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
+    let (patches, _) = patches(backend, dialect, head, &body);
+    spliced(body, patches)
+}
+
+fn spliced(body: Bytes, patches: Vec<Patch>) -> Bytes {
     if patches.is_empty() { body } else { head::splice(&body, patches).into() }
 }
 
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
 pub(super) async fn failed(
-    shared: &Shared,
+    in_flight: &InFlight,
     dialect: Id,
     response: Response<Answer>,
 ) -> Result<Response<Body>, Problem> {
@@ -188,7 +273,7 @@ pub(super) async fn failed(
     if ours {
         return Err(problem);
     }
-    shared.counters.error();
+    in_flight.error(&problem.message);
     Ok(reply::json(status, body))
 }
 

@@ -1,8 +1,14 @@
-//! Counters. A request counts as in flight until its response body is dropped, on every path.
+//! Counters, and the request in flight: it counts, and its record is open, until its response body is dropped, on
+//! every path.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::access_log::{AccessLog, Record, Way};
+use crate::protocol::Id;
 use crate::protocol::event::Usage;
 
 /// Live counters since the gateway was made.
@@ -49,35 +55,175 @@ impl Counters {
             dropped: self.dropped.load(Relaxed),
         }
     }
-
-    pub(super) fn error(&self) {
-        self.errors.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn dropped(&self, parts: usize) {
-        self.dropped.fetch_add(parts as u64, Relaxed);
-    }
-
-    pub(super) fn usage(&self, usage: Usage) {
-        self.prompt_tokens.fetch_add(usage.prompt, Relaxed);
-        self.cached_tokens.fetch_add(usage.cached, Relaxed);
-        self.output_tokens.fetch_add(usage.output, Relaxed);
-    }
 }
 
-/// One request in flight, for as long as this lives.
-pub(super) struct InFlight(pub(super) Arc<Counters>);
+/// One request in flight, for as long as any clone lives: the handler's, the body's, the codec's.
+#[derive(Clone)]
+pub(super) struct InFlight(Arc<Entry>);
+
+struct Entry {
+    counters: Arc<Counters>,
+    log: Option<AccessLog>,
+    /// Whether it is meant for the model.
+    counted: bool,
+    began: Instant,
+    /// The caller takes trailers.
+    trailers: bool,
+    /// The answer's body has begun.
+    begun: AtomicBool,
+    /// The answer's body has ended by itself.
+    ended: AtomicBool,
+    record: Mutex<Record>,
+}
 
 impl InFlight {
-    pub(super) fn new(counters: &Arc<Counters>) -> Self {
-        counters.requests.fetch_add(1, Relaxed);
-        counters.in_flight.fetch_add(1, Relaxed);
-        InFlight(Arc::clone(counters))
+    pub(super) fn new(
+        counters: &Arc<Counters>,
+        log: Option<&AccessLog>,
+        counted: bool,
+        id: &str,
+        dialect: Id,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Self {
+        if counted {
+            counters.requests.fetch_add(1, Relaxed);
+            counters.in_flight.fetch_add(1, Relaxed);
+        }
+        let record = Record {
+            id: id.to_owned(),
+            at: SystemTime::now(),
+            dialect,
+            path: path.to_owned(),
+            asked: None,
+            served: None,
+            status: None,
+            stream: false,
+            way: None,
+            usage: None,
+            first_byte: None,
+            duration: Duration::ZERO,
+            dropped: Vec::new(),
+            error: None,
+            left: false,
+        };
+        let takes = |te: &HeaderValue| {
+            te.to_str().is_ok_and(|te| te.split(',').any(|word| word.trim().eq_ignore_ascii_case("trailers")))
+        };
+        InFlight(Arc::new(Entry {
+            counters: Arc::clone(counters),
+            log: log.cloned(),
+            counted,
+            began: Instant::now(),
+            trailers: headers.get_all(http::header::TE).iter().any(takes),
+            begun: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            record: Mutex::new(record),
+        }))
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model asked for.
+    pub(super) fn asked(&self, model: Option<&str>) {
+        self.record().asked = model.map(str::to_owned);
+    }
+
+    /// The model that answers.
+    pub(super) fn served(&self, model: &str) {
+        self.record().served = Some(model.to_owned());
+    }
+
+    /// How the backend is asked.
+    pub(super) fn way(&self, way: Way, stream: bool) {
+        let mut record = self.record();
+        record.way = Some(way);
+        record.stream = stream;
+    }
+
+    /// The answer's head is out.
+    pub(super) fn status(&self, status: u16) {
+        self.record().status = Some(status);
+    }
+
+    /// What the answer cost. Once.
+    pub(super) fn usage(&self, usage: Usage) {
+        let counters = &self.0.counters;
+        counters.prompt_tokens.fetch_add(usage.prompt, Relaxed);
+        counters.cached_tokens.fetch_add(usage.cached, Relaxed);
+        counters.output_tokens.fetch_add(usage.output, Relaxed);
+        self.record().usage = Some(usage).filter(|usage| *usage != Usage::default());
+    }
+
+    /// It failed, before or inside the answer.
+    pub(super) fn error(&self, why: &str) {
+        self.0.counters.errors.fetch_add(1, Relaxed);
+        self.record().error = Some(why.to_owned());
+    }
+
+    /// What no translation could carry.
+    pub(super) fn dropped(&self, parts: &[String]) {
+        if parts.is_empty() {
+            return;
+        }
+        self.0.counters.dropped.fetch_add(parts.len() as u64, Relaxed);
+        let mut record = self.record();
+        for part in parts {
+            if !record.dropped.contains(part) {
+                record.dropped.push(part.clone());
+            }
+        }
+    }
+
+    /// A piece of the answer's body goes out.
+    pub(super) fn byte(&self) {
+        if !self.0.begun.load(Relaxed) && !self.0.begun.swap(true, Relaxed) {
+            self.record().first_byte = Some(self.0.began.elapsed());
+        }
+    }
+
+    /// The answer's body has ended by itself.
+    pub(super) fn ended(&self) {
+        self.0.ended.store(true, Relaxed);
+    }
+
+    /// The usage as headers of a whole answer.
+    pub(super) fn usage_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(usage) = self.record().usage {
+            let [prompt, cached, prefilled] = USAGE_HEADERS;
+            headers.insert(prompt, usage.prompt.into());
+            headers.insert(cached, usage.cached.into());
+            headers.insert(prefilled, usage.prompt.saturating_sub(usage.cached).into());
+        }
+        headers
+    }
+
+    /// Whether the caller takes the usage as trailers of a stream.
+    pub(super) fn wants_trailers(&self) -> bool {
+        self.0.trailers
     }
 }
 
-impl Drop for InFlight {
+/// The prompt's tokens, those of them that came from a cache, and those that were computed.
+pub(super) const USAGE_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("llmup-prompt-tokens"),
+    HeaderName::from_static("llmup-cached-tokens"),
+    HeaderName::from_static("llmup-prefilled-tokens"),
+];
+
+impl Drop for Entry {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        if self.counted {
+            self.counters.in_flight.fetch_sub(1, Relaxed);
+        }
+        let Some(log) = &self.log else { return };
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        record.duration = self.began.elapsed();
+        // The length of a whole answer is announced, so the server does not ask for its end.
+        record.left = record.stream && record.error.is_none() && record.status.is_some() && !*self.ended.get_mut();
+        log.take(record);
     }
 }

@@ -3,6 +3,7 @@
 //! [`handle`] is the request path, read top to bottom; the files beside it are its steps. Wire formats live in
 //! `protocol`; who starts the engine and when it is ready comes in through [`BackendState`].
 
+mod access_log;
 mod answer;
 mod auth;
 mod backend;
@@ -12,13 +13,18 @@ mod chunked;
 mod completions;
 mod connection;
 mod count;
+mod defaults;
+mod dial;
+mod embed;
 mod embeddings;
 mod handle;
 mod metrics;
 mod models;
+mod paths;
 mod pulse;
 mod relay;
 mod reply;
+mod responses;
 mod route;
 mod server;
 mod socket;
@@ -28,11 +34,15 @@ mod translate;
 mod upstream;
 mod whole;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use backend::{BackendState, Ready};
+pub use access_log::{AccessLog, Record, Way};
+pub use backend::{BackendState, Offer, Options, Ready};
 pub use catalog::{Catalog, Served};
+pub use defaults::SAMPLING;
 pub use metrics::{Counters, Counts};
 pub use pulse::Limits;
 pub use server::Drained;
@@ -50,6 +60,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long anyone may be silent.
     pub limits: Limits,
+    /// Who is told about every request once it is over.
+    pub log: Option<AccessLog>,
 }
 
 /// The gateway. Bind a listener, then [`Gateway::serve`] it.
@@ -62,8 +74,19 @@ struct Shared {
     settings: Settings,
     counters: Arc<Counters>,
     upstream: upstream::Upstream,
+    /// Answers callers may come back to.
+    responses: Arc<responses::Store>,
     /// Seconds since 1970, for the model list.
     started: u64,
+    /// What request ids begin with, and how many there were.
+    ids: (u32, AtomicU64),
+}
+
+impl Shared {
+    /// An id for a request, unlike those of other runs.
+    fn next_id(&self) -> String {
+        format!("req_{:08x}{:012x}", self.ids.0, self.ids.1.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Gateway {
@@ -76,7 +99,10 @@ impl Gateway {
                 settings,
                 counters: Arc::new(Counters::default()),
                 upstream: upstream::Upstream::new(),
+                responses: Arc::default(),
                 started,
+                // Random state of the standard library: ids must differ, not be secret.
+                ids: (RandomState::new().hash_one(started) as u32, AtomicU64::new(0)),
             }),
         }
     }

@@ -5,44 +5,70 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::access_log::rfc3339;
 use super::backend::BackendState;
-use super::catalog::Served;
+use super::catalog::Chosen;
 use super::reply::{self, Body};
 use crate::protocol::{Id, Problem, ProblemKind};
 
 /// The model, in the words of OpenAI and Anthropic at once: their clients read the keys they know.
-fn entry(shared: &Shared, served: &Served) -> Value {
-    let name = &served.name;
+fn entry(shared: &Shared, name: &str, chosen: &Chosen<'_>) -> Value {
     let mut entry = json!({
         "id": name, "object": "model", "created": shared.started, "owned_by": "llmup",
         "type": "model", "display_name": name, "created_at": rfc3339(shared.started),
     });
-    if let BackendState::Ready(backend) = &*served.backend.borrow()
-        && backend.context > 0
-        && let Some(entry) = entry.as_object_mut()
-    {
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
         for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
-            entry.insert(key.to_owned(), backend.context.into());
+            entry.insert(key.to_owned(), context.into());
         }
     }
     entry
 }
 
-pub(super) fn list(shared: &Shared) -> Response<Body> {
-    let served = shared.settings.catalog.served();
-    let name = |served: Option<&Served>| served.map_or(Value::Null, |served| served.name.as_str().into());
+/// The model's context in tokens, when it is known.
+fn context(chosen: &Chosen<'_>) -> Option<u64> {
+    let state = chosen.served.backend.borrow().clone();
+    let BackendState::Ready(mut backend) = state else { return None };
+    chosen.fit(&mut backend);
+    Some(backend.context).filter(|context| *context > 0)
+}
+
+/// The model, in the words of Google.
+fn gemini_entry(name: &str, chosen: &Chosen<'_>) -> Value {
+    let mut entry = json!({
+        "name": format!("models/{name}"), "baseModelId": name, "version": "1", "displayName": name,
+        "description": "Served by llmup",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    });
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
+        for key in ["inputTokenLimit", "outputTokenLimit"] {
+            entry.insert(key.to_owned(), context.into());
+        }
+    }
+    entry
+}
+
+/// All models, in one page whatever page is asked for.
+pub(super) fn list(shared: &Shared, dialect: Id) -> Response<Body> {
+    let names = shared.settings.catalog.names();
+    if dialect == Id::Gemini {
+        let models: Vec<Value> = names.iter().map(|(name, chosen)| gemini_entry(name, chosen)).collect();
+        return reply::json(200, json!({"models": models}).to_string());
+    }
+    let name = |of: Option<&(String, Chosen<'_>)>| of.map_or(Value::Null, |(name, _)| name.as_str().into());
     let body = json!({
-        "object": "list", "data": served.iter().map(|served| entry(shared, served)).collect::<Vec<_>>(),
-        "has_more": false, "first_id": name(served.first()), "last_id": name(served.last()),
+        "object": "list",
+        "data": names.iter().map(|(name, chosen)| entry(shared, name, chosen)).collect::<Vec<_>>(),
+        "has_more": false, "first_id": name(names.first()), "last_id": name(names.last()),
     });
     reply::json(200, body.to_string())
 }
 
-/// One model, under its own name only (though requests may ask for it by others).
+/// One model, under a name that is listed or matches (though a single model answers requests by any name).
 pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
-    let id = id.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":").replace("%3a", ":");
-    match shared.settings.catalog.served().iter().find(|served| served.name == id) {
-        Some(served) => reply::json(200, entry(shared, served).to_string()),
+    match shared.settings.catalog.exactly(id) {
+        Some(chosen) if dialect == Id::Gemini => reply::json(200, gemini_entry(id, &chosen).to_string()),
+        Some(chosen) => reply::json(200, entry(shared, id, &chosen).to_string()),
         None => {
             let message = format!("there is no model {id}; the list is at /v1/models");
             reply::problem(dialect, &Problem::new(ProblemKind::NotFound, message))
@@ -72,28 +98,4 @@ pub(super) fn health(shared: &Shared) -> Response<Body> {
 
 pub(super) fn hello() -> Response<Body> {
     reply::json(200, Bytes::from_static(br#"{"name":"llmup"}"#))
-}
-
-/// Seconds since 1970 as a date (civil-from-days).
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn dates() {
-        assert_eq!(super::rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(super::rfc3339(1_709_210_096), "2024-02-29T12:34:56Z");
-    }
 }

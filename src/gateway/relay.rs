@@ -2,18 +2,16 @@
 //! in it, so they end with it on every path; when the caller goes away it is dropped, and the upstream request with it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::answer::Answer;
-use super::metrics::{Counters, InFlight};
+use super::metrics::InFlight;
 use super::pulse::{Beat, Pulse};
 use super::reply::BoxError;
 use super::upstream::{self, Sending};
-use crate::protocol::event::Usage;
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
 
 /// What happens to the bytes on their way.
@@ -50,18 +48,36 @@ pub(super) struct Relay {
     due: bool,
     /// What the last frame held: about what the next one will.
     usual: usize,
-    _in_flight: InFlight,
+    /// Trailers are out, or there will be none.
+    trailed: bool,
+    in_flight: InFlight,
 }
 
 impl Relay {
     /// The answer has begun.
     pub(super) fn flowing(answer: Answer, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
-        Relay { phase: Phase::Flowing(answer), transform, pulse, due: false, usual: 0, _in_flight: in_flight }
+        Relay {
+            phase: Phase::Flowing(answer),
+            transform,
+            pulse,
+            due: false,
+            usual: 0,
+            trailed: !in_flight.wants_trailers(),
+            in_flight,
+        }
     }
 
     /// The answer lets us wait; signs of life go out meanwhile.
     pub(super) fn waiting(sending: Sending, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
-        Relay { phase: Phase::Waiting(sending), transform, pulse, due: true, usual: 0, _in_flight: in_flight }
+        Relay {
+            phase: Phase::Waiting(sending),
+            transform,
+            pulse,
+            due: true,
+            usual: 0,
+            trailed: !in_flight.wants_trailers(),
+            in_flight,
+        }
     }
 
     /// All that can be had now, as one: an event that comes alone leaves alone, a burst leaves together. `None` when
@@ -112,6 +128,7 @@ impl Relay {
 
     fn end(&mut self, cut: Option<Problem>, mut out: Vec<u8>) -> Option<Result<Bytes, Problem>> {
         self.phase = Phase::Done;
+        self.in_flight.ended();
         self.transform.leaving(&out);
         match self.transform.end(cut, &mut out) {
             Ok(()) if out.is_empty() => None,
@@ -139,12 +156,23 @@ impl HttpBody for Relay {
             }
         }
         self.pulse.told();
+        match &bytes {
+            Poll::Ready(Some(_)) => self.in_flight.byte(),
+            Poll::Ready(None) if !self.trailed => {
+                self.trailed = true;
+                let usage = self.in_flight.usage_headers();
+                if !usage.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::trailers(usage))));
+                }
+            }
+            _ => {}
+        }
         bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data).map_err(|problem| problem.message.into())))
     }
 
     /// So that the server does not ask once more after the last byte.
     fn is_end_stream(&self) -> bool {
-        matches!(self.phase, Phase::Done)
+        self.trailed && matches!(self.phase, Phase::Done)
     }
 }
 
@@ -155,13 +183,15 @@ pub(super) struct Passthrough {
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
-    counters: Arc<Counters>,
+    /// The usage was told.
+    told: bool,
+    in_flight: InFlight,
 }
 
 impl Drop for Passthrough {
     /// Not at the end of the body: the server stops asking once the announced length is out.
     fn drop(&mut self) {
-        self.counters.usage(self.usage());
+        self.tell_usage();
     }
 }
 
@@ -169,12 +199,14 @@ const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
 impl Passthrough {
-    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, counters: Arc<Counters>) -> Self {
-        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, counters }
+    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, in_flight: InFlight) -> Self {
+        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, told: false, in_flight }
     }
 
-    fn usage(&self) -> Usage {
-        self.protocol.usage(&self.begin, &self.tail)
+    fn tell_usage(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.in_flight.usage(self.protocol.usage(&self.begin, &self.tail));
+        }
     }
 }
 
@@ -197,6 +229,7 @@ impl Transform for Passthrough {
     }
 
     fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.tell_usage();
         let ended = self.ended || self.protocol.ends_properly(&self.tail);
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
@@ -205,12 +238,12 @@ impl Transform for Passthrough {
             None if !self.stream || ended => return Ok(()),
             // An error the engine put into the stream itself has reached the caller as it was.
             None if scan::rfind(&self.tail, b"\"error\"").is_some() => {
-                self.counters.error();
+                self.in_flight.error("the engine put an error into its stream");
                 return Ok(());
             }
             None => Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete"),
         };
-        self.counters.error();
+        self.in_flight.error(&problem.message);
         if !self.stream {
             return Err(problem);
         }

@@ -1,10 +1,12 @@
 //! Answers the gateway makes itself.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
+use super::metrics::USAGE_HEADERS;
+use super::upstream;
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem};
 
@@ -33,6 +35,13 @@ pub(super) fn problem(dialect: Id, problem: &Problem) -> Response<Body> {
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(milliseconds) = problem.retry_after_ms {
+        response.headers_mut().insert(upstream::RETRY_AFTER_MS, HeaderValue::from(milliseconds));
+    }
+    if let Some(retry) = problem.should_retry {
+        let word = if retry { "true" } else { "false" };
+        response.headers_mut().insert(upstream::SHOULD_RETRY, HeaderValue::from_static(word));
+    }
     response
 }
 
@@ -47,4 +56,11 @@ pub(super) fn stream(framing: Framing, body: Body) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// The head of a stream that tells its usage in trailers: hyper sends only those that are announced.
+pub(super) fn announced_trailers() -> HeaderMap {
+    let [prompt, cached, prefilled] = &USAGE_HEADERS;
+    let names = format!("{prompt}, {cached}, {prefilled}");
+    HeaderValue::try_from(names).into_iter().map(|names| (header::TRAILER, names)).collect()
 }

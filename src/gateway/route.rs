@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, Method};
 
+use super::paths;
+use super::responses::Wish;
 use crate::protocol::ir::Framing;
 use crate::protocol::{Id, Problem, ProblemKind};
 
@@ -20,8 +22,19 @@ pub(super) enum Action<'a> {
         /// As above.
         model: Option<&'a str>,
     },
+    /// Embeddings in Gemini's form.
+    Embed {
+        /// As above.
+        model: &'a str,
+        /// Whether several texts come at once.
+        batch: bool,
+    },
     /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
+    /// A response that was kept, by its id.
+    Kept(&'a str, Wish),
+    /// A short stand-in for a conversation.
+    Compact,
     /// List the models.
     Models,
     /// One model.
@@ -44,6 +57,14 @@ pub(super) struct Route<'a> {
 }
 
 impl Route<'_> {
+    /// Whether the model has to work for it.
+    pub(super) fn asks_model(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_)
+        )
+    }
+
     /// Whether it needs no key: it tells nothing and costs nothing.
     pub(super) fn open(&self) -> bool {
         matches!(self.action, Action::Health | Action::Hello)
@@ -52,7 +73,8 @@ impl Route<'_> {
 
 /// What we have, for those who ask for something else.
 pub(super) const LIST: &str = "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, \
-                               POST /v1/responses, POST /v1/completions, POST /v1/embeddings, GET /v1/models, GET /health";
+                               POST /v1/responses, POST /v1/completions, POST /v1/embeddings, \
+                               POST /v1beta/models/{model}:generateContent, GET /v1/models, GET /health";
 
 const GENERATE: Action<'static> = Action::Generate { model: None, framing: None };
 
@@ -61,14 +83,21 @@ const POSTS: &[(&str, Id, Action<'static>)] = &[
     ("/v1/messages", Id::Messages, GENERATE),
     ("/v1/messages/count_tokens", Id::Messages, Action::Count { model: None }),
     ("/v1/responses", Id::Responses, GENERATE),
+    ("/v1/responses/input_tokens", Id::Responses, Action::Count { model: None }),
+    ("/v1/responses/compact", Id::Responses, Action::Compact),
     ("/v1/completions", Id::Chat, Action::Pass("/completions")),
     ("/v1/embeddings", Id::Chat, Action::Pass("/embeddings")),
 ];
 
-/// Finds the route. The dialect comes even with the problem.
-pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (Id, Result<Route<'a>, Problem>) {
+/// Finds the route for a path that went through [`paths::plain`]. The dialect comes even with the problem.
+pub(super) fn find<'a>(
+    method: &Method,
+    path: &'a str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> (Id, Result<Route<'a>, Problem>) {
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-    let dialect = dialect(path, headers);
+    let dialect = dialect(path, query, headers);
     let get = *method == Method::GET || *method == Method::HEAD;
     let on = |allowed: bool, dialect: Id, action: Action<'a>| {
         let wrong = || Problem::new(ProblemKind::Method, format!("{method} is not the method of {path}"));
@@ -83,7 +112,15 @@ pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (
     match path {
         "/health" => on(get, dialect, Action::Health),
         "" | "/" | "/api/hello" => on(get, dialect, Action::Hello),
-        "/v1/models" => on(get, dialect, Action::Models),
+        "/v1/models" | "/v1beta/models" => on(get, dialect, Action::Models),
+        _ if path.starts_with("/v1/responses/") => match kept(method, path) {
+            Some(action) => on(true, dialect, action),
+            None => on(false, dialect, Action::NotServed),
+        },
+        _ if let Some(action) = gemini(path, query).filter(|_| dialect == Id::Gemini) => match action {
+            Action::Model(_) => on(get, dialect, action),
+            _ => on(*method == Method::POST, dialect, action),
+        },
         _ if dialect == Id::Gemini => on(true, dialect, Action::NotServed),
         _ => match path.strip_prefix("/v1/models/") {
             Some(id) => on(get, dialect, Action::Model(id)),
@@ -95,18 +132,53 @@ pub(super) fn find<'a>(method: &Method, path: &'a str, headers: &HeaderMap) -> (
     }
 }
 
-/// In whose words to answer: by path, then by headers.
-fn dialect(path: &str, headers: &HeaderMap) -> Id {
-    let verb = path.contains(":generateContent")
-        || path.contains(":streamGenerateContent")
-        || path.contains("%3AgenerateContent")
-        || path.contains("%3AstreamGenerateContent");
-    if path.starts_with("/v1beta") || verb {
+/// What is asked of one kept response.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Action<'a>> {
+    let (id, verb) = match path.strip_prefix("/v1/responses/")?.split_once('/') {
+        Some((id, verb)) => (id, verb),
+        None => (path.strip_prefix("/v1/responses/")?, ""),
+    };
+    let wish = match (method, verb) {
+        (&Method::GET, "") => Wish::Get,
+        (&Method::DELETE, "") => Wish::Delete,
+        (&Method::GET, "input_items") => Wish::Items,
+        (&Method::POST, "cancel") => Wish::Cancel,
+        _ => return None,
+    };
+    Some(Action::Kept(id, wish))
+}
+
+/// A route of Gemini's.
+fn gemini<'a>(path: &'a str, query: Option<&str>) -> Option<Action<'a>> {
+    let (model, verb) = paths::gemini(path)?;
+    let generate = |framing| Action::Generate { model: Some(model), framing: Some(framing) };
+    Some(match verb {
+        None => Action::Model(model),
+        Some("generateContent") => generate(Framing::Whole),
+        Some("streamGenerateContent") => {
+            let events = query.is_some_and(|query| query.split('&').any(|pair| matches!(pair, "alt=sse" | "$alt=sse")));
+            generate(if events { Framing::Events } else { Framing::Array })
+        }
+        Some("countTokens") => Action::Count { model: Some(model) },
+        Some(embed) => Action::Embed { model, batch: embed == "batchEmbedContents" },
+    })
+}
+
+/// In whose words to answer: by path, then by headers. The model list has one path for three protocols.
+fn dialect(path: &str, query: Option<&str>, headers: &HeaderMap) -> Id {
+    let verb = || paths::gemini(path).is_some_and(|(_, verb)| verb.is_some());
+    if path.starts_with("/v1beta") || verb() {
         Id::Gemini
     } else if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
         Id::Messages
     } else if path.starts_with("/v1/responses") {
         Id::Responses
+    } else if path.starts_with("/v1/models")
+        && (headers.contains_key("x-goog-api-key")
+            || headers.contains_key("x-goog-api-client")
+            || query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("key="))))
+    {
+        Id::Gemini
     } else {
         Id::Chat
     }
@@ -117,7 +189,8 @@ mod tests {
     use super::*;
 
     fn at<'a>(method: &Method, path: &'a str) -> (Id, Result<Action<'a>, u16>) {
-        let (id, route) = find(method, path, &HeaderMap::new());
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (id, route) = find(method, path, query, &HeaderMap::new());
         (id, route.map(|r| r.action).map_err(|p| p.status()))
     }
 
@@ -130,8 +203,36 @@ mod tests {
         assert_eq!(at(&Method::GET, "/v1/models/org/name:tag"), (Id::Chat, Ok(Action::Model("org/name:tag"))));
         assert_eq!(at(&Method::GET, "/v1/messages"), (Id::Messages, Err(405)));
         assert_eq!(at(&Method::POST, "/v1/messages/nothing"), (Id::Messages, Err(404)));
-        assert_eq!(at(&Method::POST, "/v1beta/models/x:generateContent"), (Id::Gemini, Ok(Action::NotServed)));
-        assert_eq!(at(&Method::POST, "/v1/models/x%3AgenerateContent"), (Id::Gemini, Ok(Action::NotServed)));
         assert_eq!(at(&Method::POST, "/nothing"), (Id::Chat, Err(404)));
+        let kept = |wish| (Id::Responses, Ok(Action::Kept("resp_1", wish)));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1"), kept(Wish::Get));
+        assert_eq!(at(&Method::DELETE, "/v1/responses/resp_1/"), kept(Wish::Delete));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1/input_items"), kept(Wish::Items));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1/cancel"), kept(Wish::Cancel));
+        assert_eq!(at(&Method::POST, "/v1/responses/compact"), (Id::Responses, Ok(Action::Compact)));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1"), (Id::Responses, Err(405)));
+    }
+
+    #[test]
+    fn geminis_paths_name_model_and_framing() {
+        let generate = |framing| (Id::Gemini, Ok(Action::Generate { model: Some("a/b:c"), framing: Some(framing) }));
+        for version in ["v1beta", "v1"] {
+            let at = |path: &str| {
+                let path = format!("/{version}/models/{path}").leak();
+                at(&Method::POST, path)
+            };
+            assert_eq!(at("a/b:c:generateContent"), generate(Framing::Whole));
+            assert_eq!(at("a/b:c:streamGenerateContent?alt=sse&key=x"), generate(Framing::Events));
+            assert_eq!(at("a/b:c:streamGenerateContent?key=x"), generate(Framing::Array));
+            assert_eq!(at("m:countTokens"), (Id::Gemini, Ok(Action::Count { model: Some("m") })));
+            assert_eq!(at("m:embedContent"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: false })));
+            assert_eq!(at("m:batchEmbedContents"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: true })));
+        }
+        assert_eq!(at(&Method::GET, "/v1beta/models/m:generateContent"), (Id::Gemini, Err(405)));
+        assert_eq!(at(&Method::GET, "/v1beta/models"), (Id::Gemini, Ok(Action::Models)));
+        assert_eq!(at(&Method::GET, "/v1/models?key=x"), (Id::Gemini, Ok(Action::Models)));
+        assert_eq!(at(&Method::GET, "/v1/models/m?key=x"), (Id::Gemini, Ok(Action::Model("m"))));
+        assert_eq!(at(&Method::GET, "/v1beta/models/m:7b"), (Id::Gemini, Ok(Action::Model("m:7b"))));
+        assert_eq!(at(&Method::POST, "/v1beta/cachedContents"), (Id::Gemini, Ok(Action::NotServed)));
     }
 }

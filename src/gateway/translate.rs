@@ -5,14 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 
+use super::access_log::Way;
 use super::answer::Answer;
 use super::backend::Ready;
 use super::handle::boxed;
-use super::metrics::{Counters, InFlight};
+use super::metrics::InFlight;
 use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
-use super::{Shared, upstream};
+use super::{Shared, defaults, upstream};
 use crate::protocol::event::{Event, Filter};
 use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
@@ -35,7 +36,7 @@ pub(super) async fn answer(
     backend: &Ready,
     dialect: Id,
     asked: Asked<'_>,
-    (inbound, outbound): (&'static dyn Inbound, &'static dyn Outbound),
+    (inbound, outbound): (&dyn Inbound, &'static dyn Outbound),
     headers: &HeaderMap,
     body: Bytes,
     mut pulse: Pulse,
@@ -46,11 +47,13 @@ pub(super) async fn answer(
         request.model = model.into();
     }
     request.framing = asked.framing.unwrap_or(request.framing);
+    defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
     if let Some(fits) = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context)) {
         request.max_tokens = Some(fits);
     }
     let framing = request.framing;
+    in_flight.way(Way::Translated, framing.streams());
     // Made of the request as the caller sent it, before names change for the backend.
     let encoder = if framing.streams() {
         Encoder::Stream(inbound.stream_encoder(&request))
@@ -60,7 +63,7 @@ pub(super) async fn answer(
     let names = Names::apply(&mut request, outbound.names());
     let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
     let translated = outbound.encode_request(&request, &backend.target());
-    shared.counters.dropped(request.dropped.len());
+    in_flight.dropped(&request.dropped);
     drop(request);
     // Long before the answer is: prompts are large.
     drop(body);
@@ -76,13 +79,10 @@ pub(super) async fn answer(
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            let answer = gather(shared, response.into_body(), decoder, answer, pulse).await;
-            drop(in_flight);
-            return answer;
+            return gather(&in_flight, response.into_body(), decoder, answer, pulse).await;
         }
     };
-    let codec =
-        Box::new(Codec { decoder, encoder, protocol: protocol(dialect), counters: Arc::clone(&shared.counters) });
+    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
         None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, pulse, in_flight)))),
@@ -121,7 +121,7 @@ impl Decoder {
 
 /// Reads the stream into one whole answer.
 async fn gather(
-    shared: &Shared,
+    in_flight: &InFlight,
     mut body: Answer,
     mut decoder: Decoder,
     mut answer: Box<dyn AnswerEncoder>,
@@ -129,7 +129,7 @@ async fn gather(
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
         if let Event::Finish { usage, .. } = &event {
-            shared.counters.usage(*usage);
+            in_flight.usage(*usage);
         }
         answer.add(&event);
     };
@@ -143,7 +143,9 @@ async fn gather(
     };
     drop(body);
     decoder.run(|decoder, sink| decoder.end(cut, sink), &mut add);
-    answer.finish().map(|body| reply::json(200, body))
+    let mut response = reply::json(200, answer.finish()?);
+    response.headers_mut().extend(in_flight.usage_headers());
+    Ok(response)
 }
 
 /// The backend's stream in, the caller's stream out.
@@ -151,16 +153,16 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
-    counters: Arc<Counters>,
+    in_flight: InFlight,
 }
 
 impl Codec {
     fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
-        let Codec { decoder, encoder, counters, .. } = self;
+        let Codec { decoder, encoder, in_flight, .. } = self;
         decoder.run(step, &mut |event| {
             match &event {
-                Event::Finish { usage, .. } => counters.usage(*usage),
-                Event::Error(_) => counters.error(),
+                Event::Finish { usage, .. } => in_flight.usage(*usage),
+                Event::Error(problem) => in_flight.error(&problem.message),
                 _ => {}
             }
             encoder.encode(&event, out);

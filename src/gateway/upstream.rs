@@ -1,53 +1,48 @@
-//! HTTP towards the backend: our own connections for `http://`, a general client for the rest; a limit on connecting,
-//! none on thinking (a long prompt takes minutes; see [`super::pulse`]).
+//! HTTP towards the backend: our own connections for `http://`, a general client for the rest ([`super::dial`]); a
+//! limit on connecting, and on thinking only the patient one of [`super::pulse`] or one the user sets.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt, Limited};
 
 use super::answer::Answer;
 use super::backend::Ready;
-use super::connection::Connections;
-use crate::protocol::{self, Problem, ProblemKind};
+use super::dial::{Dial, Line};
+use crate::protocol::{self, Auth, Problem, ProblemKind};
 
-/// The clients.
+/// The client.
 pub(super) struct Upstream {
-    connections: Arc<Connections>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    dial: Dial,
 }
 
 /// A request on its way: the head of the answer, or why there is none. Dropping it cancels the request.
 pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Response<Answer>, Problem>> + Send>>;
 
-/// An engine on this machine or in this network accepts within this time or not at all.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// Idle connections are dropped before the engine does it: llama.cpp's server and vLLM's both close after 5 s.
-const IDLE: Duration = Duration::from_secs(3);
-
 /// Error bodies beyond this are not read on.
 const ERROR_LIMIT: usize = 256 << 10;
 
-/// What goes along to the engine; the rest (keys, cookies, encodings, hop-by-hop) does not.
-const FORWARDED: [HeaderName; 3] = [
-    HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("anthropic-beta"),
-    HeaderName::from_static("x-request-id"),
-];
+/// Pause before a request is sent again, unless the backend says one; it doubles each time.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A backend that wants a longer pause than this gets none: its answer goes to the caller, who may know better.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// What goes along to every backend; keys, cookies, encodings and hop-by-hop headers do not.
+const FORWARDED: [HeaderName; 1] = [HeaderName::from_static("x-request-id")];
+
+/// What goes along with requests that stay Anthropic's.
+const FORWARDED_MESSAGES: [HeaderName; 2] =
+    [HeaderName::from_static("anthropic-version"), HeaderName::from_static("anthropic-beta")];
+
+/// Paths of Messages below its prefix begin so, and no other protocol's do.
+const MESSAGES: &str = "/messages";
 
 impl Upstream {
     pub(super) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
-        Upstream { connections: Arc::default(), client }
+        Upstream { dial: Dial::new() }
     }
 
     /// Sends a JSON body to a path below the backend's prefix.
@@ -56,84 +51,183 @@ impl Upstream {
             Some(prefix) => prefix.as_str(),
             None => protocol::protocol(backend.speaks).prefix(),
         };
-        self.post_root(backend, &format!("{prefix}{path}"), from, body)
+        let mut headers = HeaderMap::new();
+        let forwarded = if path.starts_with(MESSAGES) { &FORWARDED_MESSAGES[..] } else { &[] };
+        for name in FORWARDED.iter().chain(forwarded) {
+            if let Some(value) = from.get(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        self.send(backend, &format!("{prefix}{path}"), headers, body)
     }
 
     /// Sends a JSON body to a path below the backend's root.
-    pub(super) fn post_root(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes) -> Sending {
+    pub(super) fn post_root(&self, backend: &Ready, path: &str, _from: &HeaderMap, body: Bytes) -> Sending {
+        self.send(backend, path, HeaderMap::new(), body)
+    }
+
+    fn send(&self, backend: &Ready, path: &str, mut headers: HeaderMap, body: Bytes) -> Sending {
         let url = format!("{}{path}", backend.base_url.trim_end_matches('/'));
-        let mut request =
-            Request::builder().method(Method::POST).uri(&url).header(header::CONTENT_TYPE, "application/json");
-        for name in FORWARDED {
-            if let Some(value) = from.get(&name) {
-                request = request.header(name, value);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let protocol = protocol::protocol(backend.speaks);
+        for (name, value) in protocol.headers() {
+            headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+        }
+        if let Some(key) = &backend.api_key
+            && let Some((name, value)) = shown(protocol.auth(), key)
+        {
+            headers.insert(name, value);
+        }
+        for (name, value) in &backend.options.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        let line = match url.parse() {
+            Ok(uri) => {
+                *request.uri_mut() = uri;
+                self.dial.line(request.uri())
             }
-        }
-        if let Some(key) = &backend.api_key {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
-        }
-        let request = request.body(body);
-        let (connections, client) = (Arc::clone(&self.connections), self.client.clone());
+            Err(error) => Err(format!("{error}")),
+        };
+        let options = backend.options.clone();
         Box::pin(async move {
-            let unreachable =
-                |why: String| Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"));
-            let request = request.map_err(|error| unreachable(error.to_string()))?;
-            if request.uri().scheme() == Some(&http::uri::Scheme::HTTP) {
-                let answer = connections.send(request).await;
-                return answer.map(|r| r.map(Answer::Own)).map_err(|error| unreachable(error.to_string()));
+            let line = line.map_err(unreachable)?;
+            if options.retries == 0 {
+                // The prompt is let go as soon as it is sent.
+                return once(&line, request, options.timeout).await.map_err(Failure::problem);
             }
-            let request = request.map(Full::new);
-            match client.request(request.clone()).await {
-                Ok(response) => Ok(response.map(Answer::Client)),
-                // The engine closed an idle connection while we were writing into it: once more, on a new one. A dead
-                // engine refuses that.
-                Err(error) if closed_unanswered(&error) => {
-                    let again = client.request(request).await;
-                    again.map(|r| r.map(Answer::Client)).map_err(|error| unreachable(innermost(&error)))
+            let (mut left, mut pause) = (options.retries, PAUSE);
+            loop {
+                let outcome = once(&line, request.clone(), options.timeout).await;
+                let wait = match &outcome {
+                    Ok(response) if again(response) => told_pause(response.headers()).unwrap_or(pause),
+                    Err(Failure::Unreachable(_)) => pause,
+                    _ => return outcome.map_err(Failure::problem),
+                };
+                if left == 0 || wait > LONGEST_PAUSE {
+                    return outcome.map_err(Failure::problem);
                 }
-                Err(error) => Err(unreachable(innermost(&error))),
+                drop(outcome);
+                tokio::time::sleep(wait).await;
+                left -= 1;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         })
     }
 }
 
-/// The connection ended before the first byte of an answer.
-fn closed_unanswered(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut error = Some(error);
-    while let Some(at) = error {
-        if let Some(hyper) = at.downcast_ref::<hyper::Error>() {
-            return hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed();
-        }
-        if let Some(io) = at.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe);
-        }
-        error = at.source();
-    }
-    false
+/// A key as a protocol shows it; `None` when it has characters no header can have.
+fn shown(auth: Auth, key: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, text) = match auth {
+        Auth::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+        Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+        Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+    };
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
 }
 
-/// The error at the bottom says what happened ("connection refused"); those above only that something did.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+/// Why there is no answer.
+enum Failure {
+    Unreachable(String),
+    Late(Duration),
 }
+
+impl Failure {
+    fn problem(self) -> Problem {
+        match self {
+            Failure::Unreachable(why) => unreachable(why),
+            Failure::Late(limit) => Problem::new(
+                ProblemKind::Upstream,
+                format!("the engine did not begin to answer within {} s", limit.as_secs_f64()),
+            ),
+        }
+    }
+}
+
+fn unreachable(why: String) -> Problem {
+    Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"))
+}
+
+async fn once(line: &Line, request: Request<Bytes>, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
+    let sending = line.send(request);
+    let outcome = match limit {
+        Some(limit) => tokio::time::timeout(limit, sending).await.map_err(|_| Failure::Late(limit))?,
+        None => sending.await,
+    };
+    outcome.map_err(Failure::Unreachable)
+}
+
+/// Whether another try may do better, in the backend's own word if it has one.
+fn again(response: &Response<Answer>) -> bool {
+    match response.headers().get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
+        Some(b"true") => !response.status().is_success(),
+        Some(b"false") => false,
+        _ => matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504 | 529),
+    }
+}
+
+/// The pause a backend asks for.
+fn told_pause(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &HeaderName| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds = number(&RETRY_AFTER_MS).map(|ms| ms / 1000.0).or_else(|| number(&header::RETRY_AFTER))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Milliseconds, of OpenAI and Anthropic; their SDKs prefer it.
+pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// Whether another try makes sense, of OpenAI and Anthropic; their SDKs obey it.
+pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The problem a failed answer tells, with the answer's own bytes.
 pub(super) async fn failure(response: Response<Answer>) -> (Problem, Bytes) {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
+    let headers = response.headers();
+    let retry_after =
+        headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
+    let retry_after_ms = headers.get(RETRY_AFTER_MS).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let should_retry = match headers.get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
+        Some(b"true") => Some(true),
+        Some(b"false") => Some(false),
+        _ => None,
+    };
     let body = match Limited::new(response.into_body(), ERROR_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => Bytes::new(),
     };
     let mut problem = Problem::from_engine(status, &body);
     problem.retry_after = retry_after.or(problem.retry_after);
+    problem.retry_after_ms = retry_after_ms;
+    problem.should_retry = should_retry;
     (problem, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_the_protocols_way() {
+        let name = |auth| shown(auth, "k").map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        assert_eq!(name(Auth::Bearer), Some(("authorization".into(), "Bearer k".into())));
+        assert_eq!(name(Auth::XApiKey), Some(("x-api-key".into(), "k".into())));
+        assert_eq!(name(Auth::XGoogApiKey), Some(("x-goog-api-key".into(), "k".into())));
+        assert!(shown(Auth::Bearer, "a\nb").is_none());
+    }
+
+    #[test]
+    fn the_pause_a_backend_asks_for_is_read_in_both_units() {
+        let pause = |pairs: &[(&HeaderName, &'static str)]| {
+            let map = pairs.iter().map(|(n, v)| ((*n).clone(), HeaderValue::from_static(v))).collect();
+            told_pause(&map)
+        };
+        assert_eq!(pause(&[(&header::RETRY_AFTER, "2")]), Some(Duration::from_secs(2)));
+        assert_eq!(pause(&[(&header::RETRY_AFTER, "2"), (&RETRY_AFTER_MS, "150")]), Some(Duration::from_millis(150)));
+        assert_eq!(pause(&[(&header::RETRY_AFTER, "-1")]), None);
+        assert_eq!(pause(&[(&header::RETRY_AFTER, "Fri, 31 Dec 1999 23:59:59 GMT")]), None);
+    }
 }

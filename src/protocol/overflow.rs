@@ -26,7 +26,7 @@ const WORDINGS: &[Wording] = &[
         mark: "maximum context length is",
         read: |_, after| {
             let (max, rest) = after.split_first()?;
-            Some((asked(rest).unwrap_or(max + 1), *max))
+            Some((asked(rest).unwrap_or(max.saturating_add(1)), *max))
         },
     },
     // SGLang: "maximum context length of 8192 tokens. You requested a total of 9000 tokens: 1000 tokens from the input
@@ -35,7 +35,7 @@ const WORDINGS: &[Wording] = &[
         mark: "maximum context length of",
         read: |_, after| {
             let (max, rest) = after.split_first()?;
-            Some((asked(rest).unwrap_or(max + 1), *max))
+            Some((asked(rest).unwrap_or(max.saturating_add(1)), *max))
         },
     },
     // llama.cpp: "request (163859 tokens) exceeds the available context size (16384 tokens)".
@@ -53,9 +53,13 @@ const WORDINGS: &[Wording] = &[
         read: |before, after| Some((*before.last()?, *after.first()?)),
     },
     // Gemini: "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)".
+    // The first number is missing in some of its answers.
     Wording {
         mark: "exceeds the maximum number of tokens allowed",
-        read: |before, after| Some((*before.last()?, *after.first()?)),
+        read: |before, after| {
+            let max = *after.first()?;
+            Some((before.last().copied().unwrap_or(max.saturating_add(1)), max))
+        },
     },
     // TGI: "`inputs` must have less than 4096 tokens. Given: 5000".
     Wording { mark: "must have less than", read: |_, after| Some((*after.get(1)?, *after.first()?)) },
@@ -65,7 +69,7 @@ const WORDINGS: &[Wording] = &[
         mark: "context length of only",
         read: |before, after| {
             let max = *after.first()?;
-            Some((before.last().copied().unwrap_or(max + 1).max(max + 1), max))
+            Some((before.last().copied().unwrap_or(max.saturating_add(1)).max(max.saturating_add(1)), max))
         },
     },
 ];

@@ -42,6 +42,10 @@ pub struct Problem {
     pub message: String,
     /// Seconds after which another try makes sense.
     pub retry_after: Option<u64>,
+    /// The same in milliseconds, when a backend said it so.
+    pub retry_after_ms: Option<u64>,
+    /// Whether the backend said that another try makes sense (`x-should-retry`).
+    pub should_retry: Option<bool>,
     /// Prompt tokens and what the context holds, for [`ProblemKind::ContextOverflow`].
     pub overflow: Option<overflow::Numbers>,
 }
@@ -49,7 +53,14 @@ pub struct Problem {
 impl Problem {
     /// A failure of that kind.
     pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Problem { kind, message: message.into(), retry_after: None, overflow: None }
+        Problem {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            retry_after_ms: None,
+            should_retry: None,
+            overflow: None,
+        }
     }
 
     /// The same, with a time to come back.
@@ -145,6 +156,8 @@ impl Problem {
 }
 
 fn message_of(value: &Value, depth: u8) -> (String, Option<(u64, u64)>) {
+    // Google wraps the failures of streams into an array.
+    let value = value.get(0).unwrap_or(value);
     let error = value.get("error").unwrap_or(value);
     let numbers = match (error.get("n_prompt_tokens"), error.get("n_ctx")) {
         (Some(prompt), Some(max)) => prompt.as_u64().zip(max.as_u64()),
@@ -177,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_overflow_sentences_of_three_engines_become_numbers() {
-        let cases: [(&str, (u64, u64)); 4] = [
+        let cases: [(&str, (u64, u64)); 5] = [
             (
                 r#"{"error":{"code":400,"message":"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}"#,
                 (9000, 4096),
@@ -193,6 +206,10 @@ mod tests {
             (
                 r#"{"error":{"message":"{\"error\":{\"code\":400,\"message\":\"request (50 tokens) exceeds the available context size (40 tokens)\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":50,\"n_ctx\":40}}","type":"api_error"}}"#,
                 (50, 40),
+            ),
+            (
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210 tokens > 200 maximum"}}"#,
+                (210, 200),
             ),
         ];
         for (body, numbers) in cases {

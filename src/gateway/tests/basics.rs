@@ -49,12 +49,16 @@ async fn what_is_not_there_is_said_in_the_callers_words() {
     let (status, _, body) = call(address, "POST", "/v2/chat", KEY, "{}").await;
     assert!(status == 404 && body.contains("/v1/chat/completions"), "{body}");
     assert_eq!(call(address, "GET", "/v1/chat/completions", KEY, "").await.0, 405);
-    let (status, _, body) = call(address, "POST", "/v1beta/models/m:generateContent", KEY, "{}").await;
+    let (status, _, body) = call(address, "POST", "/v1beta/cachedContents", KEY, "{}").await;
     assert!(status == 501 && body.contains("UNIMPLEMENTED"), "{body}");
+    let (status, _, body) = call(address, "POST", "/v1beta/models/m:generateContent", KEY, "{}").await;
+    assert!(status == 400 && body.contains("INVALID_ARGUMENT"), "{body}");
     let upgrade = format!("{KEY}upgrade: websocket\r\n");
     assert_eq!(call(address, "GET", "/v1/responses", &upgrade, "").await.0, 426);
     let (status, _, body) = call(address, "POST", "/v1/responses", KEY, "{}").await;
-    assert_eq!(status, 501, "{body}");
+    assert!(status == 502 && body.contains("server_error"), "{body}");
+    let (status, _, body) = call(address, "PUT", "/v1/responses/resp_1", KEY, "").await;
+    assert!(status == 405 && body.contains("method_not_allowed"), "{body}");
     let (status, _, body) = call(address, "POST", "/v1/messages", KEY, "[1]").await;
     assert!(status == 400 && body.contains("invalid_request_error"), "{body}");
     // Nothing listens there: an answer, not a hang.

@@ -1,8 +1,11 @@
 //! The gateway over real sockets, in front of a scripted backend that can misbehave.
 
 mod basics;
+mod gemini;
 mod limits;
 mod native;
+mod records;
+mod responses;
 mod siblings;
 mod support;
 mod translated;

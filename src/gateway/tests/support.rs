@@ -133,6 +133,7 @@ pub async fn gateway_with(state: BackendState, limits: Limits) -> Running {
         loopback: true,
         grace: Duration::from_millis(300),
         limits,
+        log: None,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

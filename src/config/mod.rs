@@ -1,0 +1,207 @@
+//! What the user wrote down: a LiteLLM configuration, as people have one. Read as data with the place of everything
+//! in it, so that what is wrong or not used can be pointed at. What a provider's protocol is, is not known here.
+
+mod document;
+mod entry;
+mod error;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use document::{Document, Node};
+pub use error::ConfigError;
+pub use provider::{Provider, Speaks};
+
+/// A configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The models, in the file's order; names may hold one `*`.
+    pub models: Vec<Model>,
+    /// Other names: alias and model name.
+    pub aliases: Vec<(String, String)>,
+    /// The key callers must show.
+    pub master_key: Option<String>,
+    /// What was found and is not used, or is not what it seems; each a line for the user, with its place.
+    pub warnings: Vec<String>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What callers call it.
+    pub name: String,
+    /// Who serves it.
+    pub provider: &'static Provider,
+    /// What the provider calls it.
+    pub model: String,
+    /// Where, when not at the provider's own address.
+    pub api_base: Option<String>,
+    /// The provider's key.
+    pub api_key: Option<String>,
+    /// Members of requests for callers that leave them out, under Chat's names.
+    pub defaults: Vec<(String, serde_json::Value)>,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
+    /// Context in tokens, when the file says it.
+    pub context: Option<u64>,
+    /// How long the head of an answer may take.
+    pub timeout: Option<Duration>,
+    /// How often a failed request is sent again.
+    pub retries: u32,
+}
+
+/// Sections and keys of the file that are used; others are named in a warning.
+const SECTIONS: &[&str] =
+    &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
+
+/// Reads a configuration. `env` looks up variables.
+pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| crate::fs::FileError::new("read", path, source))?;
+    parse(&path.display().to_string(), &text, env)
+}
+
+/// Reads a configuration's text; `file` is what it is called in messages.
+pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let document = Document::parse(file, text)?;
+    let root = document.root();
+    let mut reader = Reader { env, own: Vec::new(), warnings: Vec::new() };
+    root.map()?;
+    reader.unused(&root, SECTIONS)?;
+    if let Some(section) = root.get("environment_variables") {
+        for (name, value) in section.map()? {
+            reader.own.push((name, reader.resolved(&value)?));
+        }
+    }
+    let (mut timeout, mut retries) = (None, 0);
+    // The two places the same settings may stand in.
+    for (name, known) in [
+        ("router_settings", &["model_group_alias", "num_retries", "timeout", "request_timeout"][..]),
+        ("litellm_settings", &["drop_params", "num_retries", "request_timeout"][..]),
+    ] {
+        let Some(section) = root.get(name).filter(|section| !section.is_null()) else { continue };
+        section.map()?;
+        reader.unused(&section, known)?;
+        for key in ["timeout", "request_timeout"] {
+            if let Some(value) = section.get(key).filter(|_| known.contains(&key)) {
+                timeout = Some(value.seconds()?);
+            }
+        }
+        if let Some(value) = section.get("num_retries") {
+            retries = value.small_number()?;
+        }
+        // What a backend does not know is always left out, so there is nothing to switch.
+        section.get("drop_params").map(|value| value.boolean()).transpose()?;
+    }
+    let mut master_key = None;
+    if let Some(section) = root.get("general_settings").filter(|section| !section.is_null()) {
+        section.map()?;
+        reader.unused(&section, &["master_key"])?;
+        master_key = section.get("master_key").map(|key| reader.resolved(&key)).transpose()?;
+        master_key = master_key.filter(|key| !key.is_empty());
+    }
+    let list = root.get("model_list").ok_or_else(|| root.wrong("a `model_list`: there is none"))?;
+    let mut models: Vec<Model> = Vec::new();
+    for item in list.list()? {
+        // Only what is used must be complete: a second entry may want a key that is not there.
+        let named = item.get("model_name");
+        let name = named.and_then(|name| name.text().ok());
+        if let Some(name) = name.filter(|name| models.iter().any(|known| known.name == *name)) {
+            let place = named.unwrap_or(item).place();
+            let note = "only the first is used; sharing requests between several is not done yet";
+            reader.warnings.push(format!("{place}: another entry named {name}: {note}"));
+        } else {
+            models.extend(entry::read(&mut reader, &item, (timeout, retries))?);
+        }
+    }
+    if models.is_empty() {
+        return Err(list.wrong("at least one model that can be used"));
+    }
+    let aliases = match root.get("router_settings").and_then(|section| section.get("model_group_alias")) {
+        Some(section) => aliases(&mut reader, &section, &list, &models)?,
+        None => Vec::new(),
+    };
+    Ok(Config { models, aliases, master_key, warnings: reader.warnings })
+}
+
+/// Aliases lead to a `model_name`; many files name the entry by its provider's name instead, which is as clear.
+fn aliases(
+    reader: &mut Reader<'_>,
+    section: &Node<'_>,
+    list: &Node<'_>,
+    models: &[Model],
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut aliases = Vec::new();
+    for (alias, value) in section.map()? {
+        // Either the name, or `{model: NAME, hidden: …}`.
+        let target = value.get("model").unwrap_or(value).text()?;
+        let is_target = |item: &Node<'_>| {
+            let model = item.get("litellm_params").and_then(|params| params.get("model"));
+            model.is_some_and(|model| model.text().is_ok_and(|model| model == target))
+        };
+        let by_provider = || {
+            let item = list.list().ok()?.into_iter().find(is_target)?;
+            item.get("model_name")?.text().ok()
+        };
+        let named = Some(target.clone()).filter(|target| models.iter().any(|model| model.name == *target));
+        match named.or_else(by_provider).filter(|name| models.iter().any(|model| model.name == *name)) {
+            Some(name) => aliases.push((alias, name)),
+            None => {
+                let place = section.get(&alias).unwrap_or(*section).place();
+                reader.warnings.push(format!("{place}: the alias {alias} leads to {target}, which is no model_name"));
+            }
+        }
+    }
+    Ok(aliases)
+}
+
+/// What reading needs to know, and what it has to say.
+struct Reader<'e> {
+    env: &'e dyn Fn(&str) -> Option<String>,
+    /// `environment_variables` of the file itself.
+    own: Vec<(String, String)>,
+    warnings: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// Warns of keys that are not in `known`, each name once.
+    fn unused(&mut self, node: &Node<'_>, known: &[&str]) -> Result<(), ConfigError> {
+        for (key, _) in node.map()? {
+            if known.contains(&key.as_str()) {
+                continue;
+            }
+            let said = format!(": {} is not used by llmup", node.name_of(&key));
+            if !self.warnings.iter().any(|warning| warning.ends_with(&said)) {
+                self.warnings.push(format!("{}{said}", node.place_of(&key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A text, with `os.environ/NAME` and `${NAME}` looked up.
+    fn resolved(&self, node: &Node<'_>) -> Result<String, ConfigError> {
+        let text = node.text()?;
+        let look_up = |name: &str| {
+            let own = self.own.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+            (self.env)(name).or(own).ok_or_else(|| node.missing_variable(name))
+        };
+        if let Some(name) = text.strip_prefix("os.environ/") {
+            return look_up(name.trim());
+        }
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, behind)) = after.split_once('}') else { break };
+            out.push_str(before);
+            // `${NAME:-default}`, as in a shell.
+            match name.split_once(":-") {
+                Some((name, default)) => out.push_str(&look_up(name).unwrap_or_else(|_| default.to_owned())),
+                None => out.push_str(&look_up(name)?),
+            }
+            rest = behind;
+        }
+        Ok(out + rest)
+    }
+}

@@ -1,0 +1,376 @@
+//! A request, written for Google's servers: roles alternate, every call has its result in the turn behind it, results
+//! come first and carry the function's name.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::SKIP;
+use super::write::string;
+use crate::protocol::carrier::{self, Maker};
+use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Reasoning, Request, Role, Source, ToolUse};
+use crate::protocol::{Target, ir};
+
+pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
+    let mut contents = Contents::default();
+    request.turns.iter().for_each(|turn| contents.turn(turn));
+    let mut out = b"{\"contents\":[".to_vec();
+    contents.write(&mut out);
+    out.push(b']');
+    if !request.system.is_empty() {
+        out.extend_from_slice(b",\"systemInstruction\":{\"parts\":[");
+        for (at, text) in request.system.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b"{\"text\":" } else { b",{\"text\":" });
+            string(text, &mut out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    }
+    if !request.tools.is_empty() {
+        tools(request, &mut out);
+    }
+    out.extend_from_slice(b",\"generationConfig\":{");
+    settings(request, target.model, &mut out);
+    out.extend_from_slice(b"}}");
+    out
+}
+
+fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"tools\":[{\"functionDeclarations\":[");
+    for (at, tool) in request.tools.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
+        string(&tool.name, out);
+        if let Some(description) = &tool.description {
+            out.extend_from_slice(b",\"description\":");
+            string(description, out);
+        }
+        if let Some(schema) = &tool.schema {
+            out.extend_from_slice(b",\"parametersJsonSchema\":");
+            out.extend_from_slice(schema.get().as_bytes());
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}]");
+    let mode = match &request.choice {
+        Choice::Unset => return,
+        Choice::Auto => "AUTO",
+        Choice::Any | Choice::Named(_) => "ANY",
+        Choice::None => "NONE",
+    };
+    out.extend_from_slice(format!(",\"toolConfig\":{{\"functionCallingConfig\":{{\"mode\":\"{mode}\"").as_bytes());
+    if let Choice::Named(name) = &request.choice {
+        out.extend_from_slice(b",\"allowedFunctionNames\":[");
+        string(name, out);
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// The names Gemini has for sampling settings; it knows no others.
+const SAMPLING: [(&str, &str); 6] = [
+    ("temperature", "temperature"),
+    ("top_p", "topP"),
+    ("top_k", "topK"),
+    ("seed", "seed"),
+    ("presence_penalty", "presencePenalty"),
+    ("frequency_penalty", "frequencyPenalty"),
+];
+
+/// Google takes no more stop sequences.
+const STOPS: usize = 5;
+
+fn settings(request: &Request<'_>, model: &str, out: &mut Vec<u8>) {
+    let mut first = true;
+    let mut key = |name: &str, out: &mut Vec<u8>| {
+        let comma = if std::mem::take(&mut first) { "" } else { "," };
+        out.extend_from_slice(format!("{comma}\"{name}\":").as_bytes());
+    };
+    for (name, value) in &request.sampling {
+        if let Some((_, theirs)) = SAMPLING.iter().find(|(ours, _)| ours == name) {
+            key(theirs, out);
+            out.extend_from_slice(value.get().as_bytes());
+        }
+    }
+    if let Some(limit) = request.max_tokens {
+        key("maxOutputTokens", out);
+        out.extend_from_slice(limit.to_string().as_bytes());
+    }
+    if !request.stop.is_empty() {
+        key("stopSequences", out);
+        for (at, text) in request.stop.iter().take(STOPS).enumerate() {
+            out.push(if at == 0 { b'[' } else { b',' });
+            string(text, out);
+        }
+        out.push(b']');
+    }
+    match &request.format {
+        Format::Text => {}
+        Format::Json => {
+            key("responseMimeType", out);
+            out.extend_from_slice(b"\"application/json\"");
+        }
+        Format::Schema { schema, .. } => {
+            key("responseMimeType", out);
+            out.extend_from_slice(b"\"application/json\",\"responseJsonSchema\":");
+            out.extend_from_slice(schema.get().as_bytes());
+        }
+    }
+    if let Some(thinking) = thinking(&request.reasoning, model) {
+        key("thinkingConfig", out);
+        out.extend_from_slice(thinking.as_bytes());
+    }
+}
+
+/// The thinking settings; `None` where the model has none or the caller said nothing.
+fn thinking(reasoning: &Reasoning<'_>, model: &str) -> Option<String> {
+    // They answer 400 "thinking is not enabled for this model".
+    if ["gemini-1", "gemini-2.0", "gemma"].iter().any(|old| model.contains(old)) {
+        return None;
+    }
+    // From Gemini 3 on it is a level; before, a number of tokens.
+    let levels = !model.contains("gemini-2.5");
+    let mut members = Vec::new();
+    let off = reasoning.enabled == Some(false);
+    if reasoning.show == Some(true) || (reasoning.show.is_none() && reasoning.enabled == Some(true)) {
+        members.push("\"includeThoughts\":true".to_owned());
+    }
+    let effort = reasoning.effort.as_deref().filter(|effort| !off && *effort != "none");
+    match (off, reasoning.budget, effort, levels) {
+        // Gemini 3 and 2.5 Pro cannot be kept from thinking altogether.
+        (true, _, _, true) => members.push("\"thinkingLevel\":\"low\"".to_owned()),
+        (true, _, _, false) => {
+            let least = if model.contains("pro") { 128 } else { 0 };
+            members.push(format!("\"thinkingBudget\":{least}"));
+        }
+        (false, Some(budget), None, _) | (false, Some(budget), Some(_), false) => {
+            members.push(format!("\"thinkingBudget\":{}", budget.min(24_576)));
+        }
+        (false, _, Some(effort), true) => {
+            let level = match effort {
+                "minimal" | "low" => "low",
+                "medium" => "medium",
+                _ => "high",
+            };
+            members.push(format!("\"thinkingLevel\":\"{level}\""));
+        }
+        (false, None, Some(effort), false) => {
+            let budget = match effort {
+                "minimal" => 1_024,
+                "low" => 4_096,
+                "medium" => 12_288,
+                _ => 24_576,
+            };
+            members.push(format!("\"thinkingBudget\":{budget}"));
+        }
+        (false, None, None, _) => {}
+    }
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+}
+
+/// One content while it grows.
+struct Content {
+    role: Role,
+    /// Results, commas between them; they come first.
+    results: Vec<u8>,
+    /// Everything else, commas between them.
+    parts: Vec<u8>,
+    /// Whether a call stands in it: only the first one of a step needs a signature.
+    called: bool,
+}
+
+#[derive(Default)]
+struct Contents<'a> {
+    list: Vec<Content>,
+    /// Names by call id: results do not tell them.
+    names: HashMap<&'a str, &'a str>,
+    /// Calls without a result so far.
+    open: Vec<&'a str>,
+}
+
+impl<'a> Contents<'a> {
+    fn turn(&mut self, turn: &'a ir::Turn<'_>) {
+        match turn.role {
+            Role::Assistant => self.model(&turn.parts),
+            Role::User => self.user(&turn.parts),
+        }
+    }
+
+    /// The content of that role to write into: the last one, or a new one.
+    fn at(&mut self, role: Role) -> &mut Content {
+        if self.list.last().is_none_or(|last| last.role != role) {
+            if role == Role::Assistant {
+                self.flush();
+                if self.list.is_empty() {
+                    // A conversation begins with the user.
+                    let parts = b"{\"text\":\"(the conversation begins with the model)\"}".to_vec();
+                    self.list.push(Content { role: Role::User, results: Vec::new(), parts, called: false });
+                }
+            }
+            self.list.push(Content { role, results: Vec::new(), parts: Vec::new(), called: false });
+        }
+        let last = self.list.len() - 1;
+        &mut self.list[last]
+    }
+
+    /// Google refuses a call without a result: one that never came is said so.
+    fn flush(&mut self) {
+        for id in std::mem::take(&mut self.open) {
+            let name = self.names.get(id).copied().unwrap_or_default();
+            let user = self.at(Role::User);
+            result(id, name, "no result: the call was interrupted", true, &mut user.results);
+        }
+    }
+
+    fn model(&mut self, parts: &'a [Part<'_>]) {
+        // A proof in front of a call is the call's, for callers that can keep it in their thinking only.
+        let mut before: Option<&str> = None;
+        for part in parts {
+            match part {
+                Part::Text(text) if !text.is_empty() => {
+                    let content = self.at(Role::Assistant);
+                    member(&mut content.parts, b"{\"text\":");
+                    string(text, &mut content.parts);
+                    content.parts.push(b'}');
+                }
+                // Thoughts themselves are not sent back: only their proof is of use.
+                Part::Thinking { signature, .. } => before = signature.as_deref().and_then(proof).or(before),
+                Part::ToolUse(call) => {
+                    self.names.insert(&call.id, &call.name);
+                    let content = self.at(Role::Assistant);
+                    let known = call.signature.as_deref().and_then(proof).or(before.take());
+                    let first = !std::mem::replace(&mut content.called, true);
+                    function_call(call, known.or(first.then_some(SKIP)), &mut content.parts);
+                    self.open.push(&call.id);
+                }
+                Part::Text(_) | Part::Media(_) | Part::ToolResult { .. } => {}
+            }
+        }
+    }
+
+    fn user(&mut self, parts: &'a [Part<'_>]) {
+        for part in parts {
+            match part {
+                Part::Text(text) if !text.is_empty() => {
+                    let content = self.at(Role::User);
+                    member(&mut content.parts, b"{\"text\":");
+                    string(text, &mut content.parts);
+                    content.parts.push(b'}');
+                }
+                Part::Media(one) => media(one, &mut self.at(Role::User).parts),
+                Part::ToolResult { id, parts, is_error } => {
+                    let texts: Vec<&str> = parts
+                        .iter()
+                        .filter_map(|part| match part {
+                            Part::Text(text) => Some(text.as_ref()),
+                            _ => None,
+                        })
+                        .collect();
+                    let text = texts.join("\n");
+                    let open = self.open.iter().position(|open| open == id).map(|at| self.open.remove(at));
+                    let name = self.names.get(id.as_ref()).copied().unwrap_or_default();
+                    let content = self.at(Role::User);
+                    if open.is_some() {
+                        result(id, name, &text, *is_error, &mut content.results);
+                    } else {
+                        // The call was cut out of the history: its result is only something to know.
+                        member(&mut content.parts, b"{\"text\":");
+                        string(&format!("[tool result] {text}"), &mut content.parts);
+                        content.parts.push(b'}');
+                    }
+                    // Beside the result, not in it: models before Gemini 3 refuse media there.
+                    for part in parts {
+                        if let Part::Media(one) = part {
+                            media(one, &mut content.parts);
+                        }
+                    }
+                }
+                Part::Text(_) | Part::Thinking { .. } | Part::ToolUse(_) => {}
+            }
+        }
+    }
+
+    fn write(mut self, out: &mut Vec<u8>) {
+        self.flush();
+        for (at, content) in self.list.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            let role = if content.role == Role::User { "user" } else { "model" };
+            out.extend_from_slice(format!("{{\"role\":\"{role}\",\"parts\":[").as_bytes());
+            out.extend_from_slice(&content.results);
+            if !content.results.is_empty() && !content.parts.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(&content.parts);
+            out.extend_from_slice(b"]}");
+        }
+    }
+}
+
+fn proof(sealed: &str) -> Option<&str> {
+    carrier::open(Maker::Gemini, sealed)
+}
+
+/// Begins a member of a list.
+fn member(list: &mut Vec<u8>, begin: &[u8]) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
+    list.extend_from_slice(begin);
+}
+
+fn function_call(call: &ToolUse<'_>, signature: Option<&str>, out: &mut Vec<u8>) {
+    member(out, b"{\"functionCall\":{\"id\":");
+    string(&call.id, out);
+    out.extend_from_slice(b",\"name\":");
+    string(&call.name, out);
+    out.extend_from_slice(b",\"args\":");
+    let input = call.input.trim();
+    if input.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok() {
+        out.extend_from_slice(input.as_bytes());
+    } else if input.is_empty() {
+        out.extend_from_slice(b"{}");
+    } else {
+        // What the model once wrote there was no object.
+        out.extend_from_slice(b"{\"input\":");
+        string(input, out);
+        out.push(b'}');
+    }
+    out.push(b'}');
+    if let Some(signature) = signature {
+        out.extend_from_slice(b",\"thoughtSignature\":");
+        string(signature, out);
+    }
+    out.push(b'}');
+}
+
+fn result(id: &str, name: &str, text: &str, is_error: bool, out: &mut Vec<u8>) {
+    member(out, b"{\"functionResponse\":{\"id\":");
+    string(id, out);
+    out.extend_from_slice(b",\"name\":");
+    string(name, out);
+    out.extend_from_slice(if is_error { b",\"response\":{\"error\":" } else { b",\"response\":{\"output\":" });
+    string(text, out);
+    out.extend_from_slice(b"}}}");
+}
+
+fn media(media: &Media<'_>, out: &mut Vec<u8>) {
+    let (kind, mime, place) = match &media.source {
+        Source::Base64 { media_type, data } => ("inlineData", Cow::Borrowed(media_type.as_ref()), ("data", data)),
+        Source::Url(uri) | Source::File(uri) => {
+            let mime = match (media.kind, uri.rsplit('.').next()) {
+                (MediaKind::Image, Some("png")) => "image/png",
+                (MediaKind::Image, Some("webp")) => "image/webp",
+                (MediaKind::Image, _) => "image/jpeg",
+                (MediaKind::Document, _) => "application/pdf",
+                (MediaKind::Audio, Some("wav")) => "audio/wav",
+                (MediaKind::Audio, _) => "audio/mpeg",
+            };
+            ("fileData", Cow::Borrowed(mime), ("fileUri", uri))
+        }
+    };
+    member(out, format!("{{\"{kind}\":{{\"mimeType\":").as_bytes());
+    string(&mime, out);
+    out.extend_from_slice(format!(",\"{}\":", place.0).as_bytes());
+    string(place.1, out);
+    out.extend_from_slice(b"}}");
+}
