@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::chunk::{Custom, Extra, Function};
@@ -114,9 +114,9 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub refusal: Option<Text<'a>>,
     #[serde(borrow)]
-    pub reasoning_content: Option<Text<'a>>,
+    pub reasoning_content: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub reasoning: Option<Text<'a>>,
+    pub reasoning: Option<&'a RawValue>,
     #[serde(borrow)]
     pub reasoning_details: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -125,6 +125,8 @@ pub(super) struct Message<'a> {
     pub function_call: Option<Function<'a>>,
     #[serde(borrow)]
     pub tool_call_id: Option<Text<'a>>,
+    pub name: Option<IgnoredAny>,
+    pub audio: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -122,7 +122,7 @@ impl Calls {
         // Ollama and Google's chat endpoint number all calls 0: a new id with a name, or a new name behind arguments,
         // is a new call. A new id without a name is not: some engines make one up per fragment.
         let new_id = !id.is_empty() && !call.id.is_empty() && call.id != id && !name.is_empty();
-        let new_name = id.is_empty() && !name.is_empty() && call.name != name && call.begun();
+        let new_name = !name.is_empty() && !call.name.is_empty() && call.name != name && call.begun();
         (!new_id && !new_name).then_some(at)
     }
 }

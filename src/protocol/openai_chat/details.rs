@@ -21,6 +21,8 @@ impl Details {
     pub(super) fn take(&mut self, raw: &RawValue) {
         // Another server's member of that name may be anything.
         let Ok(pieces) = serde_json::from_str::<Vec<Map<String, Value>>>(raw.get()) else { return };
+        // Pieces of one chunk are entries of their own.
+        let known = self.0.len();
         for piece in pieces {
             let same = |entry: &Map<String, Value>| {
                 entry.get("type") == piece.get("type")
@@ -29,7 +31,7 @@ impl Details {
                         || piece.get("id").is_none_or(Value::is_null)
                         || entry.get("id") == piece.get("id"))
             };
-            let Some(entry) = self.0.iter_mut().rev().find(|entry| same(entry)) else {
+            let Some(entry) = self.0.iter_mut().take(known).rev().find(|entry| same(entry)) else {
                 self.0.push(piece);
                 continue;
             };

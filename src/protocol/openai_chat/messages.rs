@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::write;
+use super::{parts, write};
+use crate::protocol::Vendor;
 use crate::protocol::carrier::{self, Maker};
-use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, Source, ToolUse};
-use crate::protocol::{Vendor, media};
+use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, ToolUse};
 
 /// Templates and servers refuse a call without a result: one that never came is said so.
 const MISSING: &str = "[no result: the call was interrupted]";
@@ -121,7 +121,7 @@ impl<'r> Writer<'_, 'r> {
                 }
                 Part::ToolUse(call) => self.calls.push((call, answer())),
                 // The protocol has no place for what a model drew.
-                Part::Media(media) => self.texts.push(placeholder(media.kind)),
+                Part::Media(media) => self.texts.push(parts::placeholder(media.kind)),
                 Part::ToolResult { .. } => {}
             }
         }
@@ -234,8 +234,8 @@ impl<'r> Writer<'_, 'r> {
             for content in &self.content {
                 write::comma(out);
                 match content {
-                    Content::Text(text) => text_part(out, text),
-                    Content::Media(media) => media_part(out, media, self.vendor),
+                    Content::Text(text) => parts::text(out, text),
+                    Content::Media(media) => parts::media(out, media, self.vendor),
                 }
             }
             out.push(b']');
@@ -328,84 +328,5 @@ fn proof_of_call(out: &mut Vec<u8>, vendor: Vendor, call: &ToolUse<'_>) {
         write::raw(out, "extra_content", r#"{"google":{"#);
         write::member(out, "thought_signature", proof);
         out.extend_from_slice(b"}}");
-    }
-}
-
-fn placeholder(kind: MediaKind) -> &'static str {
-    match kind {
-        MediaKind::Image => "[image]",
-        MediaKind::Document => "[document]",
-        MediaKind::Audio => "[audio]",
-    }
-}
-
-fn text_part(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(br#"{"type":"text","#);
-    write::member(out, "text", text);
-    out.push(b'}');
-}
-
-fn url(out: &mut Vec<u8>, name: &str, source: &Source<'_>) {
-    write::key(out, name);
-    match source {
-        // Not through a URL made first: images are large.
-        Source::Base64 { media_type, data } => {
-            out.extend_from_slice(b"\"data:");
-            write::inner(out, media_type);
-            out.extend_from_slice(b";base64,");
-            write::inner(out, data);
-            out.push(b'"');
-        }
-        _ => write::string(out, media::to_url(source).as_deref().unwrap_or_default()),
-    }
-}
-
-fn media_part(out: &mut Vec<u8>, media: &Media<'_>, vendor: Vendor) {
-    match (media.kind, &media.source) {
-        (_, Source::File(id)) if vendor == Vendor::OpenAi => {
-            out.extend_from_slice(br#"{"type":"file","file":{"#);
-            write::member(out, "file_id", id);
-            out.extend_from_slice(b"}}");
-        }
-        // Nobody else has the file.
-        (kind, Source::File(id)) => text_part(out, &format!("{} (file {id}, not available here)", placeholder(kind))),
-        (MediaKind::Image, source) => {
-            out.extend_from_slice(br#"{"type":"image_url","image_url":{"#);
-            url(out, "url", source);
-            if let Some(detail) = &media.detail {
-                write::member(out, "detail", detail);
-            }
-            out.extend_from_slice(b"}}");
-        }
-        (MediaKind::Audio, Source::Base64 { media_type, data }) => {
-            out.extend_from_slice(br#"{"type":"input_audio","input_audio":{"#);
-            write::member(out, "data", data);
-            write::member(out, "format", sound(media_type));
-            out.extend_from_slice(b"}}");
-        }
-        (MediaKind::Audio, source) if vendor == Vendor::Vllm => {
-            out.extend_from_slice(br#"{"type":"audio_url","audio_url":{"#);
-            url(out, "url", source);
-            out.extend_from_slice(b"}}");
-        }
-        // Only OpenRouter fetches documents.
-        (MediaKind::Document, source) if matches!(source, Source::Base64 { .. }) || vendor == Vendor::OpenRouter => {
-            out.extend_from_slice(br#"{"type":"file","file":{"#);
-            write::member(out, "filename", media.name.as_deref().unwrap_or("document.pdf"));
-            url(out, "file_data", source);
-            out.extend_from_slice(b"}}");
-        }
-        (kind, Source::Url(url)) => text_part(out, &format!("{} {url}", placeholder(kind))),
-        (kind, _) => text_part(out, placeholder(kind)),
-    }
-}
-
-/// The name OpenAI has for a sound's format.
-fn sound(media_type: &str) -> &str {
-    match media_type.rsplit('/').next().unwrap_or_default() {
-        "mpeg" | "mp3" | "mpga" => "mp3",
-        "wav" | "x-wav" | "wave" | "vnd.wave" => "wav",
-        "mp4" | "x-m4a" => "m4a",
-        other => other.strip_prefix("x-").unwrap_or(other),
     }
 }

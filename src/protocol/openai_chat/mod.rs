@@ -16,6 +16,7 @@ mod decode;
 mod details;
 mod encoder;
 mod messages;
+mod parts;
 mod reasoning;
 mod request;
 mod stream;

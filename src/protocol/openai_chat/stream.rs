@@ -17,20 +17,47 @@ use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
 /// What reads a stream.
 #[derive(Default)]
 pub(super) struct Decoder {
-    splitter: Splitter,
+    form: Form,
     state: State,
 }
 
+/// What the bytes are, as soon as there are any.
+#[derive(Default)]
+enum Form {
+    Events(Splitter),
+    /// A whole answer, from a server that does not stream although it was asked to.
+    Whole(Vec<u8>),
+    #[default]
+    Unknown,
+}
+
+/// A whole answer beyond this is none.
+const LIMIT: usize = 64 << 20;
+
 impl EventDecoder for Decoder {
     fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        if matches!(self.form, Form::Unknown) {
+            // No line of a stream begins with a brace.
+            self.form = match bytes.trim_ascii_start().first() {
+                None => return,
+                Some(b'{') => Form::Whole(Vec::new()),
+                Some(_) => Form::Events(Splitter::default()),
+            };
+        }
         let state = &mut self.state;
-        self.splitter.push(bytes, &mut |data| state.data(data, sink));
+        match &mut self.form {
+            Form::Events(splitter) => splitter.push(bytes, &mut |data| state.data(data, sink)),
+            Form::Whole(all) if all.len() + bytes.len() <= LIMIT => all.extend_from_slice(bytes),
+            Form::Whole(_) | Form::Unknown => {}
+        }
     }
 
     fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
         let state = &mut self.state;
-        if cut.is_none() {
-            self.splitter.end(&mut |data| state.data(data, sink));
+        match &mut self.form {
+            Form::Events(splitter) if cut.is_none() => splitter.end(&mut |data| state.data(data, sink)),
+            Form::Whole(all) if cut.is_none() => state.data(all, sink),
+            _ => {}
         }
         state.end(cut, sink);
     }
@@ -224,9 +251,11 @@ impl State {
             return;
         }
         self.close(sink);
+        let taken =
+            self.calls.0.iter().take(at).any(|other| self.calls.0.get(at).is_some_and(|call| call.id == other.id));
         let Some(call) = self.calls.0.get_mut(at) else { return };
-        if call.id.is_empty() {
-            // Claude Code loses a call without an id in silence.
+        if call.id.is_empty() || taken {
+            // Claude Code loses a call without an id in silence, and results are told apart by it.
             call.id = ids::new("call_");
         }
         sink(Event::BlockStart(Block::ToolUse {

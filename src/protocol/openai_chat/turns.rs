@@ -46,19 +46,30 @@ impl Unnamed {
 pub(super) fn read<'a>(messages: Vec<Message<'a>>, request: &mut Request<'a>) -> Result<(), Problem> {
     let mut ids = Unnamed::default();
     for message in messages {
-        match message.role.as_ref() as &str {
+        let role: &str = &message.role;
+        // Who of several speaks: no other protocol tells. A function's result is told by its call.
+        if message.name.is_some() && role != "function" && role != "tool" {
+            dropped(request, "name of a message");
+        }
+        if message.audio.is_some() {
+            dropped(request, "audio of an answer");
+        }
+        match role {
             "system" | "developer" => {
-                let texts = parts(message.content, &mut request.dropped)?.into_iter().filter_map(|part| match part {
-                    Part::Text(text) => Some(text),
-                    _ => None,
-                });
+                let mut texts = Vec::new();
+                for part in parts(message.content, &mut request.dropped)? {
+                    match part {
+                        Part::Text(text) => texts.push(text),
+                        _ => request.dropped.push("media in a system message".to_owned()),
+                    }
+                }
                 // What stands before the first answer is the same in every conversation of a kind: at the head it
                 // shares a cached prefix. Later ones stay in place, as words of the user's side, because templates
                 // refuse a system message that does not come first.
                 if request.turns.iter().all(|turn| turn.role == Role::User) {
                     request.system.extend(texts);
                 } else {
-                    let texts = texts.map(Part::Text).collect();
+                    let texts = texts.into_iter().map(Part::Text).collect();
                     push(&mut request.turns, Role::User, texts);
                 }
             }
@@ -82,6 +93,13 @@ pub(super) fn read<'a>(messages: Vec<Message<'a>>, request: &mut Request<'a>) ->
     Ok(())
 }
 
+/// Once, however often it occurs.
+fn dropped(request: &mut Request<'_>, what: &str) {
+    if !request.dropped.iter().any(|known| known == what) {
+        request.dropped.push(what.to_owned());
+    }
+}
+
 fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<Part<'a>>) {
     match turns.last_mut() {
         Some(last) if last.role == role => last.parts.extend(parts),
@@ -91,8 +109,8 @@ fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<Part<'a>>) {
 
 fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<String>) -> Result<Vec<Part<'a>>, Problem> {
     let mut found = Vec::new();
-    let text = [message.reasoning_content, message.reasoning].into_iter().flatten().find(|text| !text.is_empty());
-    let mut text = text.map(|text| text.0);
+    let spelled = [message.reasoning_content, message.reasoning];
+    let mut text = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|text| !text.is_empty()));
     let mut proofs = Vec::new();
     if let Some(raw) = message.reasoning_details.filter(|raw| raw.get() != "null" && raw.get() != "[]") {
         if text.is_none() {

@@ -243,6 +243,17 @@ fn a_whole_answer_gives_the_same_events() {
         });
     });
     assert_eq!(names, ["hm", "hi", "f", "{}", "f", r#"{"b":1}"#, "ToolUse 3"]);
+    let details = r#"[{"type":"reasoning.encrypted","data":"A"},{"type":"reasoning.encrypted","data":"B"}]"#;
+    let body = format!(
+        r#"{{"choices":[{{"message":{{"content":"x","reasoning_details":{details}}},"finish_reason":"stop"}}]}}"#
+    );
+    let mut proofs = Vec::new();
+    Chat.decode_answer(body.as_bytes(), &mut |event| {
+        if let Event::Signature(sealed) = event {
+            proofs.push(serde_json::from_str::<serde_json::Value>(&sealed[4..]).unwrap());
+        }
+    });
+    assert_eq!(proofs, [serde_json::from_str::<serde_json::Value>(details).unwrap()], "entries stay apart");
     Chat.decode_answer(b"<html>", &mut |event| assert!(matches!(event, Event::Error(_)), "{event:?}"));
 }
 
@@ -316,4 +327,30 @@ proptest::proptest! {
         chunks.push(STOP);
         let _ = events(&[stream(&chunks).as_bytes()], None);
     }
+}
+
+#[test]
+fn a_server_that_does_not_stream_is_understood() {
+    let body = r#" {"id":"x","choices":[{"message":{"content":"h\u00e9"},"finish_reason":"stop"}]}"#;
+    let whole = events(&[body.as_bytes()], None);
+    assert_eq!(whole, ["start x", "text hé", "EndTurn 0/0/0"]);
+    for at in 0..body.len() {
+        let (a, b) = body.as_bytes().split_at(at);
+        assert_eq!(events(&[a, b], None), whole, "split at {at}");
+    }
+    let error = events(&[br#"{"error":{"message":"no"}}"#], None);
+    assert_eq!(error, ["error no"]);
+    let cut = Some(Problem::new(ProblemKind::Upstream, "cut"));
+    assert_eq!(events(&[body.as_bytes()], cut), ["error cut"]);
+}
+
+#[test]
+fn one_id_for_two_calls_becomes_two() {
+    let deltas = [
+        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        r#"{"tool_calls":[{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        r#"{"tool_calls":[{"index":1,"id":"a","function":{"name":"g","arguments":"{}"}}]}"#,
+    ];
+    let expected = ["start x", "tool a f {}", "tool made f {}", "tool made g {}", "ToolUse 0/0/0"];
+    assert_eq!(decoded(&deltas, &[STOP]), expected);
 }
