@@ -13,7 +13,7 @@ use super::{Shared, handle, upstream};
 use crate::protocol::head::Head;
 use crate::protocol::ir::{Part, Request, Source};
 use crate::protocol::names::Names;
-use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, openai_chat, protocol};
+use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, accepts, openai_chat, protocol};
 
 /// Answers that large are no counts.
 const LIMIT: usize = 64 << 20;
@@ -38,6 +38,8 @@ pub(super) async fn count_tokens(
         return Err(Problem::new(ProblemKind::Unsupported, "tokens are not counted in this protocol here"));
     };
     let mut request = inbound.decode_request(body)?;
+    // As it would be asked.
+    accepts::apply(&mut request, backend.accepts)?;
     let media = media_bytes(&request);
     let chat = openai_chat::Chat;
     Names::apply(&mut request, chat.names());
@@ -84,7 +86,13 @@ async fn native(
 
 /// Whether the engine may have a route that makes tokens of a chat: hosted services do not.
 fn asks(backend: &Ready) -> bool {
-    backend.speaks == Id::Chat && matches!(backend.vendor, Vendor::Unknown | Vendor::Vllm | Vendor::LlamaCpp)
+    let engine = match backend.vendor {
+        Vendor::Vllm | Vendor::LlamaCpp => true,
+        // Behind TLS stands rather a service, which need not see the prompt for nothing.
+        Vendor::Unknown => backend.base_url.starts_with("http:"),
+        _ => false,
+    };
+    engine && backend.speaks == Id::Chat
 }
 
 /// How long the media in a request are: as text they would count far too much.

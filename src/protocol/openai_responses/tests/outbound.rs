@@ -8,7 +8,7 @@ use crate::protocol::{Inbound, Outbound, Target, Vendor, anthropic};
 
 fn sent(request: &mut Request<'_>, model: &str, vendor: Vendor) -> Value {
     Names::apply(request, Responses.names());
-    let body = Responses.encode_request(request, &Target { model, vendor });
+    let body = Responses.encode_request(request, &Target { model, context: 0, vendor });
     serde_json::from_slice(&body).unwrap()
 }
 
