@@ -106,7 +106,7 @@ pub(super) fn answer(store: &Store, id: &str, wish: Wish, query: Option<&str>) -
 fn items(kept: &Kept, id: &str, query: Option<&str>) -> String {
     let ask = |name: &str| {
         let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
     };
     let text = list(kept.keep.history.iter().chain([&kept.keep.input]));
     let raws: Vec<&RawValue> = serde_json::from_slice(&text).unwrap_or_default();

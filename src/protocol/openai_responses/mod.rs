@@ -13,6 +13,7 @@ mod content;
 mod echo;
 mod events;
 mod items;
+mod object;
 mod outbound;
 mod request;
 mod special;

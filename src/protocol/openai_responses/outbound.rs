@@ -4,6 +4,7 @@ use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Request, Role,
 use crate::protocol::{Id, Target, Vendor, carrier, media};
 
 use super::echo::quote;
+use super::object::Object;
 use super::wire::{self, read};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
@@ -381,45 +382,5 @@ fn media(media: &Media<'_>, object: &mut Object) {
             }
             object.raw("input_audio", &audio.end());
         }
-    }
-}
-
-/// A JSON object, written member by member.
-struct Object {
-    out: Vec<u8>,
-    start: usize,
-}
-
-impl Object {
-    fn new(mut out: Vec<u8>) -> Self {
-        out.push(b'{');
-        Object { start: out.len(), out }
-    }
-
-    fn empty(&self) -> bool {
-        self.out.len() == self.start
-    }
-
-    fn key(&mut self, name: &str) {
-        if !self.empty() {
-            self.out.push(b',');
-        }
-        quote(&mut self.out, name);
-        self.out.push(b':');
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.key(name);
-        quote(&mut self.out, value);
-    }
-
-    fn raw(&mut self, name: &str, value: &[u8]) {
-        self.key(name);
-        self.out.extend_from_slice(value);
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.out.push(b'}');
-        self.out
     }
 }

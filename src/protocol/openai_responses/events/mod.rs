@@ -3,147 +3,17 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::wire::read;
+use super::wire::{self, read};
 use crate::protocol::carrier::{self, Maker};
-use crate::protocol::event::{Block, Event, Stop, Usage};
+use crate::protocol::event::{Event, Stop, Usage};
 use crate::protocol::sse::Splitter;
 use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
 
-type Text<'a> = Option<Cow<'a, str>>;
+mod item;
 
-#[derive(Deserialize)]
-struct Frame<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-    #[serde(borrow)]
-    item: Option<&'a RawValue>,
-    output_index: Option<u64>,
-    #[serde(borrow)]
-    item_id: Text<'a>,
-    summary_index: Option<u64>,
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Text<'a>,
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Response<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    status: Text<'a>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
-    usage: Option<WireUsage>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    incomplete_details: Option<Incomplete>,
-}
-
-#[derive(Deserialize)]
-struct Incomplete {
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WireUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<Details>,
-    output_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Details {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    call_id: Text<'a>,
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    namespace: Text<'a>,
-    #[serde(borrow)]
-    arguments: Text<'a>,
-    #[serde(borrow)]
-    input: Text<'a>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    summary: Option<&'a RawValue>,
-    #[serde(borrow)]
-    encrypted_content: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow)]
-    text: Text<'a>,
-    #[serde(borrow)]
-    refusal: Text<'a>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Thinking,
-    Function,
-    Custom,
-}
-
-/// Where a thought came from: a backend may give the summary and the text of the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Summary,
-    Content,
-}
-
-/// Which item an event is about: by place, else by id (some engines leave the place out).
-#[derive(Debug, Clone, Copy)]
-struct Key<'k> {
-    index: Option<u64>,
-    item: &'k str,
-}
-
-struct Slot {
-    index: Option<u64>,
-    item: String,
-    kind: Kind,
-    id: String,
-    name: String,
-    namespace: Option<String>,
-    /// What came and is not out yet.
-    waiting: String,
-    /// Something came.
-    filled: bool,
-    source: Option<Source>,
-    part: u64,
-    signature: Option<String>,
-    opened: bool,
-    done: bool,
-    closed: bool,
-}
+use item::{Frame, Item, Key, Kind, Response, Slot, Source, Text, failed, joined, status_of};
 
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -202,7 +72,7 @@ impl State {
             }
         };
         let key = Key { index: frame.output_index, item: frame.item_id.as_deref().unwrap_or_default() };
-        let delta = || super::wire::string(frame.delta).unwrap_or_default();
+        let delta = || wire::string(frame.delta).unwrap_or_default();
         match frame.kind.strip_prefix("response.").unwrap_or(&frame.kind) {
             "created" | "in_progress" | "queued" => {
                 let id = read::<Response<'_>>(frame.response).and_then(|response| response.id).unwrap_or_default();
@@ -449,68 +319,4 @@ impl State {
         }
         sink(Event::Error(problem));
     }
-}
-
-impl Slot {
-    /// Whether it can be opened: words with the first of them, calls with their name.
-    fn ready(&self) -> bool {
-        match self.kind {
-            Kind::Text | Kind::Thinking => self.filled || self.done,
-            Kind::Function | Kind::Custom => !self.name.is_empty() || self.done,
-        }
-    }
-
-    /// Whether it is nothing to speak of.
-    fn empty(&self) -> bool {
-        match self.kind {
-            Kind::Text | Kind::Thinking => !self.filled && self.signature.is_none(),
-            Kind::Function | Kind::Custom => self.name.is_empty(),
-        }
-    }
-
-    fn block(&self) -> Block<'_> {
-        match self.kind {
-            Kind::Text => Block::Text,
-            Kind::Thinking => Block::Thinking,
-            Kind::Function | Kind::Custom => Block::ToolUse {
-                id: self.id.as_str().into(),
-                name: self.name.as_str().into(),
-                namespace: self.namespace.as_deref().map(Into::into),
-                freeform: self.kind == Kind::Custom,
-            },
-        }
-    }
-}
-
-/// The texts of a list of parts.
-fn joined(parts: Option<&RawValue>, between: &str) -> String {
-    let parts: Vec<Part<'_>> = read(parts).unwrap_or_default();
-    let texts: Vec<&str> = parts.iter().filter_map(|part| part.text.as_deref().or(part.refusal.as_deref())).collect();
-    texts.join(between)
-}
-
-/// The status an error code stands for.
-fn status_of(code: Option<&RawValue>) -> u16 {
-    let text = super::wire::string(code);
-    match text.as_deref() {
-        Some("rate_limit_exceeded") => 429,
-        Some("context_length_exceeded" | "invalid_prompt" | "invalid_request_error") => 400,
-        Some("server_is_overloaded" | "slow_down") => 503,
-        _ => read::<u16>(code).unwrap_or(500),
-    }
-}
-
-fn failed(error: Option<&RawValue>, data: &[u8]) -> Problem {
-    #[derive(Deserialize)]
-    struct Code<'a> {
-        #[serde(borrow)]
-        code: Option<&'a RawValue>,
-    }
-    let code = read::<Code<'_>>(error).and_then(|error| error.code);
-    let body = error.map_or(data, |error| error.get().as_bytes());
-    let problem = Problem::from_engine(status_of(code), body);
-    if super::wire::string(code).as_deref() == Some("context_length_exceeded") {
-        return Problem { kind: ProblemKind::ContextOverflow, ..problem };
-    }
-    problem
 }
