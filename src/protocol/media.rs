@@ -33,9 +33,47 @@ pub fn to_url<'a>(source: &'a Source<'_>) -> Option<Cow<'a, str>> {
     }
 }
 
+/// The text in base64 data; `None` when it is no base64, or no UTF-8.
+pub fn text(data: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(data.len() / 4 * 3);
+    let (mut bits, mut held) = (0u32, 0u32);
+    for byte in data.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_in_base64_are_read_in_both_alphabets() {
+        for (data, expected) in [
+            ("", Some("")),
+            ("w6k=", Some("é")),
+            ("Pz8_Pj4-", Some("???>>>")),
+            ("aGVs\nbG8", Some("hello")),
+            ("a*", None),
+        ] {
+            assert_eq!(text(data).as_deref(), expected, "{data}");
+        }
+        assert_eq!(text("/w=="), None);
+    }
 
     #[test]
     fn data_urls_come_apart_and_together_again() {

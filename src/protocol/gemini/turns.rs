@@ -99,7 +99,7 @@ impl<'a> Turns<'a> {
                 parts.push(Part::Text(text));
             }
         } else if let Some(blob) = part.inline {
-            parts.extend(inline(blob)?.map(Part::Media));
+            parts.extend(inline(blob)?);
         } else if let Some(file) = part.file {
             parts.push(Part::Media(elsewhere(file)?));
         } else if let Some(code) = part.code {
@@ -148,7 +148,7 @@ impl<'a> Turns<'a> {
         for part in wire.parts.0 {
             match (part.text, part.inline, part.file) {
                 (Some(text), ..) if !text.is_empty() => parts.push(Part::Text(text)),
-                (_, Some(blob), _) => parts.extend(inline(blob)?.map(Part::Media)),
+                (_, Some(blob), _) => parts.extend(inline(blob)?),
                 (_, _, Some(file)) => parts.push(Part::Media(elsewhere(file)?)),
                 _ => dropped.push("part of functionResponse".to_owned()),
             }
@@ -190,26 +190,33 @@ fn kind(mime: &str) -> MediaKind {
     }
 }
 
-fn inline<'a>(blob: Blob<'a>) -> Result<Option<Media<'a>>, Problem> {
+fn inline<'a>(blob: Blob<'a>) -> Result<Option<Part<'a>>, Problem> {
     let Some(Text(data)) = blob.data.filter(|data| !data.0.is_empty()) else { return Ok(None) };
     let Some(Text(mime)) = blob.mime.filter(|mime| !mime.0.is_empty()) else {
         return Err(invalid("inlineData needs a mimeType".to_owned()));
     };
+    // Plain text needs no model that reads documents.
+    let textual = mime.starts_with("text/") || matches!(mime.as_ref(), "application/json" | "application/xml");
+    if textual && let Some(text) = media::text(&data) {
+        return Ok((!text.is_empty()).then(|| Part::Text(text.into())));
+    }
     // Proto3 JSON writes bytes in either alphabet; data URLs know only the first one.
     let data = if data.contains(['-', '_']) { data.replace('-', "+").replace('_', "/").into() } else { data };
-    Ok(Some(Media {
+    Ok(Some(Part::Media(Media {
         kind: kind(&mime),
         source: Source::Base64 { media_type: mime, data },
         name: blob.name.map(|name| name.0),
         detail: None,
-    }))
+    })))
 }
 
 fn elsewhere<'a>(file: FileData<'a>) -> Result<Media<'a>, Problem> {
     let Some(Text(uri)) = file.uri.filter(|uri| !uri.0.is_empty()) else {
         return Err(invalid("fileData needs a fileUri".to_owned()));
     };
-    let mime = file.mime.unwrap_or_default().0;
+    let ending = uri.rsplit('.').next().unwrap_or_default();
+    let guess = if matches!(ending, "png" | "jpg" | "jpeg" | "webp" | "gif") { "image/*" } else { "" };
+    let mime = file.mime.map_or(Cow::Borrowed(guess), |mime| mime.0);
     // What was uploaded to Google's Files API is there and nowhere else.
     let uploaded = uri.starts_with("files/") || uri.contains("/v1beta/files/") || uri.contains("/v1/files/");
     let source = if uploaded { Source::File(uri) } else { media::from_url(uri) };

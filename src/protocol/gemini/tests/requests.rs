@@ -120,6 +120,8 @@ fn what_has_no_place_is_named_and_code_becomes_text() {
             {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}},
             {"toolCall": {"x": 1}}, {"text": ""},
             {"fileData": {"mimeType": "application/pdf", "fileUri": "https://files.example/a.pdf"}},
+            {"fileData": {"fileUri": "https://files.example/a.png"}}, {"fileData": {"fileUri": "files/abc"}},
+            {"inlineData": {"mimeType": "text/csv", "data": "YSxi"}},
         ]}],
         "tools": [{"googleSearch": {}}, {"urlContext": {}, "functionDeclarations": [{"name": "f",
             "parameters": {"type": "OBJECT", "properties": {"a": {"type": "STRING", "nullable": true}}}}]}],
@@ -132,7 +134,8 @@ fn what_has_no_place_is_named_and_code_becomes_text() {
     let request = Gemini.decode_request(body.as_bytes()).unwrap();
     assert_eq!(
         turns(&request),
-        ["User: text ```python\n1+1\n``` | text ```\n2\n``` | Document at https://files.example/a.pdf"]
+        ["User: text ```python\n1+1\n``` | text ```\n2\n``` | Document at https://files.example/a.pdf \
+          | Image at https://files.example/a.png | Document file files/abc | text a,b"]
     );
     let dropped = [
         "part toolCall",
