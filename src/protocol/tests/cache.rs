@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use super::render;
 use crate::protocol::head::{Head, splice};
+use crate::protocol::names::Names;
 use crate::protocol::{Id, Target, Vendor, anthropic, protocol};
 
 /// The prompt a backend of protocol `to` is sent.
 fn translated(from: Id, to: Id, body: &Value) -> Option<String> {
     let text = body.to_string();
     let outbound = protocol(to).outbound()?;
-    let request = protocol(from).inbound()?.decode_request(text.as_bytes()).unwrap();
+    let mut request = protocol(from).inbound()?.decode_request(text.as_bytes()).unwrap();
+    let _ = Names::apply(&mut request, outbound.names());
     let body = outbound.encode_request(&request, &Target { model: "m", vendor: Vendor::Vllm, context: 0 });
     let body = serde_json::from_slice(&body).unwrap();
     Some(if to == Id::Messages { render::messages(&body) } else { render::chat(&body) })
@@ -210,11 +212,59 @@ fn chat_clients_continue() {
     let third = chat(&history);
     for to in [Id::Chat, Id::Ollama, Id::Messages] {
         let prompts = [&first, &second, &third].map(|body| translated(Id::Chat, to, body));
-        let [Some(first), Some(second), Some(third)] = prompts else {
-            println!("chat is not translated yet: skipped");
-            return;
-        };
+        let [first, second, third] = prompts.map(Option::unwrap);
         assert!(second.starts_with(&first), "{to:?}:\n{first}\n\n{second}");
         assert!(third.starts_with(&second), "{to:?}:\n{second}\n\n{third}");
+    }
+}
+
+/// Requests in the shape of Codex: instructions, developer messages in between, freeform tools, reasoning items.
+#[test]
+fn codex_continues() {
+    if protocol(Id::Responses).inbound().is_none() {
+        println!("Responses is not translated: skipped");
+        return;
+    }
+    let responses = |input: &[Value]| {
+        let tools = json!([
+            {"type": "function", "name": "shell", "description": "d", "strict": false, "parameters": {"type": "object"}},
+            {"type": "custom", "name": "apply_patch", "description": "p", "format": {"type": "text"}},
+            {"type": "web_search", "external_web_access": false},
+        ]);
+        json!({"model": "local", "stream": true, "store": false, "instructions": "You are.", "tools": tools,
+            "tool_choice": "auto", "parallel_tool_calls": true, "prompt_cache_key": "k", "input": input,
+            "reasoning": {"effort": "medium", "summary": "auto"}, "include": ["reasoning.encrypted_content"]})
+    };
+    let say = |role: &str, kind: &str, words: &str| json!({"type": "message", "role": role, "content": [{"type": kind, "text": words}]});
+    let thought = |n: u8| {
+        json!({"type": "reasoning", "id": format!("rs_{n}"), "encrypted_content": null,
+            "summary": [{"type": "summary_text", "text": "hm"}]})
+    };
+    let mut input = vec![
+        say("developer", "input_text", "Rules."),
+        say("user", "input_text", "Folder."),
+        say("user", "input_text", "go"),
+    ];
+    let first = responses(&input);
+    input.push(thought(1));
+    input.push(say("assistant", "output_text", "Looking."));
+    input.push(json!({"type": "function_call", "call_id": "c1", "name": "shell", "arguments": "{\"c\":1}"}));
+    input.push(json!({"type": "custom_tool_call", "call_id": "c2", "name": "apply_patch", "input": "*** x"}));
+    input.push(json!({"type": "function_call_output", "call_id": "c1", "output": "one"}));
+    input.push(json!({"type": "custom_tool_call_output", "call_id": "c2", "output": "two"}));
+    let second = responses(&input);
+    input.push(thought(2));
+    input.push(json!({"type": "function_call", "call_id": "c3", "name": "shell", "arguments": "{}"}));
+    input.push(json!({"type": "function_call_output", "call_id": "c3", "output": "three"}));
+    let third = responses(&input);
+    input.push(say("assistant", "output_text", "Done."));
+    input.push(say("developer", "input_text", "New rules."));
+    input.push(say("user", "input_text", "more"));
+    let fourth = responses(&input);
+    for to in [Id::Chat, Id::Ollama, Id::Messages] {
+        let prompts = [&first, &second, &third, &fourth].map(|body| translated(Id::Responses, to, body).unwrap());
+        for pair in prompts.windows(2) {
+            assert!(pair[1].starts_with(&pair[0]), "{to:?}:\n{}\n\n{}", pair[0], pair[1]);
+        }
     }
 }
