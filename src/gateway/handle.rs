@@ -17,7 +17,9 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, route, translate};
+use super::{
+    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, responses, route, translate,
+};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
@@ -83,11 +85,12 @@ async fn admitted(
         Action::Upgrade => Ok(upgrade_refused()),
         Action::Models => Ok(models::list(shared, dialect)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
+        Action::Kept(id, wish) => responses::answer(&shared.responses, id, wish, parts.uri.query()),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_) => {
+        Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
             answer(shared, &route, &parts.headers, body, in_flight.clone()).await
         }
     }
@@ -101,7 +104,7 @@ async fn answer(
     body: Incoming,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let body = body::read(body, &shared.settings.limits).await?;
+    let mut body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
@@ -125,9 +128,14 @@ async fn answer(
     }
     let backend = state.ready()?;
     let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
+    // An engine that serves Responses itself has its own memory.
+    let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
+    if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
+        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+    }
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
-        Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
+        Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
         Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
@@ -142,9 +150,9 @@ async fn answer(
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
         _ => {
-            let inbound = protocol::protocol(route.dialect).inbound();
+            let inbound = caller.inbound(route.dialect);
             let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) {
+            if backend.native.contains(&route.dialect) && !compact {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
                 return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;

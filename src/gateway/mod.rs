@@ -24,6 +24,7 @@ mod paths;
 mod pulse;
 mod relay;
 mod reply;
+mod responses;
 mod route;
 mod server;
 mod socket;
@@ -73,6 +74,8 @@ struct Shared {
     settings: Settings,
     counters: Arc<Counters>,
     upstream: upstream::Upstream,
+    /// Answers callers may come back to.
+    responses: Arc<responses::Store>,
     /// Seconds since 1970, for the model list.
     started: u64,
     /// What request ids begin with, and how many there were.
@@ -96,6 +99,7 @@ impl Gateway {
                 settings,
                 counters: Arc::new(Counters::default()),
                 upstream: upstream::Upstream::new(),
+                responses: Arc::default(),
                 started,
                 // Random state of the standard library: ids must differ, not be secret.
                 ids: (RandomState::new().hash_one(started) as u32, AtomicU64::new(0)),
