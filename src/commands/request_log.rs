@@ -15,6 +15,10 @@ use crate::output;
 /// Lines that wait to be written; beyond that they are counted and not kept.
 const WAITING: usize = 4096;
 
+/// Lines are gathered for this long. A writer woken for each of them cost the gateway more than a small request did
+/// without it (20 µs of CPU against 24); one that sleeps is not woken.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A file larger than this is put aside at the start; one older file is kept.
 const LARGE: u64 = 16 << 20;
 
@@ -57,14 +61,29 @@ impl RequestLog {
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         std::thread::spawn(move || {
-            for line in waiting {
-                match line {
-                    Line::Record(text) => write(&text),
-                    Line::Flush(done) => drop(done.send(())),
+            while let Ok(first) = waiting.recv() {
+                if matches!(first, Line::Record(_)) {
+                    std::thread::sleep(PAUSE);
+                }
+                let (mut text, mut asked) = (String::new(), Vec::new());
+                for line in std::iter::once(first).chain(waiting.try_iter().take(WAITING)) {
+                    match line {
+                        Line::Record(record) => {
+                            text.push_str(if text.is_empty() { "" } else { "\n" });
+                            text.push_str(&record);
+                        }
+                        Line::Flush(done) => asked.push(done),
+                    }
+                }
+                if !text.is_empty() {
+                    write(&text);
                 }
                 match counted.swap(0, Ordering::Relaxed) {
                     0 => {}
                     lost => write(&format!("{lost} more requests are not listed: writing was too slow")),
+                }
+                for done in asked {
+                    let _ = done.send(());
                 }
             }
         });

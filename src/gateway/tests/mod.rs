@@ -1,6 +1,7 @@
 //! The gateway over real sockets, in front of a scripted backend that can misbehave.
 
 mod basics;
+mod connections;
 mod gemini;
 mod limits;
 mod native;
