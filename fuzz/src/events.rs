@@ -104,16 +104,17 @@ pub fn failed(seen: &[Seen]) -> bool {
     matches!(seen.last(), Some(Seen::Error(_)))
 }
 
-/// Plays events, each delta cut into pieces at character boundaries, through `filter`.
-pub fn through(filter: &mut dyn Filter, script: &[Event<'_>], control: &[u8]) -> Vec<Seen> {
+/// Plays events through `filter`; with `cuts` each delta in pieces: of that many bytes, then (or with none given)
+/// of single characters.
+pub fn through(filter: &mut dyn Filter, script: &[Event<'_>], cuts: Option<&[u8]>) -> Vec<Seen> {
     let mut recorder = Recorder::default();
     let mut sink = |event: Event<'_>| recorder.add(&event);
     for event in script {
         match event {
-            Event::Delta(text) => {
-                let (mut rest, mut control) = (text.as_ref(), control.iter());
+            Event::Delta(text) if cuts.is_some() => {
+                let (mut rest, mut cuts) = (text.as_ref(), cuts.unwrap_or_default().iter());
                 while !rest.is_empty() {
-                    let length = control.next().map_or(rest.len(), |n| usize::from(*n)).clamp(1, rest.len());
+                    let length = cuts.next().map_or(1, |n| usize::from(*n)).clamp(1, rest.len());
                     let at = (length..=rest.len()).find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
                     let (piece, more) = rest.split_at(at);
                     filter.event(Event::Delta(piece.into()), &mut sink);

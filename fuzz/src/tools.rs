@@ -48,27 +48,27 @@ pub fn names(body: &[u8], control: &[u8]) {
         ],
         ..Request::default()
     };
-    let run = |text: &str, at: usize, control: &[u8]| {
+    let run = |text: &str, at: usize, cuts: Option<&[u8]>| {
         let mut request = offered();
         let mut names = Names::apply(&mut request, names::PLAIN);
         let name = request.tools[at].name.clone().into_owned();
         assert!(name.len() <= names::PLAIN.longest, "{name}");
         assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{name}");
         let call = Block::ToolUse { id: "c".into(), name: name.into(), namespace: None, freeform: false };
-        through(&mut names, &script(call, text), control)
+        through(&mut names, &script(call, text), cuts)
     };
     // What a model may send: anything.
-    assert_eq!(run(text, 0, control), run(text, 0, &[]), "split and whole differ");
+    assert_eq!(run(text, 0, Some(control)), run(text, 0, None), "split and whole differ");
     // What it should send.
     for key in ["input", "patch"] {
         let proper = serde_json::json!({ key: text }).to_string();
-        let back = run(&proper, 0, control);
+        let back = run(&proper, 0, Some(control));
         let freeform = |s: &Seen| matches!(s, Seen::Call { name, freeform: true, .. } if name == "apply_patch");
         assert!(back.iter().any(freeform), "{back:?}");
         assert_eq!(deltas(&back), text, "{key}");
     }
     for (at, wanted) in [(1, "look"), (2, long)] {
-        let back = run(text, at, control);
+        let back = run(text, at, Some(control));
         assert!(back.iter().any(|s| matches!(s, Seen::Call { name, .. } if name == wanted)), "{back:?}");
         assert_eq!(deltas(&back), text);
     }
@@ -83,12 +83,12 @@ pub fn repair(body: &[u8], control: &[u8]) {
         ..Request::default()
     };
     for thinking in [false, true] {
-        let run = |control: &[u8]| {
+        let run = |cuts: Option<&[u8]>| {
             let mut repair = Repair::new(&request).expect("tools were offered");
             let block = if thinking { Block::Thinking } else { Block::Text };
-            through(&mut repair, &script(block, text), control)
+            through(&mut repair, &script(block, text), cuts)
         };
-        let (split, whole) = (run(control), run(&[]));
+        let (split, whole) = (run(Some(control)), run(None));
         assert_eq!(split, whole, "split and whole differ");
         let calls = whole.iter().filter(|s| matches!(s, Seen::Call { .. })).count();
         if calls == 0 {

@@ -98,7 +98,7 @@ impl Ready {
 
     /// What an outbound has to know.
     pub fn target(&self) -> Target<'_> {
-        Target { model: &self.model, vendor: self.vendor }
+        Target { model: &self.model, vendor: self.vendor, context: self.context }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, Method};
 
+use super::embed::Form;
 use super::paths;
+use super::responses::Wish;
 use crate::protocol::ir::Framing;
 use crate::protocol::{Id, Problem, ProblemKind};
 
@@ -25,11 +27,15 @@ pub(super) enum Action<'a> {
     Embed {
         /// As above.
         model: &'a str,
-        /// Whether several texts come at once.
-        batch: bool,
+        /// In which of its forms.
+        form: Form,
     },
     /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
+    /// A response that was kept, by its id.
+    Kept(&'a str, Wish),
+    /// A short stand-in for a conversation.
+    Compact,
     /// List the models.
     Models,
     /// One model.
@@ -54,7 +60,10 @@ pub(super) struct Route<'a> {
 impl Route<'_> {
     /// Whether the model has to work for it.
     pub(super) fn asks_model(&self) -> bool {
-        matches!(self.action, Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_))
+        matches!(
+            self.action,
+            Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_)
+        )
     }
 
     /// Whether it needs no key: it tells nothing and costs nothing.
@@ -76,6 +85,7 @@ const POSTS: &[(&str, Id, Action<'static>)] = &[
     ("/v1/messages/count_tokens", Id::Messages, Action::Count { model: None }),
     ("/v1/responses", Id::Responses, GENERATE),
     ("/v1/responses/input_tokens", Id::Responses, Action::Count { model: None }),
+    ("/v1/responses/compact", Id::Responses, Action::Compact),
     ("/v1/completions", Id::Chat, Action::Pass("/completions")),
     ("/v1/embeddings", Id::Chat, Action::Pass("/embeddings")),
 ];
@@ -104,7 +114,15 @@ pub(super) fn find<'a>(
         "/health" => on(get, dialect, Action::Health),
         "" | "/" | "/api/hello" => on(get, dialect, Action::Hello),
         "/v1/models" | "/v1beta/models" => on(get, dialect, Action::Models),
+        _ if path.starts_with("/v1/responses/") => match kept(method, path) {
+            Some(action) => on(true, dialect, action),
+            None => on(false, dialect, Action::NotServed),
+        },
         _ if let Some(action) = gemini(path, query).filter(|_| dialect == Id::Gemini) => match action {
+            // A verb we do not have.
+            Action::Model(name) if *method == Method::POST && name.contains(':') => {
+                on(true, dialect, Action::NotServed)
+            }
             Action::Model(_) => on(get, dialect, action),
             _ => on(*method == Method::POST, dialect, action),
         },
@@ -119,6 +137,22 @@ pub(super) fn find<'a>(
     }
 }
 
+/// What is asked of one kept response.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Action<'a>> {
+    let (id, verb) = match path.strip_prefix("/v1/responses/")?.split_once('/') {
+        Some((id, verb)) => (id, verb),
+        None => (path.strip_prefix("/v1/responses/")?, ""),
+    };
+    let wish = match (method, verb) {
+        (&Method::GET, "") => Wish::Get,
+        (&Method::DELETE, "") => Wish::Delete,
+        (&Method::GET, "input_items") => Wish::Items,
+        (&Method::POST, "cancel") => Wish::Cancel,
+        _ => return None,
+    };
+    Some(Action::Kept(id, wish))
+}
+
 /// A route of Gemini's.
 fn gemini<'a>(path: &'a str, query: Option<&str>) -> Option<Action<'a>> {
     let (model, verb) = paths::gemini(path)?;
@@ -131,7 +165,14 @@ fn gemini<'a>(path: &'a str, query: Option<&str>) -> Option<Action<'a>> {
             generate(if events { Framing::Events } else { Framing::Array })
         }
         Some("countTokens") => Action::Count { model: Some(model) },
-        Some(embed) => Action::Embed { model, batch: embed == "batchEmbedContents" },
+        Some(embed) => {
+            let form = match embed {
+                "batchEmbedContents" => Form::Batch,
+                "predict" => Form::Predict,
+                _ => Form::One,
+            };
+            Action::Embed { model, form }
+        }
     })
 }
 
@@ -175,6 +216,13 @@ mod tests {
         assert_eq!(at(&Method::GET, "/v1/messages"), (Id::Messages, Err(405)));
         assert_eq!(at(&Method::POST, "/v1/messages/nothing"), (Id::Messages, Err(404)));
         assert_eq!(at(&Method::POST, "/nothing"), (Id::Chat, Err(404)));
+        let kept = |wish| (Id::Responses, Ok(Action::Kept("resp_1", wish)));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1"), kept(Wish::Get));
+        assert_eq!(at(&Method::DELETE, "/v1/responses/resp_1/"), kept(Wish::Delete));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1/input_items"), kept(Wish::Items));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1/cancel"), kept(Wish::Cancel));
+        assert_eq!(at(&Method::POST, "/v1/responses/compact"), (Id::Responses, Ok(Action::Compact)));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1"), (Id::Responses, Err(405)));
     }
 
     #[test]
@@ -189,14 +237,15 @@ mod tests {
             assert_eq!(at("a/b:c:streamGenerateContent?alt=sse&key=x"), generate(Framing::Events));
             assert_eq!(at("a/b:c:streamGenerateContent?key=x"), generate(Framing::Array));
             assert_eq!(at("m:countTokens"), (Id::Gemini, Ok(Action::Count { model: Some("m") })));
-            assert_eq!(at("m:embedContent"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: false })));
-            assert_eq!(at("m:batchEmbedContents"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: true })));
+            assert_eq!(at("m:embedContent"), (Id::Gemini, Ok(Action::Embed { model: "m", form: Form::One })));
+            assert_eq!(at("m:batchEmbedContents"), (Id::Gemini, Ok(Action::Embed { model: "m", form: Form::Batch })));
         }
         assert_eq!(at(&Method::GET, "/v1beta/models/m:generateContent"), (Id::Gemini, Err(405)));
         assert_eq!(at(&Method::GET, "/v1beta/models"), (Id::Gemini, Ok(Action::Models)));
         assert_eq!(at(&Method::GET, "/v1/models?key=x"), (Id::Gemini, Ok(Action::Models)));
         assert_eq!(at(&Method::GET, "/v1/models/m?key=x"), (Id::Gemini, Ok(Action::Model("m"))));
         assert_eq!(at(&Method::GET, "/v1beta/models/m:7b"), (Id::Gemini, Ok(Action::Model("m:7b"))));
+        assert_eq!(at(&Method::POST, "/v1beta/models/m:predictLongRunning"), (Id::Gemini, Ok(Action::NotServed)));
         assert_eq!(at(&Method::POST, "/v1beta/cachedContents"), (Id::Gemini, Ok(Action::NotServed)));
     }
 }

@@ -15,14 +15,17 @@ pub enum Maker {
     Responses,
     /// OpenRouter: `reasoning_details`, JSON text.
     Details,
+    /// Nobody's: the reasoning itself, for callers that show none of it and send only the proof back.
+    Text,
 }
 
-const TAGS: [(Maker, &str); 5] = [
+const TAGS: [(Maker, &str); 6] = [
     (Maker::Anthropic, "am1_"),
     (Maker::AnthropicRedacted, "ar1_"),
     (Maker::Gemini, "gm1_"),
     (Maker::Responses, "rs1_"),
     (Maker::Details, "od1_"),
+    (Maker::Text, "tx1_"),
 ];
 
 fn tag(maker: Maker) -> &'static str {

@@ -18,6 +18,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod overflow;
 pub mod problem;
+pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
@@ -139,6 +140,8 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// Whose server it is, for the few things in which servers of one protocol differ.
     pub vendor: Vendor,
+    /// Context length in tokens; 0 when unknown.
+    pub context: u64,
 }
 
 /// Whose server a backend is.
@@ -203,21 +206,4 @@ pub fn protocol(id: Id) -> &'static dyn Protocol {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_protocol_is_listed_once_and_says_errors_as_json() {
-        for id in [Id::Messages, Id::Chat, Id::Responses, Id::Gemini, Id::Ollama] {
-            assert_eq!(PROTOCOLS.iter().filter(|p| p.id() == id).count(), 1, "{id:?}");
-            let body = protocol(id).encode_error(&Problem::new(ProblemKind::Overloaded, "a \"quoted\" reason"));
-            let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            let error = &value["error"];
-            let message = error.get("message").unwrap_or(error);
-            assert_eq!(message, "a \"quoted\" reason", "{id:?}");
-            let frame = protocol(id).encode_stream_error(&Problem::new(ProblemKind::Upstream, "gone"));
-            assert!(frame.ends_with(if id == Id::Ollama { b"\n" } else { b"\n\n" }), "{id:?}");
-            assert!(!protocol(id).ends_properly(&frame) || id == Id::Responses, "{id:?}: an error is not a success");
-        }
-    }
-}
+mod tests;

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_overflow_sentences_of_three_engines_become_numbers() {
-        let cases: [(&str, (u64, u64)); 4] = [
+        let cases: [(&str, (u64, u64)); 5] = [
             (
                 r#"{"error":{"code":400,"message":"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":4096}}"#,
                 (9000, 4096),
@@ -206,6 +206,10 @@ mod tests {
             (
                 r#"{"error":{"message":"{\"error\":{\"code\":400,\"message\":\"request (50 tokens) exceeds the available context size (40 tokens)\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":50,\"n_ctx\":40}}","type":"api_error"}}"#,
                 (50, 40),
+            ),
+            (
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210 tokens > 200 maximum"}}"#,
+                (210, 200),
             ),
         ];
         for (body, numbers) in cases {

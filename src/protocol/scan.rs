@@ -9,13 +9,40 @@ pub type Span = Range<usize>;
 /// The members of the object at `span`: each key's and each value's place. `None` when it is no object or ends early.
 pub fn members(text: &[u8], span: Span) -> Option<Vec<(Span, Span)>> {
     let mut found = Vec::new();
-    let mut at = skip_space(text, span.start);
-    if text.get(at) != Some(&b'{') || span.end > text.len() {
+    if span.end > text.len() {
         return None;
     }
-    at = skip_space(text, at + 1);
+    walk_members(text, skip_space(text, span.start), |key, start| {
+        let end = skip(text, start)?;
+        found.push((key, start..end));
+        Some(end)
+    })?;
+    Some(found)
+}
+
+/// The elements of the array at `span`. `None` when it is no array or ends early.
+pub fn elements(text: &[u8], span: Span) -> Option<Vec<Span>> {
+    let mut found = Vec::new();
+    if span.end > text.len() {
+        return None;
+    }
+    walk_elements(text, skip_space(text, span.start), |start| {
+        let end = skip(text, start)?;
+        found.push(start..end);
+        Some(end)
+    })?;
+    Some(found)
+}
+
+/// Walks the object that begins at `at`: `each` gets the place of a key and where its value starts, and says where
+/// that ends, so that a value looked into is not scanned twice. The answer is the end of the object.
+pub fn walk_members(text: &[u8], at: usize, mut each: impl FnMut(Span, usize) -> Option<usize>) -> Option<usize> {
+    if text.get(at) != Some(&b'{') {
+        return None;
+    }
+    let mut at = skip_space(text, at + 1);
     if text.get(at) == Some(&b'}') {
-        return Some(found);
+        return Some(at + 1);
     }
     loop {
         if text.get(at) != Some(&b'"') {
@@ -26,36 +53,31 @@ pub fn members(text: &[u8], span: Span) -> Option<Vec<(Span, Span)>> {
         if text.get(colon) != Some(&b':') {
             return None;
         }
-        let start = skip_space(text, colon + 1);
-        let end = skip_value(text, start)?;
-        found.push((at..key_end, start..end));
+        let end = each(at..key_end, skip_space(text, colon + 1))?;
         at = skip_space(text, end);
         match text.get(at)? {
             b',' => at = skip_space(text, at + 1),
-            b'}' => return Some(found),
+            b'}' => return Some(at + 1),
             _ => return None,
         }
     }
 }
 
-/// The elements of the array at `span`. `None` when it is no array or ends early.
-pub fn elements(text: &[u8], span: Span) -> Option<Vec<Span>> {
-    let mut found = Vec::new();
-    let mut at = skip_space(text, span.start);
-    if text.get(at) != Some(&b'[') || span.end > text.len() {
+/// Walks the array that begins at `at` in the same way.
+pub fn walk_elements(text: &[u8], at: usize, mut each: impl FnMut(usize) -> Option<usize>) -> Option<usize> {
+    if text.get(at) != Some(&b'[') {
         return None;
     }
-    at = skip_space(text, at + 1);
+    let mut at = skip_space(text, at + 1);
     if text.get(at) == Some(&b']') {
-        return Some(found);
+        return Some(at + 1);
     }
     loop {
-        let end = skip_value(text, at)?;
-        found.push(at..end);
+        let end = each(at)?;
         at = skip_space(text, end);
         match text.get(at)? {
             b',' => at = skip_space(text, at + 1),
-            b']' => return Some(found),
+            b']' => return Some(at + 1),
             _ => return None,
         }
     }
@@ -104,6 +126,11 @@ pub fn rfind(text: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::rfind(text, needle)
 }
 
+/// Whether a line of a stream begins with `start`. Text inside JSON never does: its line ends are escaped.
+pub fn has_line(text: &[u8], start: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, start).any(|at| at == 0 || matches!(text[at - 1], b'\n' | b'\r'))
+}
+
 fn skip_space(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')) {
         at += 1;
@@ -111,7 +138,8 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// `at` is on the opening quote; the answer is behind the closing one.
+/// `at` is on the opening quote; the answer is behind the closing one. Most bytes of a request are looked at here and
+/// nowhere else.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     let start = at + 1;
     let mut at = start;
@@ -126,7 +154,8 @@ fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn skip_value(text: &[u8], at: usize) -> Option<usize> {
+/// `at` is where a value starts; the answer is behind it.
+pub fn skip(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' => skip_string(text, at),
         b'{' | b'[' => {
@@ -192,6 +221,22 @@ mod tests {
         }
         for open in ["\"", "\"a", "\"a\\\"", "\"a\\"] {
             assert_eq!(skip_string(open.as_bytes(), 0), None, "{open}");
+        }
+    }
+
+    #[test]
+    fn lines_begin_at_line_ends() {
+        assert!(has_line(b"data: [DONE]", b"data: [DONE]") && has_line(b"x\n\ndata: [DONE]\n", b"data: [DONE]"));
+        assert!(!has_line(b"data: {\"text\":\"x\\ndata: [DONE]\"}", b"data: [DONE]"));
+    }
+
+    #[test]
+    fn strings_of_any_length_end_at_their_quote() {
+        for length in 0..40 {
+            for tail in ["", "\\\"", "\\\\", "\\\"\\\\é"] {
+                let text = format!("\"{}{tail}\" ,", "é".repeat(length) + &"x".repeat(length % 3));
+                assert_eq!(skip(text.as_bytes(), 0), Some(text.len() - 2), "{text}");
+            }
         }
     }
 

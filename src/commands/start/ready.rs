@@ -32,7 +32,7 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
 /// What connects each client, a line each.
 pub fn next_commands(shell: Shell) -> Vec<String> {
     let program = program();
-    CLIENTS.iter().filter(|c| c.served()).map(|client| format!("  {}", next(&program, *client, shell))).collect()
+    CLIENTS.iter().map(|client| format!("  {}", next(&program, *client, shell))).collect()
 }
 
 /// Shows lines in a box.

@@ -5,5 +5,7 @@ mod gemini;
 mod limits;
 mod native;
 mod records;
+mod responses;
+mod siblings;
 mod support;
 mod translated;

@@ -127,7 +127,8 @@ impl Default for Scripts {
         .with_tool("exec_command", &format!("{{\"cmd\": \"{MARK}\"}}"))
         .with_tool("shell", &format!("{{\"command\": [\"bash\", \"-lc\", \"{MARK}\"]}}"))
         .with_tool("run_shell_command", &described("Write the marker"))
-        .with_tool("bash", &described("Create a small marker file"))
+        // OpenCode 1.18.33 knows no description, and llama.cpp lets a call have only what the schema has.
+        .with_tool("bash", &format!("{{\"command\": \"{MARK}\"}}"))
         .with("fim", "first, second):\n    return first + second\n")
     }
 }

@@ -1,23 +1,31 @@
 //! Anthropic Messages: what Claude Code speaks.
 
-use serde_json::{Value, json};
-
-use super::event::Usage;
-use super::{AnswerEncoder, Auth, EventEncoder, Id, Inbound, Problem, ProblemKind, Protocol, ir, scan};
+use super::event::{Event, Usage};
+use super::ir::Part;
+use super::{
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target,
+    ids, ir, names, quote, scan,
+};
 
 mod answer;
+mod claude;
+mod content;
+mod decode;
+mod outbound;
 mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub mod tidy;
+mod tools;
+mod turns;
 mod wire;
 
 /// The protocol.
 pub struct Messages;
 
-/// The error object; also the data of an `error` event.
-pub fn error_value(problem: &Problem) -> Value {
+/// Appends the error object; also the data of an `error` event.
+fn error_body(out: &mut Vec<u8>, problem: &Problem) {
     let kind = match problem.kind {
         ProblemKind::Invalid | ProblemKind::ContextOverflow | ProblemKind::Method => "invalid_request_error",
         ProblemKind::Unauthenticated => "authentication_error",
@@ -28,7 +36,44 @@ pub fn error_value(problem: &Problem) -> Value {
         ProblemKind::Internal | ProblemKind::Upstream | ProblemKind::Unsupported => "api_error",
         ProblemKind::Overloaded => "overloaded_error",
     };
-    json!({"type": "error", "error": {"type": kind, "message": problem.anthropic_message()}})
+    quote::raw(out, "{\"type\":\"error\",\"error\":{\"type\":\"");
+    quote::raw(out, kind);
+    quote::raw(out, "\"");
+    quote::member(out, "message", &problem.anthropic_message());
+    quote::raw(out, "}}");
+}
+
+/// A message id: Anthropic's clients expect this prefix.
+fn message_id(id: &str) -> String {
+    if id.starts_with("msg_") {
+        return id.to_owned();
+    }
+    let own = id.trim_start_matches("chatcmpl-").trim_start_matches("resp_");
+    if own.is_empty() { ids::new("msg_") } else { format!("msg_{own}") }
+}
+
+/// How many tokens the prompt of `request` may have: a token per four bytes of what the model reads.
+fn estimate(request: &ir::Request<'_>) -> u64 {
+    fn bytes(parts: &[Part<'_>]) -> usize {
+        let one = |part: &Part<'_>| match part {
+            Part::Text(text) => text.len(),
+            Part::Thinking { text, .. } => text.len(),
+            // What a picture costs depends on the model; Anthropic counts about 1,500 tokens.
+            Part::Media(_) => 6000,
+            Part::ToolUse(call) => call.name.len() + call.input.len(),
+            Part::ToolResult { parts, .. } => bytes(parts),
+        };
+        parts.iter().map(one).sum()
+    }
+    let system: usize = request.system.iter().map(|text| text.len()).sum();
+    let turns: usize = request.turns.iter().map(|turn| bytes(&turn.parts)).sum();
+    let tool = |tool: &ir::Tool<'_>| {
+        tool.name.len()
+            + tool.description.as_deref().map_or(0, str::len)
+            + tool.schema.as_deref().map_or(0, |schema| schema.get().len())
+    };
+    let tools: usize = request.tools.iter().map(tool).sum();
+    ((system + turns + tools) as u64).div_ceil(4)
 }
 
 impl Protocol for Messages {
@@ -37,11 +82,16 @@ impl Protocol for Messages {
     }
 
     fn encode_error(&self, problem: &Problem) -> Vec<u8> {
-        error_value(problem).to_string().into_bytes()
+        let mut body = Vec::new();
+        error_body(&mut body, problem);
+        body
     }
 
     fn encode_stream_error(&self, problem: &Problem) -> Vec<u8> {
-        format!("event: error\ndata: {}\n\n", error_value(problem)).into_bytes()
+        let mut frame = b"event: error\ndata: ".to_vec();
+        error_body(&mut frame, problem);
+        quote::raw(&mut frame, "\n\n");
+        frame
     }
 
     fn keepalive(&self) -> &'static [u8] {
@@ -49,7 +99,8 @@ impl Protocol for Messages {
     }
 
     fn ends_properly(&self, tail: &[u8]) -> bool {
-        scan::rfind(tail, b"message_stop").is_some()
+        // An answer may talk about these words: inside JSON their quotes and line ends are escaped.
+        scan::has_line(tail, b"event: message_stop") || scan::rfind(tail, b"\"type\":\"message_stop\"").is_some()
     }
 
     /// The cached part is counted apart from the rest of the prompt.
@@ -79,6 +130,29 @@ impl Protocol for Messages {
     fn inbound(&self) -> Option<&dyn Inbound> {
         Some(self)
     }
+
+    fn outbound(&self) -> Option<&dyn Outbound> {
+        Some(self)
+    }
+}
+
+impl Outbound for Messages {
+    /// `^[a-zA-Z0-9_-]{1,128}$`.
+    fn names(&self) -> names::Rule {
+        names::Rule { longest: 128, groups: false, freeform: false }
+    }
+
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        outbound::encode(request, target)
+    }
+
+    fn event_decoder(&self) -> Box<dyn EventDecoder> {
+        Box::new(decode::Decoder::default())
+    }
+
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        decode::whole(body, sink);
+    }
 }
 
 impl Inbound for Messages {
@@ -87,14 +161,14 @@ impl Inbound for Messages {
     }
 
     fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {
-        Box::new(stream::Encoder::new(&request.model))
+        Box::new(stream::Encoder::new(&request.model, estimate(request), request.reasoning.show != Some(false)))
     }
 
     fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder> {
-        Box::new(answer::Answer::new(&request.model))
+        Box::new(answer::Answer::new(&request.model, estimate(request), request.reasoning.show != Some(false)))
     }
 
     fn encode_count(&self, tokens: u64) -> Vec<u8> {
-        json!({"input_tokens": tokens}).to_string().into_bytes()
+        format!("{{\"input_tokens\":{tokens}}}").into_bytes()
     }
 }

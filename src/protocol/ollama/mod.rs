@@ -2,8 +2,13 @@
 
 use serde_json::json;
 
-use super::event::Usage;
-use super::{Auth, Id, Problem, Protocol, ir, scan};
+use super::event::{Event, Usage};
+use super::{Auth, EventDecoder, Id, Outbound, Problem, Protocol, Target, ir, names, scan};
+
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 /// The protocol.
 pub struct Ollama;
@@ -50,5 +55,32 @@ impl Protocol for Ollama {
     fn usage(&self, _begin: &[u8], tail: &[u8]) -> Usage {
         let number = |key: &str| scan::last_number(tail, key).unwrap_or(0);
         Usage { prompt: number("prompt_eval_count"), output: number("eval_count"), ..Usage::default() }
+    }
+
+    fn outbound(&self) -> Option<&dyn Outbound> {
+        Some(self)
+    }
+}
+
+impl Outbound for Ollama {
+    fn names(&self) -> names::Rule {
+        names::PLAIN
+    }
+
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        request::encode(request, target)
+    }
+
+    fn event_decoder(&self) -> Box<dyn EventDecoder> {
+        Box::new(stream::Decoder::default())
+    }
+
+    /// A whole answer is the stream's last line with everything in it.
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        let mut decoder = stream::Decoder::default();
+        // Line ends between tokens would cut it; inside strings they are escaped.
+        let line: Vec<u8> = body.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+        decoder.push(&line, sink);
+        decoder.end(None, sink);
     }
 }

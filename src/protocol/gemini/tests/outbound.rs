@@ -7,7 +7,7 @@ use crate::protocol::ir::{Choice, Framing, Media, MediaKind, Part, Request, Role
 use crate::protocol::{Inbound, Outbound, Problem, ProblemKind, Target, Vendor};
 
 fn encoded(request: &Request<'_>, model: &str) -> Value {
-    let target = Target { model, vendor: Vendor::Google };
+    let target = Target { model, context: 0, vendor: Vendor::Google };
     serde_json::from_slice(&Gemini.encode_request(request, &target)).unwrap()
 }
 

@@ -81,7 +81,7 @@ fn settings_are_read_and_the_rest_is_kept() {
     assert!(matches!(&request.format, Format::Schema { name: Some(name), strict: Some(false), .. } if name == "n"));
     assert_eq!((request.reasoning.enabled, request.reasoning.effort.as_deref()), (Some(false), Some("low")));
     assert_eq!(request.dropped, ["n", "tool web_search"]);
-    let bytes = Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Vllm });
+    let bytes = Chat.encode_request(&request, &Target { model: "m", context: 0, vendor: Vendor::Vllm });
     let again: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(again["chat_template_kwargs"], json!({"enable_thinking": false, "other": 1}));
     assert_eq!((&again["logit_bias"], &again["reasoning_effort"]), (&json!({"1": 2}), &json!("low")));
@@ -127,7 +127,9 @@ fn the_first_form_of_tools_is_answered_in_it() {
     let chunks = streamed(&request, &tool_answer());
     assert_eq!(chunks[1]["choices"][0]["delta"], json!({"function_call": {"name": "f", "arguments": ""}}));
     assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "function_call");
-    let again = String::from_utf8(Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Vllm })).unwrap();
+    let again =
+        String::from_utf8(Chat.encode_request(&request, &Target { model: "m", context: 0, vendor: Vendor::Vllm }))
+            .unwrap();
     assert!(!again.contains("\"functions\"") && again.contains("\"tools\""), "{again}");
 }
 
@@ -280,7 +282,7 @@ proptest::proptest! {
         let text = format!("{}{with}{}", &whole[..at], &whole[at..]);
         if let Ok(request) = Chat.decode_request(text.as_bytes()) {
             for vendor in [Vendor::Vllm, Vendor::OpenRouter, Vendor::Google] {
-                let bytes = Chat.encode_request(&request, &Target { model: "m", vendor });
+                let bytes = Chat.encode_request(&request, &Target { model: "m", context: 0, vendor });
                 serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).unwrap();
             }
         }

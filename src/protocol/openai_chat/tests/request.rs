@@ -41,7 +41,7 @@ fn model(parts: Vec<Part<'_>>) -> Turn<'_> {
 }
 
 fn encoded(request: &Request<'_>, vendor: Vendor) -> Value {
-    let bytes = Chat.encode_request(request, &Target { model: "m", vendor });
+    let bytes = Chat.encode_request(request, &Target { model: "m", context: 0, vendor });
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
 }
 
@@ -295,7 +295,7 @@ fn a_turn_begins_with_the_bytes_of_the_turn_before() {
             max_tokens: Some(if more { 5 } else { 7 }),
             ..Request::default()
         };
-        Chat.encode_request(&request, &Target { model: "m", vendor: Vendor::Unknown })
+        Chat.encode_request(&request, &Target { model: "m", context: 0, vendor: Vendor::Unknown })
     };
     let (first, second) = (String::from_utf8(bytes(false)).unwrap(), String::from_utf8(bytes(true)).unwrap());
     let messages = first.rsplit_once("],\"max_tokens\"").unwrap().0;

@@ -1,0 +1,182 @@
+//! The clients and how each is pointed at a gateway: by `llmup env` where llmup knows it, else by its own means.
+
+use serde_json::{Value, json};
+
+use super::run::Gateway;
+use crate::support::Home;
+use crate::support::strict::Step;
+
+/// One client in one way of speaking.
+pub struct Client {
+    /// For messages.
+    pub name: &'static str,
+    /// The file in the folder of programs.
+    pub program: &'static str,
+    /// The tool calls it can be led through, in order.
+    pub steps: &'static [Step],
+    /// Faults of its own chat requests, which go through as they are; see [`crate::support::strict::Strict::start`].
+    pub faults: &'static [&'static str],
+    pub setup: fn(&Home, &Gateway) -> Setup,
+}
+
+/// How it is started.
+#[derive(Default)]
+pub struct Setup {
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+}
+
+impl Setup {
+    fn new(args: &[&str]) -> Setup {
+        Setup { args: args.iter().map(|a| (*a).to_owned()).collect(), env: Vec::new() }
+    }
+
+    fn env(mut self, name: &str, value: impl Into<String>) -> Setup {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// What `llmup env` says of the gateway that runs in this home.
+    fn exports(mut self, home: &Home, client: &str, gateway: &Gateway) -> Setup {
+        let context = gateway.context.to_string();
+        let ran = home.run(&[
+            "env",
+            client,
+            "--json",
+            "--base-url",
+            &gateway.url,
+            "--api-key",
+            &gateway.key,
+            "--model",
+            &gateway.model,
+            "--context",
+            &context,
+        ]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let exports: Value = serde_json::from_str(&ran.out).unwrap();
+        for (name, value) in exports["set"].as_object().unwrap() {
+            self.env.push((name.clone(), value.as_str().unwrap().into()));
+        }
+        self
+    }
+}
+
+const PROMPT: &str = "Please make the file.";
+const BOTH: &[Step] = &[Step::Shell, Step::Write];
+
+pub const CLAUDE: Client = Client {
+    name: "Claude Code",
+    program: "claude",
+    steps: &[Step::Shell, Step::ShellTwice, Step::Write],
+    faults: &[],
+    setup: |home, gateway| Setup::new(&["-p", PROMPT, "--allowedTools", "Bash,Write"]).exports(home, "claude", gateway),
+};
+
+pub const CODEX: Client = Client {
+    name: "Codex",
+    program: "codex",
+    // `llmup env codex` writes a catalogue that offers apply_patch as a freeform tool.
+    steps: &[Step::Shell, Step::Patch],
+    faults: &[],
+    setup: |home, gateway| {
+        let args = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT];
+        Setup::new(&args).exports(home, "codex", gateway)
+    },
+};
+
+pub const GEMINI: Client = Client {
+    name: "Gemini CLI",
+    program: "gemini",
+    steps: BOTH,
+    faults: &[],
+    setup: |home, gateway| {
+        Setup::new(&["--yolo", "-p", PROMPT]).exports(home, "gemini", gateway).env("GEMINI_CLI_TRUST_WORKSPACE", "true")
+    },
+};
+
+/// OpenCode with one of the SDKs it carries.
+fn opencode(npm: &str, gateway: &Gateway) -> Setup {
+    let model = format!("llmup/{}", gateway.model);
+    let limit = json!({"context": gateway.context, "output": 8192});
+    let options = json!({"baseURL": format!("{}/v1", gateway.url), "apiKey": gateway.key});
+    let mut models = serde_json::Map::new();
+    models.insert(gateway.model.clone(), json!({"limit": limit}));
+    let provider = json!({"npm": npm, "options": options, "models": models});
+    let config = json!({"model": model, "small_model": model, "enabled_providers": ["llmup"],
+        "provider": {"llmup": provider}});
+    Setup::new(&["run", PROMPT])
+        .env("OPENCODE_CONFIG_CONTENT", config.to_string())
+        .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
+        .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
+}
+
+pub const OPENCODE: Client = Client {
+    name: "OpenCode over chat",
+    program: "opencode",
+    steps: &[Step::Shell, Step::ShellTwice, Step::Write],
+    // Its request for a title has two user messages.
+    faults: &["two user turns in a row"],
+    setup: |_, gateway| opencode("@ai-sdk/openai-compatible", gateway),
+};
+
+pub const OPENCODE_RESPONSES: Client = Client {
+    name: "OpenCode over responses",
+    program: "opencode",
+    steps: BOTH,
+    faults: &[],
+    setup: |_, gateway| opencode("@ai-sdk/openai", gateway),
+};
+
+pub const OPENCODE_MESSAGES: Client = Client {
+    name: "OpenCode over messages",
+    program: "opencode",
+    steps: BOTH,
+    faults: &[],
+    setup: |_, gateway| opencode("@ai-sdk/anthropic", gateway),
+};
+
+pub const QWEN: Client = Client {
+    name: "Qwen Code over chat",
+    program: "qwen",
+    steps: BOTH,
+    // Two of its tools have no parameters at all: get_goal and list_agents.
+    faults: &["the parameters are no object schema: null", "null is no schema"],
+    setup: |_, gateway| {
+        Setup::new(&["--yolo", "-p", PROMPT])
+            .env("OPENAI_API_KEY", &gateway.key)
+            .env("OPENAI_BASE_URL", format!("{}/v1", gateway.url))
+            .env("OPENAI_MODEL", &gateway.model)
+    },
+};
+
+pub const QWEN_MESSAGES: Client = Client {
+    name: "Qwen Code over messages",
+    program: "qwen",
+    steps: BOTH,
+    faults: &[],
+    setup: |_, gateway| {
+        Setup::new(&["--auth-type", "anthropic", "--yolo", "-p", PROMPT])
+            .env("ANTHROPIC_API_KEY", &gateway.key)
+            .env("ANTHROPIC_BASE_URL", &gateway.url)
+            .env("ANTHROPIC_MODEL", &gateway.model)
+    },
+};
+
+pub const CONTINUE: Client = Client {
+    name: "Continue over chat",
+    program: "cn",
+    steps: BOTH,
+    faults: &[],
+    setup: |home, gateway| {
+        let file = home.path().join("continue.yaml");
+        // JSON is YAML.
+        let options = json!({"contextLength": gateway.context, "maxTokens": 4096});
+        let model = json!({"name": gateway.model, "provider": "openai", "model": gateway.model,
+            "apiBase": format!("{}/v1", gateway.url), "apiKey": gateway.key, "roles": ["chat"],
+            "capabilities": ["tool_use"], "defaultCompletionOptions": options});
+        let config = json!({"name": "llmup", "version": "1.0.0", "schema": "v1", "models": [model]});
+        std::fs::write(&file, config.to_string()).unwrap();
+        Setup::new(&["--config", &file.to_string_lossy(), "--auto", "-p", PROMPT])
+            .env("CONTINUE_TELEMETRY_ENABLED", "0")
+    },
+};
