@@ -1,13 +1,19 @@
-//! How a connection to a backend is made: plain, or with TLS as the URL says.
+//! How a connection to a backend is made: plain, or with TLS as the URL says, and then through `HTTPS_PROXY` where one is
+//! set, unless the backend is in this network.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -26,9 +32,14 @@ pub(super) struct Dial {
     own: Arc<Connections>,
     /// Made when the first `https` backend is asked: reading the system's roots takes tens of milliseconds.
     tls: OnceLock<Result<Tls, String>>,
+    /// What the environment says about proxies.
+    proxies: OnceLock<Matcher>,
+    /// Made when the first backend behind a proxy is asked.
+    tunnel: OnceLock<Result<Tunnelled, String>>,
 }
 
 type Tls = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>;
 
 /// A client for one backend.
 #[derive(Clone)]
@@ -37,24 +48,47 @@ pub(super) enum Line {
     Own(Arc<Connections>),
     /// The general client.
     Tls(Tls),
+    /// The same through a proxy.
+    Tunnelled(Tunnelled),
 }
 
 impl Line {
     /// Sends a request; why there is no answer is for the user to read.
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Answer>, String> {
-        let client = match self {
-            Line::Own(own) => {
-                return own.send(request).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string());
-            }
-            Line::Tls(client) => client,
-        };
+        if let Line::Own(own) = self {
+            return own.send(request).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string());
+        }
         let request = request.map(Full::new);
-        let answer = match client.request(request.clone()).await {
+        let answer = match self.general(request.clone()).await {
             // An idle connection was closed while we were writing into it: once more, on a new one.
-            Err(error) if closed_unanswered(&error) => client.request(request).await,
+            Some(Err(error)) if closed_unanswered(&error) => self.general(request).await,
             answer => answer,
         };
+        let Some(answer) = answer else { return Err("there is no client for it".to_owned()) };
         answer.map(|r| r.map(Answer::Client)).map_err(|error| innermost(&error))
+    }
+
+    async fn general(&self, request: Request<Full<Bytes>>) -> Option<Result<Response<Incoming>, Error>> {
+        match self {
+            Line::Own(_) => None,
+            Line::Tls(client) => Some(client.request(request).await),
+            Line::Tunnelled(client) => Some(client.request(request).await),
+        }
+    }
+}
+
+/// Whether a host is this machine or stands in this network, where no proxy leads to.
+pub fn nearby(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+        }
+        // Names without a dot are the network's own.
+        Err(_) => {
+            !host.contains('.') || [".local", ".localhost", ".internal", ".lan"].iter().any(|e| host.ends_with(e))
+        }
     }
 }
 
@@ -84,17 +118,42 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 impl Dial {
     pub(super) fn new() -> Dial {
-        Dial { own: Arc::default(), tls: OnceLock::new() }
+        Dial { own: Arc::default(), tls: OnceLock::new(), proxies: OnceLock::new(), tunnel: OnceLock::new() }
     }
 
     /// The client for a URL, or why it cannot be reached.
     pub(super) fn line(&self, uri: &Uri) -> Result<Line, String> {
         match uri.scheme_str() {
             Some("http") => Ok(Line::Own(Arc::clone(&self.own))),
-            Some("https") => self.tls.get_or_init(|| trust().map(tls)).clone().map(Line::Tls),
+            Some("https") => match self.proxy(uri) {
+                Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(Line::Tunnelled),
+                None => self.tls.get_or_init(|| trust().map(|config| tls(config, connector()))).clone().map(Line::Tls),
+            },
             _ => Err(format!("{uri} is neither http nor https")),
         }
     }
+}
+
+impl Dial {
+    /// The proxy that leads to a backend, as `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    fn proxy(&self, uri: &Uri) -> Option<Intercept> {
+        if uri.host().is_none_or(nearby) {
+            return None;
+        }
+        self.proxies.get_or_init(Matcher::from_env).intercept(uri)
+    }
+}
+
+fn tunnel(proxy: &Intercept) -> Result<Tunnelled, String> {
+    if proxy.uri().scheme_str() != Some("http") {
+        return Err(format!("the proxy {} is not an http:// one", proxy.uri()));
+    }
+    let tunnel = Tunnel::new(proxy.uri().clone(), connector());
+    let tunnel = match proxy.basic_auth() {
+        Some(auth) => tunnel.with_auth(auth.clone()),
+        None => tunnel,
+    };
+    Ok(tls(trust()?, tunnel))
 }
 
 /// Whom to believe: the system's own roots, so that a company's certificates count as they do in its browsers. On
@@ -108,11 +167,18 @@ fn trust() -> Result<ClientConfig, String> {
     Ok(builder.with_no_client_auth())
 }
 
-fn tls(config: ClientConfig) -> Tls {
+fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT));
     connector.enforce_http(false);
+    connector
+}
+
+fn tls<C>(config: ClientConfig, connector: C) -> Client<HttpsConnector<C>, Full<Bytes>>
+where
+    HttpsConnector<C>: Connect + Clone,
+{
     let https = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
     Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(https.wrap_connector(connector))
 }
@@ -127,5 +193,15 @@ mod tests {
         assert!(matches!(dial.line(&Uri::from_static("http://h:1/x")), Ok(Line::Own(_))));
         assert!(matches!(dial.line(&Uri::from_static("/x")), Err(why) if why.contains("neither")));
         assert!(dial.tls.get().is_none(), "made only when it is needed");
+    }
+
+    #[test]
+    fn what_stands_in_this_network_needs_no_proxy() {
+        for host in ["127.0.0.1", "localhost", "[::1]", "10.1.2.3", "172.16.1.166", "192.168.0.2", "gpu-box", "x.lan"] {
+            assert!(nearby(host), "{host}");
+        }
+        for host in ["api.openai.com", "8.8.8.8", "open.bigmodel.cn", "[2001:db8::1]"] {
+            assert!(!nearby(host), "{host}");
+        }
     }
 }

@@ -352,6 +352,43 @@ fn backends_with_tls_are_reached_and_strange_certificates_are_refused() {
     assert!(answer.status == 200 && answer.body.contains("hello"), "{}", answer.body);
     assert!(seen.lock().unwrap()[0].0.contains("authorization: bearer theirs"));
 
+    // The same through a proxy, for a name that only the proxy knows.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy_url = format!("http://user:pass@{}", proxy.local_addr().unwrap());
+    let port = url.rsplit(':').next().unwrap().trim_end_matches("/v1").to_owned();
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&asked);
+    let target = format!("127.0.0.1:{port}");
+    std::thread::spawn(move || {
+        for stream in proxy.incoming() {
+            let mut caller = stream.unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && caller.read_exact(&mut byte).is_ok() {
+                head.push(byte[0]);
+            }
+            heard.lock().unwrap().push(String::from_utf8_lossy(&head).to_ascii_lowercase());
+            let mut backend = TcpStream::connect(&target).unwrap();
+            caller.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (backend.try_clone().unwrap(), caller.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut caller, &mut backend));
+        }
+    });
+    let far = format!("https://models.example:{port}/v1");
+    let proxied = Bench::new(&["--backend", &far, "--model", "glm"], None, |command| {
+        command.env("SSL_CERT_FILE", &certificate).env("HTTPS_PROXY", &proxy_url);
+    });
+    assert_eq!(proxied.ready["context"], 8192, "{}", proxied.running.err());
+    let answer = proxied.chat("glm");
+    assert!(answer.status == 200 && answer.body.contains("hello"), "{}", answer.body);
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked.len() >= 2, "the probe and the gateway: {asked:?}");
+    for head in asked {
+        assert!(head.starts_with(&format!("connect models.example:{port} ")), "{head}");
+        assert!(head.contains("proxy-authorization: basic dxnlcjpwyxnz"), "{head}");
+    }
+
     let doubting = Bench::new(&args, None, |_| {});
     let answer = doubting.chat("glm");
     assert!(answer.status == 502 && answer.body.contains("certificate"), "{}", answer.body);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::gateway::{Offer, Ready};
+use crate::gateway::{Offer, Ready, nearby};
 use crate::protocol::{Auth, Id, protocol};
 
 /// How long the backend may take.
@@ -63,8 +63,11 @@ async fn get(ready: &Ready, url: &str) -> Result<Value, Silent> {
     };
     // Already installed by an earlier call: fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // The gateway itself goes straight to its backends too.
-    let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build().map_err(unreachable)?;
+    // The way the gateway itself goes to its backends.
+    let near = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(nearby)).unwrap_or(true);
+    let builder = reqwest::Client::builder().timeout(LIMIT);
+    let builder = if near || url.starts_with("http:") { builder.no_proxy() } else { builder };
+    let client = builder.build().map_err(unreachable)?;
     let mut request = client.get(url);
     if let Some(key) = &ready.api_key {
         request = match protocol(ready.speaks).auth() {
