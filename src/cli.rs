@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   llmup start demo --yes                              try everything with a tiny scripted model
   llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
+  llmup serve --config litellm_config.yaml            engines and providers that run already
   llmup env claude                                    what Claude Code needs to use it
   llmup doctor                                        what is wrong, and the cure
 
@@ -33,6 +34,9 @@ pub enum Command {
     Start(StartArgs),
     /// Show how a model would be started, and start nothing (start --dry-run).
     Plan(StartArgs),
+    /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
@@ -51,6 +55,12 @@ Examples:
   llmup start llama3.1:8b --engine ollama
   llmup start my-model --engine-url http://127.0.0.1:8000/v1
   llmup start glm-4.7 --model-dir DIR -- --enforce-eager";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  llmup serve --backend http://127.0.0.1:8000/v1 --model glm-4.7
+  llmup serve --backend https://models.example/v1 --backend-key KEY --model glm-4.7 --host 0.0.0.0
+  llmup serve --config litellm_config.yaml --port 4000";
 
 const ENV_EXAMPLES: &str = "\
 Examples:
@@ -121,6 +131,9 @@ pub struct StartArgs {
     /// vLLM: GPUs one copy of the model is spread over.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tensor_parallel_size: Option<u32>,
+    /// Translate every request, even where the engine speaks the caller's protocol itself (Chat to Chat stays).
+    #[arg(long)]
+    pub translate: bool,
     /// Print the plan, its reasons and the exact command; start nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -159,6 +172,58 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("a share between 0 and 1, e.g. 0.9".into()),
     }
+}
+
+/// `llmup serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// A server that speaks OpenAI Chat Completions.
+    #[arg(long, value_name = "URL", required_unless_present = "config", requires = "model")]
+    pub backend: Option<String>,
+    /// The model: its name at the backend, and its public one.
+    #[arg(long, value_name = "NAME", requires = "backend")]
+    pub model: Option<String>,
+    /// Models and their backends, in the form of LiteLLM's config.yaml.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["backend", "model", "context"])]
+    pub config: Option<PathBuf>,
+    /// The backend's key.
+    #[arg(long, value_name = "KEY", env = "LLMUP_BACKEND_KEY", hide_env_values = true)]
+    pub backend_key: Option<String>,
+    /// The model's context in tokens, when the backend does not tell it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(256..))]
+    pub context: Option<u64>,
+    /// The gateway's port.
+    #[arg(long, default_value_t = 4000)]
+    pub port: u16,
+    /// The gateway's address.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// The key clients must show; else the configuration's master_key, else one that is made and kept.
+    #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// Ask for no key; on a loopback address only. Beats every key.
+    #[arg(long)]
+    pub no_auth: bool,
+    /// Translate every request to the backend's protocol, even where it speaks the caller's (Chat to Chat stays).
+    #[arg(long)]
+    pub translate: bool,
+    /// A line per request on standard error: auto means when it is a terminal.
+    #[arg(long, value_enum, default_value = "auto", num_args = 0..=1, default_missing_value = "always", value_name = "WHEN")]
+    pub log: LogWhen,
+    /// Data as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When requests are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogWhen {
+    /// When standard error is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// `llmup env`.

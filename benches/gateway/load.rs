@@ -64,6 +64,7 @@ pub fn cases() -> Vec<Case> {
         case("chunk in a burst", true, |p| bodies::small(p, true, "burst:20000"), 1, 3, 20_000),
         case("first byte, one at a time", true, |p| bodies::small(p, true, "plain"), 1, 300, 1),
         case("chunk, 256 × 20 ms", true, |p| bodies::small(p, true, "paced:100:20"), 256, 1, 100),
+        case("chunk, 200 × 50 ms, long requests", true, |p| bodies::large_stream(p, "paced:40:50"), 200, 1, 40),
         case("chunk, 1000 × 50 ms", true, |p| bodies::small(p, true, "paced:40:50"), 1000, 1, 40),
     ]
 }

@@ -43,10 +43,6 @@ impl Client for Gemini {
         "0.61.0"
     }
 
-    fn served(&self) -> bool {
-        false
-    }
-
     fn session(&self, gateway: &Session, _own: &Path) -> Vec<Export> {
         let mut exports = vec![
             Export::set("GOOGLE_GENAI_USE_VERTEXAI", "true"),
@@ -55,8 +51,6 @@ impl Client for Gemini {
             Export::set("GEMINI_MODEL", &gateway.model),
         ];
         exports.extend(ELSEWHERE.map(Export::unset));
-        exports
-            .push(Export::Comment("this version's gateway does not serve the Gemini API yet: it answers 501".into()));
         exports.push(Export::Comment(
             "in scripts (gemini -p) also set GEMINI_CLI_TRUST_WORKSPACE to true, or it refuses the folder (exit 55)"
                 .into(),

@@ -134,10 +134,6 @@ pub trait Client: Sync {
     fn package(&self) -> &'static str;
     /// The oldest version whose behaviour was measured against llmup's settings.
     fn minimum(&self) -> &'static str;
-    /// Whether the gateway serves the API this client speaks. `false`: it can be configured, and is told so.
-    fn served(&self) -> bool {
-        true
-    }
     /// The environment that makes a plain start of the client use `gateway`. `own` is the folder of this client
     /// below llmup's data folder.
     fn session(&self, gateway: &Session, own: &Path) -> Vec<Export>;

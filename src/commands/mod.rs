@@ -3,7 +3,9 @@
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod request_log;
 pub mod running;
+pub mod serve;
 pub mod start;
 
 use crate::cli::{Cli, Command};
@@ -17,6 +19,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Start(args) => start::run(args, &paths),
         Command::Plan(args) => start::run(crate::cli::StartArgs { dry_run: true, ..args }, &paths),
+        Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

@@ -43,7 +43,7 @@ impl Explain for ConfigError {
                     "set it: `export {variable}=…` (PowerShell: `$env:{variable} = \"…\"`), then run this again"
                 )]
             }
-            ConfigError::File(error) => error.hints(),
+            ConfigError::File(_) => vec!["name the file: `llmup serve --config litellm_config.yaml`".to_owned()],
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after};
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose, number_after};
 use crate::model::Format;
 
 pub(super) struct LlamaCpp;
@@ -77,9 +77,5 @@ impl Engine for LlamaCpp {
 
     fn confirmed_context(&self, log: &str) -> Option<u64> {
         number_after(log, "n_ctx_slot = ")
-    }
-
-    fn serves(&self, _version: Option<&str>) -> Serves {
-        Serves { messages: true, count_tokens: true, responses: true }
     }
 }

@@ -13,6 +13,7 @@ pub mod find;
 pub mod id;
 pub mod install;
 mod llama_cpp;
+mod native;
 mod ollama;
 mod vllm;
 
@@ -133,7 +134,9 @@ pub trait Engine: Sync {
     /// The context one request may have, in the engine's own words. `None`: the log does not say.
     fn confirmed_context(&self, log: &str) -> Option<u64>;
     /// What it serves natively in a version (`None`: unknown, assume current).
-    fn serves(&self, version: Option<&str>) -> Serves;
+    fn serves(&self, version: Option<&str>) -> Serves {
+        native::serves(self.id(), version)
+    }
 }
 
 /// The number after the last `mark` in a log; thousands separators are skipped.

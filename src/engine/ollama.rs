@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::{CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose};
+use super::{CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose};
 use crate::model::Format;
 
 pub(super) struct Ollama;
@@ -51,9 +51,5 @@ impl Engine for Ollama {
     fn confirmed_context(&self, _log: &str) -> Option<u64> {
         // Asked over its API instead: one server holds many models.
         None
-    }
-
-    fn serves(&self, _version: Option<&str>) -> Serves {
-        Serves { messages: true, count_tokens: false, responses: true }
     }
 }

@@ -3,10 +3,7 @@
 
 use std::ffi::OsString;
 
-use super::{
-    Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, Serves, diagnose, number_after,
-    version_at_least,
-};
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose, number_after};
 use crate::model::Format;
 
 pub(super) struct Vllm;
@@ -121,12 +118,6 @@ impl Engine for Vllm {
 
     fn confirmed_context(&self, log: &str) -> Option<u64> {
         number_after(log, "Using max model len ")
-    }
-
-    fn serves(&self, version: Option<&str>) -> Serves {
-        // Measured on 0.32.0; older versions are translated for.
-        let current = version.is_none_or(|v| version_at_least(v, "0.32.0"));
-        Serves { messages: current, count_tokens: current, responses: current }
     }
 }
 

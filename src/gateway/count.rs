@@ -84,7 +84,13 @@ async fn native(
 
 /// Whether the engine may have a route that makes tokens of a chat: hosted services do not.
 fn asks(backend: &Ready) -> bool {
-    backend.speaks == Id::Chat && matches!(backend.vendor, Vendor::Unknown | Vendor::Vllm | Vendor::LlamaCpp)
+    let engine = match backend.vendor {
+        Vendor::Vllm | Vendor::LlamaCpp => true,
+        // Behind TLS stands rather a service, which need not see the prompt for nothing.
+        Vendor::Unknown => backend.base_url.starts_with("http:"),
+        _ => false,
+    };
+    engine && backend.speaks == Id::Chat
 }
 
 /// How long the media in a request are: as text they would count far too much.

@@ -17,7 +17,9 @@ use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
-use super::{Shared, auth, body, count, defaults, embed, models, paths, route, translate};
+use super::{
+    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, responses, route, translate,
+};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
@@ -83,11 +85,12 @@ async fn admitted(
         Action::Upgrade => Ok(upgrade_refused()),
         Action::Models => Ok(models::list(shared, dialect)),
         Action::Model(id) => Ok(models::one(shared, dialect, id)),
+        Action::Kept(id, wish) => responses::answer(&shared.responses, id, wish, parts.uri.query()),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_) => {
+        Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
             answer(shared, &route, &parts.headers, body, in_flight.clone()).await
         }
     }
@@ -101,7 +104,7 @@ async fn answer(
     body: Incoming,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let body = body::read(body, &shared.settings.limits).await?;
+    let mut body = body::read(body, &shared.settings.limits).await?;
     let mut head =
         Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
@@ -125,20 +128,31 @@ async fn answer(
     }
     let backend = state.ready()?;
     let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
+    // An engine that serves Responses itself has its own memory.
+    let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
+    if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
+        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+    }
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
         Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
-        Action::Pass(_) if !backend.native.contains(&route.dialect) => {
+        Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
+        }
+        Action::Pass("/embeddings") => {
+            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
+        }
+        Action::Pass("/completions") if completions::fills(backend, &body) => {
+            completions::fill(shared, backend, headers, body, pulse, in_flight).await
         }
         Action::Pass(path) => {
             native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
         }
         _ => {
-            let inbound = protocol::protocol(route.dialect).inbound();
+            let inbound = caller.inbound(route.dialect);
             let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) {
+            if backend.native.contains(&route.dialect) && !compact {
                 let framing = if head.stream { Framing::Events } else { Framing::Whole };
                 let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
                 return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
@@ -245,7 +259,11 @@ fn spliced(body: Bytes, patches: Vec<Patch>) -> Bytes {
 }
 
 /// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-async fn failed(in_flight: &InFlight, dialect: Id, response: Response<Answer>) -> Result<Response<Body>, Problem> {
+pub(super) async fn failed(
+    in_flight: &InFlight,
+    dialect: Id,
+    response: Response<Answer>,
+) -> Result<Response<Body>, Problem> {
     let status = response.status().as_u16();
     let (problem, body) = upstream::failure(response).await;
     let ours = dialect == Id::Messages

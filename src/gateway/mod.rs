@@ -10,11 +10,13 @@ mod backend;
 mod body;
 mod catalog;
 mod chunked;
+mod completions;
 mod connection;
 mod count;
 mod defaults;
 mod dial;
 mod embed;
+mod embeddings;
 mod handle;
 mod metrics;
 mod models;
@@ -22,6 +24,7 @@ mod paths;
 mod pulse;
 mod relay;
 mod reply;
+mod responses;
 mod route;
 mod server;
 mod socket;
@@ -29,6 +32,7 @@ mod socket;
 mod tests;
 mod translate;
 mod upstream;
+mod whole;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -70,6 +74,8 @@ struct Shared {
     settings: Settings,
     counters: Arc<Counters>,
     upstream: upstream::Upstream,
+    /// Answers callers may come back to.
+    responses: Arc<responses::Store>,
     /// Seconds since 1970, for the model list.
     started: u64,
     /// What request ids begin with, and how many there were.
@@ -93,6 +99,7 @@ impl Gateway {
                 settings,
                 counters: Arc::new(Counters::default()),
                 upstream: upstream::Upstream::new(),
+                responses: Arc::default(),
                 started,
                 // Random state of the standard library: ids must differ, not be secret.
                 ids: (RandomState::new().hash_one(started) as u32, AtomicU64::new(0)),

@@ -17,18 +17,20 @@ fn entry(shared: &Shared, name: &str, chosen: &Chosen<'_>) -> Value {
         "id": name, "object": "model", "created": shared.started, "owned_by": "llmup",
         "type": "model", "display_name": name, "created_at": rfc3339(shared.started),
     });
-    let state = chosen.served.backend.borrow().clone();
-    if let BackendState::Ready(mut backend) = state
-        && let Some(entry) = entry.as_object_mut()
-    {
-        chosen.fit(&mut backend);
-        if backend.context > 0 {
-            for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
-                entry.insert(key.to_owned(), backend.context.into());
-            }
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
+        for key in ["max_model_len", "context_window", "context_length", "max_input_tokens"] {
+            entry.insert(key.to_owned(), context.into());
         }
     }
     entry
+}
+
+/// The model's context in tokens, when it is known.
+fn context(chosen: &Chosen<'_>) -> Option<u64> {
+    let state = chosen.served.backend.borrow().clone();
+    let BackendState::Ready(mut backend) = state else { return None };
+    chosen.fit(&mut backend);
+    Some(backend.context).filter(|context| *context > 0)
 }
 
 /// The model, in the words of Google.
@@ -38,12 +40,9 @@ fn gemini_entry(name: &str, chosen: &Chosen<'_>) -> Value {
         "description": "Served by llmup",
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
     });
-    if let BackendState::Ready(backend) = &*chosen.served.backend.borrow()
-        && backend.context > 0
-        && let Some(entry) = entry.as_object_mut()
-    {
+    if let (Some(context), Some(entry)) = (context(chosen), entry.as_object_mut()) {
         for key in ["inputTokenLimit", "outputTokenLimit"] {
-            entry.insert(key.to_owned(), backend.context.into());
+            entry.insert(key.to_owned(), context.into());
         }
     }
     entry

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method};
 
 use super::paths;
+use super::responses::Wish;
 use crate::protocol::ir::Framing;
 use crate::protocol::{Id, Problem, ProblemKind};
 
@@ -30,6 +31,10 @@ pub(super) enum Action<'a> {
     },
     /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
+    /// A response that was kept, by its id.
+    Kept(&'a str, Wish),
+    /// A short stand-in for a conversation.
+    Compact,
     /// List the models.
     Models,
     /// One model.
@@ -54,7 +59,10 @@ pub(super) struct Route<'a> {
 impl Route<'_> {
     /// Whether the model has to work for it.
     pub(super) fn asks_model(&self) -> bool {
-        matches!(self.action, Action::Generate { .. } | Action::Count { .. } | Action::Embed { .. } | Action::Pass(_))
+        matches!(
+            self.action,
+            Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_)
+        )
     }
 
     /// Whether it needs no key: it tells nothing and costs nothing.
@@ -76,6 +84,7 @@ const POSTS: &[(&str, Id, Action<'static>)] = &[
     ("/v1/messages/count_tokens", Id::Messages, Action::Count { model: None }),
     ("/v1/responses", Id::Responses, GENERATE),
     ("/v1/responses/input_tokens", Id::Responses, Action::Count { model: None }),
+    ("/v1/responses/compact", Id::Responses, Action::Compact),
     ("/v1/completions", Id::Chat, Action::Pass("/completions")),
     ("/v1/embeddings", Id::Chat, Action::Pass("/embeddings")),
 ];
@@ -104,6 +113,10 @@ pub(super) fn find<'a>(
         "/health" => on(get, dialect, Action::Health),
         "" | "/" | "/api/hello" => on(get, dialect, Action::Hello),
         "/v1/models" | "/v1beta/models" => on(get, dialect, Action::Models),
+        _ if path.starts_with("/v1/responses/") => match kept(method, path) {
+            Some(action) => on(true, dialect, action),
+            None => on(false, dialect, Action::NotServed),
+        },
         _ if let Some(action) = gemini(path, query).filter(|_| dialect == Id::Gemini) => match action {
             Action::Model(_) => on(get, dialect, action),
             _ => on(*method == Method::POST, dialect, action),
@@ -117,6 +130,22 @@ pub(super) fn find<'a>(
             }
         },
     }
+}
+
+/// What is asked of one kept response.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Action<'a>> {
+    let (id, verb) = match path.strip_prefix("/v1/responses/")?.split_once('/') {
+        Some((id, verb)) => (id, verb),
+        None => (path.strip_prefix("/v1/responses/")?, ""),
+    };
+    let wish = match (method, verb) {
+        (&Method::GET, "") => Wish::Get,
+        (&Method::DELETE, "") => Wish::Delete,
+        (&Method::GET, "input_items") => Wish::Items,
+        (&Method::POST, "cancel") => Wish::Cancel,
+        _ => return None,
+    };
+    Some(Action::Kept(id, wish))
 }
 
 /// A route of Gemini's.
@@ -175,6 +204,13 @@ mod tests {
         assert_eq!(at(&Method::GET, "/v1/messages"), (Id::Messages, Err(405)));
         assert_eq!(at(&Method::POST, "/v1/messages/nothing"), (Id::Messages, Err(404)));
         assert_eq!(at(&Method::POST, "/nothing"), (Id::Chat, Err(404)));
+        let kept = |wish| (Id::Responses, Ok(Action::Kept("resp_1", wish)));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1"), kept(Wish::Get));
+        assert_eq!(at(&Method::DELETE, "/v1/responses/resp_1/"), kept(Wish::Delete));
+        assert_eq!(at(&Method::GET, "/v1/responses/resp_1/input_items"), kept(Wish::Items));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1/cancel"), kept(Wish::Cancel));
+        assert_eq!(at(&Method::POST, "/v1/responses/compact"), (Id::Responses, Ok(Action::Compact)));
+        assert_eq!(at(&Method::POST, "/v1/responses/resp_1"), (Id::Responses, Err(405)));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) async fn answer(
     backend: &Ready,
     dialect: Id,
     asked: Asked<'_>,
-    (inbound, outbound): (&'static dyn Inbound, &'static dyn Outbound),
+    (inbound, outbound): (&dyn Inbound, &'static dyn Outbound),
     headers: &HeaderMap,
     body: Bytes,
     mut pulse: Pulse,

@@ -30,8 +30,23 @@ pub struct EngineProfile {
     /// What a model without a profile of its own needs, by `architectures[0]`.
     #[serde(default)]
     pub architectures: BTreeMap<String, EngineRecipe>,
+    /// By protocol (`chat`, `messages`, `count_tokens`, `responses`): whether its own endpoint is right.
+    #[serde(default)]
+    pub native: BTreeMap<String, Native>,
     /// Where the lists come from.
     pub sources: Vec<String>,
+}
+
+/// Whether an engine's own endpoint for a protocol is right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Native {
+    /// The oldest version known to be right.
+    pub since: Option<String>,
+    /// Why it is not right in any version.
+    pub not: Option<String>,
+    /// Where that comes from.
+    pub source: String,
 }
 
 impl EngineProfile {

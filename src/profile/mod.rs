@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use catalog::{Found, Origin, all, find, names, nearest};
-pub use engine::{EngineProfile, engine};
+pub use engine::{EngineProfile, Native, engine};
 pub use error::ProfileError;
 
 /// `profiles/models/<name>.yaml`: one model as people ask for it.

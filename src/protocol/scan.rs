@@ -126,6 +126,11 @@ pub fn rfind(text: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::rfind(text, needle)
 }
 
+/// Whether a line of a stream begins with `start`. Text inside JSON never does: its line ends are escaped.
+pub fn has_line(text: &[u8], start: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, start).any(|at| at == 0 || matches!(text[at - 1], b'\n' | b'\r'))
+}
+
 fn skip_space(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')) {
         at += 1;
@@ -217,6 +222,12 @@ mod tests {
         for open in ["\"", "\"a", "\"a\\\"", "\"a\\"] {
             assert_eq!(skip_string(open.as_bytes(), 0), None, "{open}");
         }
+    }
+
+    #[test]
+    fn lines_begin_at_line_ends() {
+        assert!(has_line(b"data: [DONE]", b"data: [DONE]") && has_line(b"x\n\ndata: [DONE]\n", b"data: [DONE]"));
+        assert!(!has_line(b"data: {\"text\":\"x\\ndata: [DONE]\"}", b"data: [DONE]"));
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn a_port_somebody_else_holds_is_named_with_its_holder_and_the_next_free_one() {
 #[test]
 fn an_engine_url_that_is_none_is_refused() {
     let home = Home::new();
-    for url in ["localhost:8000", "https://example.invalid/v1", "http://", ""] {
+    for url in ["localhost:8000", "ftp://example.invalid/v1", "http://", ""] {
         let said = refused(&home, &["start", "mine", "--engine-url", url], 2);
         assert!(said.contains("`--engine-url http://127.0.0.1:8000/v1`"), "{said}");
     }

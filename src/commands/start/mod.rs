@@ -8,6 +8,9 @@ mod ready;
 mod serve;
 mod target;
 
+pub(super) use ready::{box_of, next_commands};
+pub(super) use serve::{bind, kept_key, runtime};
+
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
 use crate::engine::{EngineId, driver};

@@ -13,7 +13,6 @@ pub fn width() -> usize {
 
 /// Shows the box.
 pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
-    let program = program();
     let source = if confirmed { "as the engine confirmed" } else { "as planned" };
     let mut lines = vec![
         format!("{} is ready", instance.model),
@@ -25,13 +24,23 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
         String::new(),
         "Run this next, in another terminal:".to_owned(),
     ];
-    lines.extend(CLIENTS.iter().filter(|c| c.served()).map(|client| format!("  {}", next(&program, *client, shell))));
+    lines.extend(next_commands(shell));
     lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
+    box_of(&lines);
+}
 
+/// What connects each client, a line each.
+pub fn next_commands(shell: Shell) -> Vec<String> {
+    let program = program();
+    CLIENTS.iter().map(|client| format!("  {}", next(&program, *client, shell))).collect()
+}
+
+/// Shows lines in a box.
+pub fn box_of(lines: &[String]) {
     let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
     // A box that would be broken by the terminal's edge is no box: then the lines stand alone, to be copied whole.
     if inner + 4 > width() || !output::watched() {
-        for line in &lines {
+        for line in lines {
             output::note(line);
         }
         return;

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::{ollama, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
+use crate::commands::request_log::RequestLog;
 use crate::engine::find::Found;
 use crate::engine::{EngineId, driver};
 use crate::error::{Error, Plain, Result};
@@ -25,9 +26,13 @@ use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
+use crate::protocol::Id;
 use crate::state::{self, Instance};
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
 use crate::supervisor::{Child, Stopped, port, process};
+
+/// The file in the logs folder with a line per request.
+const REQUESTS: &str = "requests.log";
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -72,7 +77,7 @@ pub fn run(
 }
 
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| {
         Plain::new(
             Exit::Bug,
@@ -84,7 +89,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Takes the gateway's port, or says who has it.
-pub(super) fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpListener> {
+pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpListener> {
     let error = match std::net::TcpListener::bind((host, wanted)) {
         Ok(listener) => {
             let ready = listener.set_nonblocking(true);
@@ -125,6 +130,7 @@ pub(super) struct Session {
     interrupts: Interrupts,
     shutdown: Option<oneshot::Sender<()>>,
     gateway: tokio::task::JoinHandle<()>,
+    log: RequestLog,
 }
 
 /// How waiting for the backend ended.
@@ -152,6 +158,7 @@ impl Session {
             ));
         }
         let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
+        let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
             key: Some(key.clone()),
@@ -159,7 +166,7 @@ impl Session {
             loopback,
             grace: DRAIN,
             limits: Limits::default(),
-            log: None,
+            log: Some(log.access_log()),
         };
         let gateway = tokio::spawn(async move {
             let ended = async {
@@ -183,6 +190,7 @@ impl Session {
             interrupts,
             shutdown: Some(shutdown),
             gateway,
+            log,
         })
     }
 
@@ -205,7 +213,7 @@ impl Session {
         args: &StartArgs,
         paths: &Paths,
     ) -> Result<u8> {
-        let backend = match launched {
+        let mut backend = match launched {
             Launched::Backend(backend) => *backend,
             Launched::Failed(error) => {
                 self.state.send_replace(BackendState::Gone { reason: error.to_string() });
@@ -219,6 +227,9 @@ impl Session {
                 return Ok(Exit::signal(interrupt.number()));
             }
         };
+        if args.translate {
+            backend.ready.native.retain(|id| *id == Id::Chat);
+        }
         self.state.send_replace(BackendState::Ready(backend.ready.clone()));
         let instance = instance(&self, &backend, model);
         state::write(&paths.state(), &instance)?;
@@ -254,6 +265,7 @@ impl Session {
                 Err(launch::ended(driver(backend.engine), status, log).while_serving().into())
             }
         };
+        self.log.flush();
         let _ = state::remove(&paths.state(), instance.process.pid);
         result
     }
@@ -314,7 +326,7 @@ fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
 }
 
 /// The user's key: made once, so that clients stay connected over restarts.
-fn kept_key(paths: &Paths) -> Result<String> {
+pub fn kept_key(paths: &Paths) -> Result<String> {
     let path = paths.data.join("key");
     match std::fs::read_to_string(&path) {
         Ok(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),

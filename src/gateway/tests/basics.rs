@@ -56,7 +56,9 @@ async fn what_is_not_there_is_said_in_the_callers_words() {
     let upgrade = format!("{KEY}upgrade: websocket\r\n");
     assert_eq!(call(address, "GET", "/v1/responses", &upgrade, "").await.0, 426);
     let (status, _, body) = call(address, "POST", "/v1/responses", KEY, "{}").await;
-    assert_eq!(status, 501, "{body}");
+    assert!(status == 502 && body.contains("server_error"), "{body}");
+    let (status, _, body) = call(address, "PUT", "/v1/responses/resp_1", KEY, "").await;
+    assert!(status == 405 && body.contains("method_not_allowed"), "{body}");
     let (status, _, body) = call(address, "POST", "/v1/messages", KEY, "[1]").await;
     assert!(status == 400 && body.contains("invalid_request_error"), "{body}");
     // Nothing listens there: an answer, not a hang.

@@ -254,3 +254,18 @@ async fn heads_pipelines_old_callers_and_odd_bodies() {
     socket.write_all(&[head.as_bytes(), b"\xff\xfe\x00"].concat()).await.unwrap();
     read_until(&mut socket, "invalid_request_error").await;
 }
+
+/// An answer about streaming may hold the very words a stream ends with.
+#[tokio::test]
+async fn words_in_the_text_do_not_make_a_cut_stream_complete() {
+    let chat = "data: {\"choices\":[{\"delta\":{\"content\":\"ends with\\ndata: [DONE]\\n and \\\"finish_reason\\\":\\\"stop\\\"\"}}]}\n\n";
+    let messages = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\\nevent: message_stop\\ndata: {\\\"type\\\":\\\"message_stop\\\"}\"}}\n\n";
+    for (path, said, error) in
+        [("/v1/chat/completions", chat, "data: {\"error\""), ("/v1/messages", messages, "event: error\n")]
+    {
+        let (url, _) = backend(stream(said)).await;
+        let running = gateway(ready(&url, true)).await;
+        let (_, _, body) = call(&running.address, "POST", path, KEY, STREAM).await;
+        assert!(body.starts_with(said) && body[said.len()..].contains(error), "{body}");
+    }
+}

@@ -4,5 +4,8 @@ mod basics;
 mod gemini;
 mod limits;
 mod native;
+mod records;
+mod responses;
+mod siblings;
 mod support;
 mod translated;

@@ -98,7 +98,8 @@ impl Protocol for Messages {
     }
 
     fn ends_properly(&self, tail: &[u8]) -> bool {
-        scan::rfind(tail, b"message_stop").is_some()
+        // An answer may talk about these words: inside JSON their quotes and line ends are escaped.
+        scan::has_line(tail, b"event: message_stop") || scan::rfind(tail, b"\"type\":\"message_stop\"").is_some()
     }
 
     /// The cached part is counted apart from the rest of the prompt.

@@ -11,7 +11,7 @@ use super::wire::Part;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind};
+use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -179,7 +179,7 @@ impl State {
             self.vouch(proof.as_deref(), sink);
             self.calls += 1;
             let given = call.id.map(|id| id.0).filter(|id| !id.is_empty());
-            let id = given.unwrap_or_else(|| new_id().into());
+            let id = given.unwrap_or_else(|| ids::new("call_").into());
             sink(Event::BlockStart(Block::ToolUse { id, name, namespace: None, freeform: false }));
             let arguments = call.args.map(RawValue::get).filter(|args| *args != "null").unwrap_or("{}");
             sink(Event::Delta(Cow::Borrowed(arguments)));
@@ -307,15 +307,4 @@ fn failure(error: &RawValue) -> Problem {
     }
     let code = serde_json::from_str::<Code>(error.get()).ok().and_then(|error| error.code).unwrap_or(500);
     Problem::from_engine(code, format!("{{\"error\":{}}}", error.get()).as_bytes())
-}
-
-/// An id nobody else has: Google's servers leave it out.
-fn new_id() -> String {
-    let mut bytes = [0u8; 12];
-    if getrandom::fill(&mut bytes).is_err() {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    }
-    bytes.iter().fold("call_".to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }

@@ -44,8 +44,15 @@ fn error_bytes(problem: &Problem) -> Vec<u8> {
     let mut out = format!("{{\"error\":{{\"code\":{},\"message\":", problem.status()).into_bytes();
     match problem.overflow {
         // Google's own sentence: it names both numbers.
-        Some((prompt, max)) => write::string(
+        Some((prompt, max)) if prompt > max => write::string(
             &format!("The input token count ({prompt}) exceeds the maximum number of tokens allowed ({max})."),
+            &mut out,
+        ),
+        Some((prompt, max)) => write::string(
+            &format!(
+                "The input token count ({prompt}) and maxOutputTokens together exceed the maximum number of tokens \
+                 allowed ({max}): lower maxOutputTokens."
+            ),
             &mut out,
         ),
         None => write::string(&problem.message, &mut out),

@@ -3,11 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::request::LEGACY;
-use super::stream::new_id;
 use super::{details, error_value, write};
-use crate::protocol::EventEncoder;
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::ir::Request;
+use crate::protocol::{EventEncoder, ids};
 
 /// What the open block is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub(super) fn now() -> u64 {
 /// An id in the protocol's form.
 pub(super) fn answer_id(id: &str) -> String {
     match id {
-        "" => new_id("chatcmpl-"),
+        "" => ids::new("chatcmpl-"),
         id if id.starts_with("chatcmpl-") => id.to_owned(),
         id => format!("chatcmpl-{id}"),
     }

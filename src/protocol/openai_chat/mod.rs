@@ -61,7 +61,9 @@ impl Protocol for Chat {
     }
 
     fn ends_properly(&self, tail: &[u8]) -> bool {
-        scan::rfind(tail, b"[DONE]").is_some()
+        // An answer may talk about these words: inside JSON their quotes and line ends are escaped.
+        scan::has_line(tail, b"data: [DONE]")
+            || scan::has_line(tail, b"data:[DONE]")
             || scan::rfind(tail, b"\"finish_reason\":\"").is_some()
             || scan::rfind(tail, b"\"finish_reason\": \"").is_some()
     }

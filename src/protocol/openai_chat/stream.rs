@@ -12,7 +12,7 @@ use super::wire::{self, Either, Text};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind};
+use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
 
 /// What reads a stream.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl State {
         }
         if !self.started {
             self.started = true;
-            let id = chunk.id.map(|id| id.0).filter(|id| !id.is_empty()).unwrap_or_else(|| new_id("").into());
+            let id = chunk.id.map(|id| id.0).filter(|id| !id.is_empty()).unwrap_or_else(|| ids::new("").into());
             sink(Event::Start { id });
         }
         if let Some(usage) = chunk.usage {
@@ -227,7 +227,7 @@ impl State {
         let Some(call) = self.calls.0.get_mut(at) else { return };
         if call.id.is_empty() {
             // Claude Code loses a call without an id in silence.
-            call.id = new_id("call_");
+            call.id = ids::new("call_");
         }
         sink(Event::BlockStart(Block::ToolUse {
             id: call.id.as_str().into(),
@@ -332,15 +332,4 @@ impl State {
         self.close(sink);
         sink(Event::Error(problem));
     }
-}
-
-/// An id nobody else has.
-pub(super) fn new_id(prefix: &str) -> String {
-    let mut bytes = [0u8; 12];
-    if getrandom::fill(&mut bytes).is_err() {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    }
-    bytes.iter().fold(prefix.to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }

@@ -1,9 +1,28 @@
-//! OpenAI Responses: passed through to engines that serve it themselves; here is how it says failures.
+//! OpenAI Responses: what Codex speaks.
 
 use serde_json::json;
 
-use super::event::Usage;
-use super::{Auth, Id, Problem, Protocol, ir, openai_chat, scan};
+use super::event::{Event, Usage};
+use super::{
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
+    names, openai_chat, scan,
+};
+
+mod carry;
+mod content;
+mod echo;
+mod events;
+mod items;
+mod outbound;
+mod request;
+mod special;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod wire;
+
+pub use carry::{open_summary, seal_summary};
 
 /// The protocol.
 pub struct Responses;
@@ -19,13 +38,12 @@ impl Protocol for Responses {
 
     /// `response.failed`: Codex ignores a bare `error` event.
     fn encode_stream_error(&self, problem: &Problem) -> Vec<u8> {
-        let error = openai_chat::error_value(problem);
-        let code = error["error"]["code"].as_str().unwrap_or("server_error");
+        let (code, message) = failure(problem);
         let data = json!({
             "type": "response.failed", "sequence_number": 0,
             "response": {
                 "id": "resp_failed", "object": "response", "status": "failed", "output": [],
-                "error": {"code": code, "message": problem.openai_message()},
+                "error": {"code": code, "message": message},
             },
         });
         format!("event: response.failed\ndata: {data}\n\n").into_bytes()
@@ -58,5 +76,68 @@ impl Protocol for Responses {
         [&b"response.completed"[..], b"response.failed", b"response.incomplete"]
             .iter()
             .any(|name| scan::rfind(tail, name).is_some())
+    }
+
+    fn inbound(&self) -> Option<&dyn Inbound> {
+        Some(self)
+    }
+
+    fn outbound(&self) -> Option<&dyn Outbound> {
+        Some(self)
+    }
+}
+
+impl Outbound for Responses {
+    /// Groups are known to OpenAI only, so they go as plain functions.
+    fn names(&self) -> names::Rule {
+        names::Rule { longest: 64, groups: false, freeform: true }
+    }
+
+    fn encode_request(&self, request: &ir::Request<'_>, target: &Target<'_>) -> Vec<u8> {
+        outbound::encode(request, target)
+    }
+
+    fn event_decoder(&self) -> Box<dyn EventDecoder> {
+        Box::new(events::Decoder::default())
+    }
+
+    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        events::whole(body, sink);
+    }
+}
+
+/// Code and message of a `response.failed`. Codex acts by these codes: some it tries again, some end the session.
+fn failure(problem: &Problem) -> (&'static str, String) {
+    let mut message = problem.openai_message();
+    let code = match problem.kind {
+        ProblemKind::ContextOverflow => "context_length_exceeded",
+        ProblemKind::RateLimited => {
+            // Codex reads how long to wait out of this sentence.
+            if let Some(seconds) = problem.retry_after {
+                message.push_str(&format!(" Please try again in {seconds}s."));
+            }
+            "rate_limit_exceeded"
+        }
+        ProblemKind::Invalid | ProblemKind::TooLarge | ProblemKind::Unsupported => "invalid_prompt",
+        _ => "server_error",
+    };
+    (code, message)
+}
+
+impl Inbound for Responses {
+    fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem> {
+        request::decode(body)
+    }
+
+    fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {
+        Box::new(stream::Encoder::new(request))
+    }
+
+    fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder> {
+        Box::new(stream::Answer::new(request))
+    }
+
+    fn encode_count(&self, tokens: u64) -> Vec<u8> {
+        json!({"object": "response.input_tokens", "input_tokens": tokens}).to_string().into_bytes()
     }
 }

@@ -99,7 +99,8 @@ fn an_engine_sees_no_tool_it_does_not_know() {
 #[test]
 #[ignore = "a measurement, not a check"]
 fn time_per_request() {
-    let code = r#"    let x = \"a\\n\";\n\tif y { return Some(1); }\n"#.repeat(60);
+    let line = r#"    let total: f64 = items.iter().map(|item| item.price).sum();\n    if total > limit {\n        return Err(\"over the limit\".into());\n    }\n"#;
+    let code = line.repeat(24);
     let mut messages = vec![
         format!(r#"{{"role":"user","content":"{code}"}}"#),
         format!(

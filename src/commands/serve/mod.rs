@@ -1,0 +1,215 @@
+//! `llmup serve`: the gateway in front of engines and providers that run already, one or those of a LiteLLM
+//! configuration. Nothing is launched, so nothing is ended but the gateway.
+
+pub mod probe;
+mod ready;
+pub mod target;
+mod watch;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use self::target::Target;
+use super::request_log::RequestLog;
+use super::start::{bind, kept_key, runtime};
+use crate::cli::{LogWhen, ServeArgs};
+use crate::client::shell;
+use crate::config;
+use crate::error::{Error, Plain, Result};
+use crate::exit::Exit;
+use crate::gateway::{Catalog, Gateway, Limits, Ready, Settings};
+use crate::host::RealHost;
+use crate::output::{self, Style, on_stderr};
+use crate::paths::Paths;
+use crate::protocol::Id;
+use crate::state::{self, Instance};
+use crate::supervisor::process;
+use crate::supervisor::signal::interrupts;
+
+/// How long requests in flight may go on after the first Ctrl-C.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What clients are told of a backend that does not tell its context, tokens.
+pub const ASSUMED_CONTEXT: u64 = 32 * 1024;
+
+/// What stands for a key where none is asked for: clients want to have one.
+const NO_KEY: &str = "no-key";
+
+/// What to serve.
+struct Wanted {
+    targets: Vec<Target>,
+    aliases: Vec<(String, String)>,
+    /// The key callers must show, when the configuration says one.
+    key: Option<String>,
+}
+
+/// Runs the subcommand; gives the exit code.
+pub fn run(args: &ServeArgs, paths: &Paths) -> Result<u8> {
+    if args.no_auth && !args.host.is_loopback() {
+        let message = format!("--no-auth on {} would let everybody in who reaches it", args.host);
+        let hint = "leave out `--no-auth`, then a key is made; or serve this machine only: `--host 127.0.0.1`";
+        return Err(Plain::new(Exit::Usage, message, hint).into());
+    }
+    let mut wanted = wanted(args)?;
+    if args.translate {
+        for target in &mut wanted.targets {
+            target.ready.native.retain(|id| *id == Id::Chat);
+        }
+    }
+    let key = match (args.no_auth, &args.api_key, wanted.key.take()) {
+        (true, ..) => None,
+        (_, Some(key), _) => Some(key.clone()),
+        (_, None, Some(key)) => Some(key),
+        (_, None, None) => Some(kept_key(paths)?),
+    };
+    let listener = bind(args.host, args.port, paths)?;
+    runtime()?.block_on(serve(args, paths, wanted, key, listener))
+}
+
+fn wanted(args: &ServeArgs) -> Result<Wanted> {
+    if let Some(file) = &args.config {
+        let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        for warning in &config.warnings {
+            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+        }
+        let targets = config.models.iter().map(target::of_model).collect::<Result<Vec<Target>>>()?;
+        return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key });
+    }
+    let (url, model) = (args.backend.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
+    let Some((base_url, prefix)) = target::address(url, Id::Chat) else {
+        let message = format!("{url:?} is not the URL of a backend");
+        return Err(Plain::new(Exit::Usage, message, "give it as `--backend http://127.0.0.1:8000/v1`").into());
+    };
+    let ready = Ready {
+        prefix,
+        context: args.context.unwrap_or(0),
+        api_key: args.backend_key.clone(),
+        ..Ready::chat(base_url, model)
+    };
+    let target = Target { name: model.to_owned(), ready, context_given: args.context.is_some(), ask: true };
+    Ok(Wanted { targets: vec![target], aliases: Vec::new(), key: None })
+}
+
+async fn serve(
+    args: &ServeArgs,
+    paths: &Paths,
+    wanted: Wanted,
+    key: Option<String>,
+    listener: std::net::TcpListener,
+) -> Result<u8> {
+    let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
+    let listener = TcpListener::from_std(listener).map_err(bug)?;
+    let address = listener.local_addr().map_err(bug)?;
+    let mut interrupts = interrupts().map_err(bug)?;
+    let loopback = address.ip().is_loopback();
+    if !loopback {
+        output::note(&format!(
+            "{} everyone who reaches {address} and knows the key can use the models",
+            on_stderr(Style::Warn, "note  ")
+        ));
+    }
+    let asked = watch::Backends::ask(wanted.targets);
+    let (served, backends) = tokio::select! {
+        asked = asked => asked,
+        interrupt = interrupts.next() => return Ok(Exit::signal(interrupt.number())),
+    };
+    let catalog = Catalog::new(served, wanted.aliases);
+    let log = match args.log {
+        LogWhen::Always => Some(RequestLog::to_stderr()),
+        LogWhen::Auto if output::watched() => Some(RequestLog::to_stderr()),
+        LogWhen::Auto | LogWhen::Never => None,
+    };
+    let (shutdown, ended) = oneshot::channel::<()>();
+    let settings = Settings {
+        key: key.clone(),
+        catalog: catalog.clone(),
+        loopback,
+        grace: DRAIN,
+        limits: Limits::default(),
+        log: log.as_ref().map(RequestLog::access_log),
+    };
+    let mut gateway = tokio::spawn(async move {
+        let ended = async {
+            let _ = ended.await;
+        };
+        Gateway::new(settings).serve(listener, ended).await;
+    });
+    let following = tokio::spawn(backends.follow());
+
+    // Clients on this machine cannot dial 0.0.0.0 everywhere.
+    let shown = if address.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { address.ip() };
+    let url = format!("http://{}", SocketAddr::new(shown, address.port()));
+    let instance = instance(&catalog, url, key);
+    state::write(&paths.state(), &instance)?;
+    if args.json {
+        output::json(&serde_json::json!({
+            "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
+            "models": catalog.names().into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "context": instance.context, "pid": instance.process.pid,
+        }));
+    }
+    ready::show(&instance, &catalog, args.no_auth, shell::detect(&RealHost, &shell::ancestors()));
+
+    let interrupt = tokio::select! {
+        interrupt = interrupts.next() => Some(interrupt),
+        _ = &mut gateway => None,
+    };
+    following.abort();
+    output::note("stopping (Ctrl-C again ends at once)");
+    let _ = shutdown.send(());
+    tokio::select! {
+        _ = &mut gateway => {}
+        _ = interrupts.next() => gateway.abort(),
+    }
+    if let Some(log) = log {
+        log.flush();
+    }
+    let _ = state::remove(&paths.state(), instance.process.pid);
+    output::note("stopped; the backends run on");
+    Ok(interrupt.map_or(Exit::Bug.code(), |interrupt| Exit::signal(interrupt.number())))
+}
+
+/// What `env` and `doctor` find: the first model stands for all.
+fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
+    let names = catalog.names();
+    let first = catalog.served().first();
+    let (model, chosen) = match names.into_iter().next() {
+        Some((name, chosen)) => (name, Some(chosen)),
+        // Only names with a `*`, and nobody told what stands behind them.
+        None => (first.map(|served| served.name.clone()).unwrap_or_default(), None),
+    };
+    let served = chosen.as_ref().map(|chosen| chosen.served).or(first);
+    let mut backend = served.and_then(|served| served.backend.borrow().ready().ok().cloned());
+    if let (Some(chosen), Some(backend)) = (&chosen, &mut backend) {
+        chosen.fit(backend);
+    }
+    let context = backend.as_ref().map(|backend| backend.context).filter(|context| *context > 0);
+    let base = backend.map(|backend| backend.base_url).unwrap_or_default();
+    let birth = process::birth(std::process::id()).unwrap_or_default();
+    Instance {
+        version: state::VERSION,
+        process: state::Process { pid: std::process::id(), birth },
+        url,
+        key: key.unwrap_or_else(|| NO_KEY.to_owned()),
+        model,
+        context: context.unwrap_or(ASSUMED_CONTEXT),
+        engine: state::Engine {
+            name: "backend".to_owned(),
+            process: None,
+            pgid: None,
+            mark: None,
+            port: port(&base),
+            log: None,
+        },
+        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+    }
+}
+
+/// The port of `scheme://host[:port]`.
+pub fn port(base_url: &str) -> u16 {
+    let told = base_url.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    told.unwrap_or(if base_url.starts_with("https:") { 443 } else { 80 })
+}

@@ -1,0 +1,163 @@
+//! The Response object: what of it stays the same through one answer is written once. All the keys that the Open
+//! Responses schema requires are there, whatever the request said.
+
+use serde_json::value::RawValue;
+
+use super::wire::{self, read};
+use crate::protocol::event::Usage;
+use crate::protocol::ir::Request;
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Appends text as a JSON string.
+pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
+    // Writing into memory does not fail.
+    let _ = serde_json::to_writer(out, text);
+}
+
+/// How a response stands.
+pub(super) struct Standing<'s> {
+    pub(super) status: &'s str,
+    /// Items that are done, without brackets.
+    pub(super) output: &'s [u8],
+    pub(super) usage: Option<Usage>,
+    pub(super) incomplete: Option<&'s str>,
+    /// Code and message.
+    pub(super) error: Option<(&'s str, &'s str)>,
+}
+
+/// The part of the object that stays the same.
+pub(super) struct Echo {
+    pub(super) id: String,
+    created: u64,
+    members: Vec<u8>,
+}
+
+impl Echo {
+    pub(super) fn new(request: &Request<'_>, unique: &str) -> Self {
+        let mut members = Vec::with_capacity(1024);
+        members.extend_from_slice(b",\"model\":");
+        quote(&mut members, &request.model);
+        let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
+        let mut add = |name: &str, value: &str| {
+            members.extend_from_slice(b",\"");
+            members.extend_from_slice(name.as_bytes());
+            members.extend_from_slice(b"\":");
+            members.extend_from_slice(value.as_bytes());
+        };
+        const DEFAULTS: [(&str, &str); 15] = [
+            ("previous_response_id", "null"),
+            ("instructions", "null"),
+            ("tool_choice", "\"auto\""),
+            ("parallel_tool_calls", "true"),
+            ("temperature", "1.0"),
+            ("top_p", "1.0"),
+            ("presence_penalty", "0.0"),
+            ("frequency_penalty", "0.0"),
+            ("top_logprobs", "0"),
+            ("max_output_tokens", "null"),
+            ("max_tool_calls", "null"),
+            ("store", "true"),
+            ("truncation", "\"disabled\""),
+            ("metadata", "{}"),
+            ("prompt_cache_key", "null"),
+        ];
+        for (name, default) in DEFAULTS {
+            add(name, find(name).map_or(default, RawValue::get));
+        }
+        add("safety_identifier", find("safety_identifier").map_or("null", RawValue::get));
+        add("user", find("user").map_or("null", RawValue::get));
+        add("background", "false");
+        add("service_tier", "\"default\"");
+        let reasoning: Option<wire::Reasoning<'_>> = read(find("reasoning"));
+        let (effort, summary) = reasoning.map_or((None, None), |r| (r.effort, r.summary));
+        let null = |raw: Option<&RawValue>| raw.map_or("null".to_owned(), |raw| raw.get().to_owned());
+        add("reasoning", &format!("{{\"effort\":{},\"summary\":{}}}", null(effort), null(summary)));
+        let text: Option<wire::TextConfig<'_>> = read(find("text"));
+        let format = text.as_ref().and_then(|text| text.format).map_or("{\"type\":\"text\"}", RawValue::get);
+        let verbosity = text.as_ref().and_then(|text| text.verbosity).map_or("\"medium\"", RawValue::get);
+        add("text", &format!("{{\"format\":{format},\"verbosity\":{verbosity}}}"));
+        add("tools", &tools(find("tools")));
+        Echo { id: format!("resp_{unique}"), created: now(), members }
+    }
+
+    /// Appends the object.
+    pub(super) fn response(&self, out: &mut Vec<u8>, standing: &Standing<'_>) {
+        let head = format!(
+            "{{\"id\":\"{}\",\"object\":\"response\",\"created_at\":{},\"status\":\"{}\",\"completed_at\":",
+            self.id, self.created, standing.status
+        );
+        out.extend_from_slice(head.as_bytes());
+        match standing.status {
+            "completed" => out.extend_from_slice(now().max(self.created).to_string().as_bytes()),
+            _ => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"error\":");
+        match standing.error {
+            Some((code, message)) => {
+                out.extend_from_slice(b"{\"code\":");
+                quote(out, code);
+                out.extend_from_slice(b",\"message\":");
+                quote(out, message);
+                out.push(b'}');
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"incomplete_details\":");
+        match standing.incomplete {
+            Some(reason) => out.extend_from_slice(format!("{{\"reason\":\"{reason}\"}}").as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(&self.members);
+        out.extend_from_slice(b",\"output\":[");
+        out.extend_from_slice(standing.output);
+        out.extend_from_slice(b"],\"usage\":");
+        match standing.usage {
+            Some(usage) => out.extend_from_slice(self::usage(usage).as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b'}');
+    }
+}
+
+fn usage(usage: Usage) -> String {
+    let Usage { prompt, cached, cache_write, output, reasoning } = usage;
+    format!(
+        "{{\"input_tokens\":{prompt},\"input_tokens_details\":{{\"cached_tokens\":{cached},\"cache_write_tokens\":\
+         {cache_write}}},\"output_tokens\":{output},\"output_tokens_details\":{{\"reasoning_tokens\":{reasoning}}},\
+         \"total_tokens\":{}}}",
+        prompt + output
+    )
+}
+
+/// The tools as they were offered; functions in their flat form with every key.
+fn tools(raw: Option<&RawValue>) -> String {
+    let mut out = Vec::from(b"[");
+    for raw in read::<Vec<&RawValue>>(raw).unwrap_or_default() {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        let tool = read::<wire::Tool<'_>>(Some(raw)).filter(|tool| tool.kind == "function");
+        let Some(tool) = tool else {
+            out.extend_from_slice(raw.get().as_bytes());
+            continue;
+        };
+        let tool = if tool.name.is_none() { read(tool.function).unwrap_or(tool) } else { tool };
+        out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
+        quote(&mut out, tool.name.as_deref().unwrap_or_default());
+        out.extend_from_slice(b",\"description\":");
+        match &tool.description {
+            Some(description) => quote(&mut out, description),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"parameters\":");
+        out.extend_from_slice(tool.parameters.map_or("null", RawValue::get).as_bytes());
+        let strict = tool.strict.map_or("null".to_owned(), |strict| strict.to_string());
+        out.extend_from_slice(format!(",\"strict\":{strict}}}").as_bytes());
+    }
+    out.push(b']');
+    String::from_utf8(out).unwrap_or_else(|_| "[]".to_owned())
+}

@@ -1,0 +1,516 @@
+//! A Responses stream of a backend, read into bracketed events. Every output item is a block of its own; should items
+//! overlap, one is open and streams, and the others wait until it is done.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::wire::read;
+use crate::protocol::carrier::{self, Maker};
+use crate::protocol::event::{Block, Event, Stop, Usage};
+use crate::protocol::sse::Splitter;
+use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
+
+type Text<'a> = Option<Cow<'a, str>>;
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
+    output_index: Option<u64>,
+    #[serde(borrow)]
+    item_id: Text<'a>,
+    summary_index: Option<u64>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Text<'a>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    usage: Option<WireUsage>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    incomplete_details: Option<Incomplete>,
+}
+
+#[derive(Deserialize)]
+struct Incomplete {
+    reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireUsage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
+    output_tokens_details: Option<Details>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<u64>,
+    cache_write_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    call_id: Text<'a>,
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    arguments: Text<'a>,
+    #[serde(borrow)]
+    input: Text<'a>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    summary: Option<&'a RawValue>,
+    #[serde(borrow)]
+    encrypted_content: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    refusal: Text<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Thinking,
+    Function,
+    Custom,
+}
+
+/// Where a thought came from: a backend may give the summary and the text of the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Summary,
+    Content,
+}
+
+/// Which item an event is about: by place, else by id (some engines leave the place out).
+#[derive(Debug, Clone, Copy)]
+struct Key<'k> {
+    index: Option<u64>,
+    item: &'k str,
+}
+
+struct Slot {
+    index: Option<u64>,
+    item: String,
+    kind: Kind,
+    id: String,
+    name: String,
+    namespace: Option<String>,
+    /// What came and is not out yet.
+    waiting: String,
+    /// Something came.
+    filled: bool,
+    source: Option<Source>,
+    part: u64,
+    signature: Option<String>,
+    opened: bool,
+    done: bool,
+    closed: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Decoder {
+    splitter: Splitter,
+    state: State,
+}
+
+impl EventDecoder for Decoder {
+    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        let state = &mut self.state;
+        self.splitter.push(bytes, &mut |data| state.data(data, sink));
+    }
+
+    fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
+        let state = &mut self.state;
+        if cut.is_none() {
+            self.splitter.end(&mut |data| state.data(data, sink));
+        }
+        let ended = || Problem::new(ProblemKind::Upstream, "the backend's answer ended before it was complete");
+        state.fail(cut.unwrap_or_else(ended), sink);
+    }
+}
+
+/// Reads a whole answer.
+pub(super) fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+    let mut state = State::default();
+    match serde_json::from_slice::<Response<'_>>(body) {
+        Ok(response) => state.finish(response, body, sink),
+        Err(error) => {
+            let message = format!("the backend's answer does not parse: {error}");
+            state.fail(Problem::new(ProblemKind::Upstream, message), sink);
+        }
+    }
+}
+
+type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
+
+#[derive(Default)]
+struct State {
+    started: bool,
+    ended: bool,
+    slots: Vec<Slot>,
+    open: Option<usize>,
+}
+
+impl State {
+    fn data(&mut self, data: &[u8], sink: Sink<'_>) {
+        if self.ended || data.trim_ascii() == b"[DONE]" {
+            return;
+        }
+        let frame: Frame<'_> = match serde_json::from_slice(data) {
+            Ok(frame) => frame,
+            Err(error) => {
+                let message = format!("the backend's stream does not parse: {error}");
+                return self.fail(Problem::new(ProblemKind::Upstream, message), sink);
+            }
+        };
+        let key = Key { index: frame.output_index, item: frame.item_id.as_deref().unwrap_or_default() };
+        let delta = || super::wire::string(frame.delta).unwrap_or_default();
+        match frame.kind.strip_prefix("response.").unwrap_or(&frame.kind) {
+            "created" | "in_progress" | "queued" => {
+                let id = read::<Response<'_>>(frame.response).and_then(|response| response.id).unwrap_or_default();
+                self.start(&id, sink);
+            }
+            "output_item.added" => {
+                if let Some(item) = read::<Item<'_>>(frame.item) {
+                    self.start("", sink);
+                    self.add(key, &item);
+                    self.advance(sink);
+                }
+            }
+            "output_item.done" => {
+                if let Some(item) = read::<Item<'_>>(frame.item) {
+                    self.start("", sink);
+                    self.done(key, item);
+                    self.advance(sink);
+                }
+            }
+            "output_text.delta" | "refusal.delta" => self.grow(key, Kind::Text, None, 0, &delta(), sink),
+            "reasoning_summary_text.delta" => {
+                let part = frame.summary_index.unwrap_or(0);
+                self.grow(key, Kind::Thinking, Some(Source::Summary), part, &delta(), sink);
+            }
+            // The second is what the Open Responses schema calls it.
+            "reasoning_text.delta" | "reasoning.delta" => {
+                self.grow(key, Kind::Thinking, Some(Source::Content), 0, &delta(), sink);
+            }
+            "function_call_arguments.delta" => self.grow(key, Kind::Function, None, 0, &delta(), sink),
+            "custom_tool_call_input.delta" => self.grow(key, Kind::Custom, None, 0, &delta(), sink),
+            "completed" | "incomplete" | "failed" | "cancelled" => match read::<Response<'_>>(frame.response) {
+                Some(response) => self.finish(response, data, sink),
+                None => self.fail(Problem::from_engine(500, data), sink),
+            },
+            "error" => {
+                let nested = frame.error.map(|error| error.get().as_bytes());
+                let mut problem = Problem::from_engine(status_of(frame.code), nested.unwrap_or(data));
+                if let Some(message) = frame.message.filter(|_| nested.is_none()) {
+                    problem.message = message.into_owned();
+                }
+                self.fail(problem, sink);
+            }
+            // An engine that fails before it knows what it streams.
+            "" if frame.error.is_some() => self.fail(Problem::from_engine(status_of(frame.code), data), sink),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, id: &str, sink: Sink<'_>) {
+        if !std::mem::replace(&mut self.started, true) {
+            let id = if id.is_empty() { ids::new("resp_").into() } else { Cow::Borrowed(id) };
+            sink(Event::Start { id });
+        }
+    }
+
+    fn find(&self, key: Key<'_>) -> Option<usize> {
+        let same = |slot: &Slot| match key.index {
+            Some(index) => slot.index == Some(index),
+            None => slot.item == key.item,
+        };
+        self.slots.iter().position(same)
+    }
+
+    fn slot(&mut self, key: Key<'_>, kind: Kind) -> &mut Slot {
+        let at = self.find(key).unwrap_or_else(|| {
+            self.slots.push(Slot {
+                index: key.index,
+                item: key.item.to_owned(),
+                kind,
+                id: String::new(),
+                name: String::new(),
+                namespace: None,
+                waiting: String::new(),
+                filled: false,
+                source: None,
+                part: 0,
+                signature: None,
+                opened: false,
+                done: false,
+                closed: false,
+            });
+            self.slots.len() - 1
+        });
+        &mut self.slots[at]
+    }
+
+    /// An item whose kind is known. Items of other kinds are nothing an event can say.
+    fn add(&mut self, key: Key<'_>, item: &Item<'_>) -> Option<&mut Slot> {
+        let key = Key { item: item.id.as_deref().unwrap_or(key.item), ..key };
+        let kind = match item.kind.as_ref() {
+            "message" => Kind::Text,
+            "reasoning" => Kind::Thinking,
+            "function_call" => Kind::Function,
+            "custom_tool_call" => Kind::Custom,
+            _ => return None,
+        };
+        let slot = self.slot(key, kind);
+        if slot.name.is_empty() && matches!(kind, Kind::Function | Kind::Custom) {
+            let given = |id: &Text<'_>| id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
+            slot.kind = kind;
+            slot.id = given(&item.call_id).or_else(|| given(&item.id)).unwrap_or_else(|| ids::new("call_"));
+            slot.name = item.name.as_deref().unwrap_or_default().to_owned();
+            slot.namespace = given(&item.namespace);
+        }
+        Some(slot)
+    }
+
+    fn grow(&mut self, key: Key<'_>, kind: Kind, source: Option<Source>, part: u64, text: &str, sink: Sink<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        self.start("", sink);
+        let slot = self.slot(key, kind);
+        if slot.done || (slot.source.is_some() && slot.source != source) {
+            return;
+        }
+        slot.source = source;
+        if slot.filled && slot.part != part {
+            slot.waiting.push_str("\n\n");
+        }
+        slot.part = part;
+        slot.filled = true;
+        slot.waiting.push_str(text);
+        self.advance(sink);
+    }
+
+    fn done(&mut self, key: Key<'_>, item: Item<'_>) {
+        let Some(slot) = self.add(key, &item) else { return };
+        if slot.done {
+            return;
+        }
+        slot.done = true;
+        slot.signature = item
+            .encrypted_content
+            .filter(|proof| slot.kind == Kind::Thinking && !proof.is_empty())
+            .map(|proof| carrier::seal(Maker::Responses, &proof));
+        // What came without deltas, all at once.
+        if !slot.filled {
+            let text = match slot.kind {
+                Kind::Text => joined(item.content, ""),
+                Kind::Thinking => {
+                    let summary = joined(item.summary, "\n\n");
+                    if summary.is_empty() { joined(item.content, "") } else { summary }
+                }
+                Kind::Function => item.arguments.unwrap_or_default().into_owned(),
+                Kind::Custom => item.input.unwrap_or_default().into_owned(),
+            };
+            slot.filled = !text.is_empty();
+            slot.waiting = text;
+        }
+    }
+
+    /// Sends what can go out now.
+    fn advance(&mut self, sink: Sink<'_>) {
+        loop {
+            let next = || self.slots.iter().position(|slot| !slot.closed && slot.ready());
+            let Some(at) = self.open.or_else(next) else { return };
+            let slot = &mut self.slots[at];
+            if !slot.opened {
+                slot.opened = true;
+                self.open = Some(at);
+                if !slot.empty() {
+                    sink(Event::BlockStart(slot.block()));
+                }
+            }
+            // Arguments of a call that never got a name are nobody's.
+            if !slot.waiting.is_empty() && !slot.empty() {
+                sink(Event::Delta(std::mem::take(&mut slot.waiting).into()));
+            }
+            if !slot.done {
+                return;
+            }
+            if !slot.empty() {
+                if let Some(signature) = slot.signature.take() {
+                    sink(Event::Signature(signature.into()));
+                    // It is what keeps a hidden thought from being empty.
+                    slot.filled = true;
+                }
+                sink(Event::BlockEnd);
+            }
+            slot.closed = true;
+            self.open = None;
+        }
+    }
+
+    fn finish(&mut self, response: Response<'_>, data: &[u8], sink: Sink<'_>) {
+        if self.ended {
+            return;
+        }
+        self.start(response.id.as_deref().unwrap_or_default(), sink);
+        let status = response.status.as_deref().unwrap_or("completed");
+        if response.error.is_some() || matches!(status, "failed" | "cancelled") {
+            return self.fail(failed(response.error, data), sink);
+        }
+        // Items that came as events are known; without any, this is all there is.
+        let streamed = !self.slots.is_empty();
+        for (index, raw) in (0..).zip(read::<Vec<&RawValue>>(response.output).unwrap_or_default()) {
+            let Some(item) = read::<Item<'_>>(Some(raw)) else { continue };
+            let id = item.id.as_deref().unwrap_or_default().to_owned();
+            let key = Key { index: Some(index), item: &id };
+            let key = if streamed && self.find(key).is_none() { Key { index: None, ..key } } else { key };
+            if !streamed || self.find(key).is_some() {
+                self.done(key, item);
+            }
+        }
+        self.settle(sink);
+        self.ended = true;
+        let reason = response.incomplete_details.and_then(|details| details.reason);
+        let called = self.slots.iter().any(|slot| matches!(slot.kind, Kind::Function | Kind::Custom) && !slot.empty());
+        let stop = match reason.as_deref() {
+            Some("content_filter") => Stop::Refusal,
+            Some(_) => Stop::MaxTokens,
+            None if status == "incomplete" => Stop::MaxTokens,
+            None if called => Stop::ToolUse,
+            None => Stop::EndTurn,
+        };
+        let wire = response.usage.unwrap_or_default();
+        let (input, output) =
+            (wire.input_tokens_details.unwrap_or_default(), wire.output_tokens_details.unwrap_or_default());
+        let usage = Usage {
+            prompt: wire.input_tokens.unwrap_or(0),
+            cached: input.cached_tokens.unwrap_or(0),
+            cache_write: input.cache_write_tokens.unwrap_or(0),
+            output: wire.output_tokens.unwrap_or(0),
+            reasoning: output.reasoning_tokens.unwrap_or(0),
+        };
+        sink(Event::Finish { stop, usage });
+    }
+
+    /// Nothing more comes for any item.
+    fn settle(&mut self, sink: Sink<'_>) {
+        self.slots.iter_mut().for_each(|slot| slot.done = true);
+        self.advance(sink);
+    }
+
+    fn fail(&mut self, problem: Problem, sink: Sink<'_>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Some(open) = self.open.take()
+            && !self.slots[open].empty()
+        {
+            sink(Event::BlockEnd);
+        }
+        sink(Event::Error(problem));
+    }
+}
+
+impl Slot {
+    /// Whether it can be opened: words with the first of them, calls with their name.
+    fn ready(&self) -> bool {
+        match self.kind {
+            Kind::Text | Kind::Thinking => self.filled || self.done,
+            Kind::Function | Kind::Custom => !self.name.is_empty() || self.done,
+        }
+    }
+
+    /// Whether it is nothing to speak of.
+    fn empty(&self) -> bool {
+        match self.kind {
+            Kind::Text | Kind::Thinking => !self.filled && self.signature.is_none(),
+            Kind::Function | Kind::Custom => self.name.is_empty(),
+        }
+    }
+
+    fn block(&self) -> Block<'_> {
+        match self.kind {
+            Kind::Text => Block::Text,
+            Kind::Thinking => Block::Thinking,
+            Kind::Function | Kind::Custom => Block::ToolUse {
+                id: self.id.as_str().into(),
+                name: self.name.as_str().into(),
+                namespace: self.namespace.as_deref().map(Into::into),
+                freeform: self.kind == Kind::Custom,
+            },
+        }
+    }
+}
+
+/// The texts of a list of parts.
+fn joined(parts: Option<&RawValue>, between: &str) -> String {
+    let parts: Vec<Part<'_>> = read(parts).unwrap_or_default();
+    let texts: Vec<&str> = parts.iter().filter_map(|part| part.text.as_deref().or(part.refusal.as_deref())).collect();
+    texts.join(between)
+}
+
+/// The status an error code stands for.
+fn status_of(code: Option<&RawValue>) -> u16 {
+    let text = super::wire::string(code);
+    match text.as_deref() {
+        Some("rate_limit_exceeded") => 429,
+        Some("context_length_exceeded" | "invalid_prompt" | "invalid_request_error") => 400,
+        Some("server_is_overloaded" | "slow_down") => 503,
+        _ => read::<u16>(code).unwrap_or(500),
+    }
+}
+
+fn failed(error: Option<&RawValue>, data: &[u8]) -> Problem {
+    #[derive(Deserialize)]
+    struct Code<'a> {
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+    }
+    let code = read::<Code<'_>>(error).and_then(|error| error.code);
+    let body = error.map_or(data, |error| error.get().as_bytes());
+    let problem = Problem::from_engine(status_of(code), body);
+    if super::wire::string(code).as_deref() == Some("context_length_exceeded") {
+        return Problem { kind: ProblemKind::ContextOverflow, ..problem };
+    }
+    problem
+}
