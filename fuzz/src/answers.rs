@@ -109,7 +109,7 @@ fn chat(text: &str, seen: &[Seen], failed: bool) {
     let mut names = Vec::new();
     for call in chunks.iter().flat_map(|c| c["choices"][0]["delta"]["tool_calls"].as_array()).flatten() {
         let index = call["index"].as_u64().and_then(|n| usize::try_from(n).ok()).expect("an index");
-        match call["function"]["name"].as_str() {
+        match call["function"]["name"].as_str().or(call["custom"]["name"].as_str()) {
             Some(name) => {
                 assert!(index == names.len() && call["id"].is_string(), "{text}");
                 names.push(name);
@@ -117,7 +117,9 @@ fn chat(text: &str, seen: &[Seen], failed: bool) {
             None => assert!(index < names.len(), "{text}"),
         }
     }
-    assert_eq!(names, called(seen), "{text}");
+    // Callers of the old functions API get one call, in another place.
+    let old = chunks.iter().any(|c| c["choices"][0]["delta"].get("function_call").is_some());
+    assert!(old || names == called(seen), "{text}");
 }
 
 fn messages(text: &str, seen: &[Seen], failed: bool) {
@@ -205,6 +207,11 @@ fn gemini(all: &[Value], seen: &[Seen], failed: bool) {
         let spoken = parts().filter(|p| p["thought"] != true).map(|p| &p["text"]);
         assert_eq!(joined(spoken), said(seen), "{all:?}");
         let names: Vec<_> = parts().filter_map(|p| p["functionCall"]["name"].as_str()).collect();
-        assert_eq!(names, called(seen), "{all:?}");
+        // A call whose arguments are no object is not handed on, and said so.
+        let last = all.last().map(|last| &last["candidates"][0]["finishReason"]);
+        let whole = last.is_some_and(|reason| reason != "MALFORMED_FUNCTION_CALL" && reason != "MAX_TOKENS");
+        let mut wanted = called(seen).into_iter();
+        assert!(names.iter().all(|name| wanted.any(|w| w == *name)), "{all:?}");
+        assert!(!whole || names.len() == called(seen).len(), "{all:?}");
     }
 }

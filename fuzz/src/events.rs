@@ -42,7 +42,7 @@ impl Recorder {
                     Block::Text => Seen::Text,
                     Block::Thinking => Seen::Thinking,
                     Block::ToolUse { id, name, namespace, freeform } => {
-                        assert!(!id.is_empty() && !name.is_empty(), "{block:?}");
+                        assert!(!id.is_empty(), "{block:?}");
                         self.ids.push(id.clone().into_owned());
                         Seen::Call {
                             name: name.clone().into_owned(),

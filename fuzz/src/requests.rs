@@ -49,7 +49,7 @@ pub fn inbound(protocol: &dyn Protocol, inbound: &dyn Inbound, body: &[u8], cont
         let framing = request.framing;
         let (stream, whole) = (inbound.stream_encoder(&request), inbound.answer_encoder(&request));
         let names = Names::apply(&mut request, outbound.names());
-        let encoded = outbound.encode_request(&request, &Target { model: "m", vendor });
+        let encoded = outbound.encode_request(&request, &Target { model: "m", vendor, context: 4096 });
         let value: Value = serde_json::from_slice(&encoded)
             .unwrap_or_else(|e| panic!("{:?} {e}: {}", backend.id(), String::from_utf8_lossy(&encoded)));
         match backend.id() {
@@ -224,19 +224,23 @@ fn responses(value: &Value) {
 
 /// A turn with calls is followed by one with as many responses.
 fn gemini(value: &Value) {
+    // By id where there is one: a caller may use an id twice.
+    fn key(call: &Value) -> &str {
+        call["id"].as_str().or(call["name"].as_str()).unwrap_or_else(|| panic!("no name: {call}"))
+    }
     let mut owed: Vec<&str> = Vec::new();
     for content in list(value, "contents") {
         let parts = list(content, "parts");
         assert!(!parts.is_empty(), "an empty turn: {value}");
         for part in parts {
-            if let Some(name) = part["functionResponse"]["name"].as_str() {
-                let found = owed.iter().position(|open| *open == name);
+            if let Some(response) = part.get("functionResponse") {
+                let found = owed.iter().position(|open| *open == key(response));
                 owed.remove(found.unwrap_or_else(|| panic!("a response to no call: {value}")));
             }
         }
         assert!(owed.is_empty(), "unanswered {owed:?}: {value}");
         for part in parts.iter().filter(|part| part.get("functionCall").is_some()) {
-            owed.push(part["functionCall"]["name"].as_str().unwrap_or_else(|| panic!("{value}")));
+            owed.push(key(&part["functionCall"]));
         }
     }
     assert!(owed.is_empty(), "unanswered {owed:?} at the end: {value}");

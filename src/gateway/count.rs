@@ -13,7 +13,7 @@ use super::{Shared, handle, upstream};
 use crate::protocol::head::Head;
 use crate::protocol::ir::{Part, Request, Source};
 use crate::protocol::names::Names;
-use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, openai_chat, protocol};
+use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, accepts, openai_chat, protocol};
 
 /// Answers that large are no counts.
 const LIMIT: usize = 64 << 20;
@@ -38,6 +38,8 @@ pub(super) async fn count_tokens(
         return Err(Problem::new(ProblemKind::Unsupported, "tokens are not counted in this protocol here"));
     };
     let mut request = inbound.decode_request(body)?;
+    // As it would be asked.
+    accepts::apply(&mut request, backend.accepts)?;
     let media = media_bytes(&request);
     let chat = openai_chat::Chat;
     Names::apply(&mut request, chat.names());

@@ -12,10 +12,21 @@ use serde_json::{Value, json};
 use super::backend::Ready;
 use super::reply::{self, Body};
 use super::{Shared, upstream};
-use crate::protocol::{Problem, ProblemKind};
+use crate::protocol::{Id, Problem, ProblemKind};
 
 /// Largest answer.
 const LIMIT: usize = 64 << 20;
+
+/// The forms the same question comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `embedContent`.
+    One,
+    /// `batchEmbedContents`.
+    Batch,
+    /// `predict` of Vertex.
+    Predict,
+}
 
 #[derive(Deserialize)]
 struct Batch {
@@ -40,6 +51,45 @@ struct Part {
 }
 
 #[derive(Deserialize)]
+struct Predict {
+    instances: Vec<Instance>,
+    parameters: Option<Parameters>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(rename = "outputDimensionality", alias = "output_dimensionality")]
+    dimensions: Option<u64>,
+}
+
+/// The texts to embed, and how many numbers each shall have.
+fn read(form: Form, body: &[u8]) -> Result<(Vec<String>, Option<u64>), Problem> {
+    let invalid = |message: String| Problem::new(ProblemKind::Invalid, message);
+    let unreadable = |e: serde_json::Error| invalid(format!("the request does not parse: {e}"));
+    let requests = match form {
+        Form::One => vec![serde_json::from_slice::<One>(body).map_err(unreadable)?],
+        Form::Batch => serde_json::from_slice::<Batch>(body).map_err(unreadable)?.requests,
+        Form::Predict => {
+            let asked: Predict = serde_json::from_slice(body).map_err(unreadable)?;
+            let texts = asked.instances.into_iter().map(|instance| instance.content).collect();
+            return Ok((texts, asked.parameters.and_then(|parameters| parameters.dimensions)));
+        }
+    };
+    let mut texts = Vec::with_capacity(requests.len());
+    for request in &requests {
+        let words: Option<Vec<&str>> = request.content.parts.iter().map(|part| part.text.as_deref()).collect();
+        let words = words.ok_or_else(|| invalid("only texts can be embedded here".to_owned()))?;
+        texts.push(words.join("\n"));
+    }
+    Ok((texts, requests.iter().find_map(|request| request.dimensions)))
+}
+
+#[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]
     data: Vec<Embedding<'a>>,
@@ -55,24 +105,16 @@ struct Embedding<'a> {
 pub(super) async fn embed(
     shared: &Arc<Shared>,
     backend: &Ready,
-    batch: bool,
+    form: Form,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<Body>, Problem> {
-    let unreadable =
-        |e: serde_json::Error| Problem::new(ProblemKind::Invalid, format!("the request does not parse: {e}"));
-    let requests = match batch {
-        true => serde_json::from_slice::<Batch>(body).map_err(unreadable)?.requests,
-        false => vec![serde_json::from_slice::<One>(body).map_err(unreadable)?],
-    };
-    let mut texts = Vec::with_capacity(requests.len());
-    for request in &requests {
-        let words: Option<Vec<&str>> = request.content.parts.iter().map(|part| part.text.as_deref()).collect();
-        let words = words.ok_or_else(|| Problem::new(ProblemKind::Invalid, "only texts can be embedded here"))?;
-        texts.push(words.join("\n"));
+    if backend.speaks != Id::Chat {
+        return Err(Problem::new(ProblemKind::Unsupported, "the backend of this model serves no embeddings"));
     }
+    let (texts, dimensions) = read(form, body)?;
     let mut asked: Value = json!({"model": backend.model, "input": texts, "encoding_format": "float"});
-    if let Some(dimensions) = requests.iter().find_map(|request| request.dimensions) {
+    if let Some(dimensions) = dimensions {
         asked["dimensions"] = dimensions.into();
     }
     let response = shared.upstream.post(backend, "/embeddings", headers, asked.to_string().into()).await?;
@@ -88,9 +130,13 @@ pub(super) async fn embed(
     }
     answer.data.sort_by_key(|one| one.index);
     let each: Vec<String> = answer.data.iter().map(|one| format!("{{\"values\":{}}}", one.embedding.get())).collect();
-    let body = match batch {
-        true => format!("{{\"embeddings\":[{}]}}", each.join(",")),
-        false => format!("{{\"embedding\":{}}}", each.concat()),
+    let body = match form {
+        Form::One => format!("{{\"embedding\":{}}}", each.concat()),
+        Form::Batch => format!("{{\"embeddings\":[{}]}}", each.join(",")),
+        Form::Predict => {
+            let each: Vec<String> = each.iter().map(|one| format!("{{\"embeddings\":{one}}}")).collect();
+            format!("{{\"predictions\":[{}]}}", each.join(","))
+        }
     };
     Ok(reply::json(200, body))
 }

@@ -135,7 +135,7 @@ async fn answer(
     }
     match route.action {
         Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
-        Action::Embed { batch, .. } => embed::embed(shared, backend, batch, headers, &body).await,
+        Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
         Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))

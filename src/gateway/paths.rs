@@ -72,9 +72,9 @@ pub(super) fn gemini(path: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// What Gemini's models can be asked.
-pub(super) const VERBS: [&str; 5] =
-    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
+/// What Gemini's models can be asked. `predict` is Vertex's older way to embeddings.
+pub(super) const VERBS: [&str; 6] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents", "predict"];
 
 #[cfg(test)]
 mod tests {

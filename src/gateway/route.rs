@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method};
 
+use super::embed::Form;
 use super::paths;
 use super::responses::Wish;
 use crate::protocol::ir::Framing;
@@ -26,8 +27,8 @@ pub(super) enum Action<'a> {
     Embed {
         /// As above.
         model: &'a str,
-        /// Whether several texts come at once.
-        batch: bool,
+        /// In which of its forms.
+        form: Form,
     },
     /// Hand on to the engine whatever it makes of it; the path below the backend's prefix.
     Pass(&'static str),
@@ -118,6 +119,10 @@ pub(super) fn find<'a>(
             None => on(false, dialect, Action::NotServed),
         },
         _ if let Some(action) = gemini(path, query).filter(|_| dialect == Id::Gemini) => match action {
+            // A verb we do not have.
+            Action::Model(name) if *method == Method::POST && name.contains(':') => {
+                on(true, dialect, Action::NotServed)
+            }
             Action::Model(_) => on(get, dialect, action),
             _ => on(*method == Method::POST, dialect, action),
         },
@@ -160,7 +165,14 @@ fn gemini<'a>(path: &'a str, query: Option<&str>) -> Option<Action<'a>> {
             generate(if events { Framing::Events } else { Framing::Array })
         }
         Some("countTokens") => Action::Count { model: Some(model) },
-        Some(embed) => Action::Embed { model, batch: embed == "batchEmbedContents" },
+        Some(embed) => {
+            let form = match embed {
+                "batchEmbedContents" => Form::Batch,
+                "predict" => Form::Predict,
+                _ => Form::One,
+            };
+            Action::Embed { model, form }
+        }
     })
 }
 
@@ -225,14 +237,15 @@ mod tests {
             assert_eq!(at("a/b:c:streamGenerateContent?alt=sse&key=x"), generate(Framing::Events));
             assert_eq!(at("a/b:c:streamGenerateContent?key=x"), generate(Framing::Array));
             assert_eq!(at("m:countTokens"), (Id::Gemini, Ok(Action::Count { model: Some("m") })));
-            assert_eq!(at("m:embedContent"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: false })));
-            assert_eq!(at("m:batchEmbedContents"), (Id::Gemini, Ok(Action::Embed { model: "m", batch: true })));
+            assert_eq!(at("m:embedContent"), (Id::Gemini, Ok(Action::Embed { model: "m", form: Form::One })));
+            assert_eq!(at("m:batchEmbedContents"), (Id::Gemini, Ok(Action::Embed { model: "m", form: Form::Batch })));
         }
         assert_eq!(at(&Method::GET, "/v1beta/models/m:generateContent"), (Id::Gemini, Err(405)));
         assert_eq!(at(&Method::GET, "/v1beta/models"), (Id::Gemini, Ok(Action::Models)));
         assert_eq!(at(&Method::GET, "/v1/models?key=x"), (Id::Gemini, Ok(Action::Models)));
         assert_eq!(at(&Method::GET, "/v1/models/m?key=x"), (Id::Gemini, Ok(Action::Model("m"))));
         assert_eq!(at(&Method::GET, "/v1beta/models/m:7b"), (Id::Gemini, Ok(Action::Model("m:7b"))));
+        assert_eq!(at(&Method::POST, "/v1beta/models/m:predictLongRunning"), (Id::Gemini, Ok(Action::NotServed)));
         assert_eq!(at(&Method::POST, "/v1beta/cachedContents"), (Id::Gemini, Ok(Action::NotServed)));
     }
 }

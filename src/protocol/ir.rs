@@ -131,6 +131,28 @@ pub struct ToolUse<'a> {
     pub signature: Option<Cow<'a, str>>,
 }
 
+impl ToolUse<'_> {
+    /// The input as JSON text of an object, whatever the caller had: nothing is `{}`, an object inside a string is taken
+    /// out of it, and what is no object (a call cut off by a limit and sent back) becomes one that holds its text.
+    /// Engines and chat templates answer anything else with a 500 (llama.cpp: "Failed to parse tool call arguments").
+    pub fn object(&self) -> Cow<'_, str> {
+        fn is_object(text: &str) -> bool {
+            text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        }
+        let text = self.input.trim();
+        if is_object(text) {
+            return Cow::Borrowed(text);
+        }
+        if text.is_empty() || text == "null" {
+            return Cow::Borrowed("{}");
+        }
+        match serde_json::from_str::<String>(text) {
+            Ok(inner) if is_object(inner.trim()) => Cow::Owned(inner.trim().to_owned()),
+            _ => Cow::Owned(format!("{{\"input\":{}}}", serde_json::Value::from(text))),
+        }
+    }
+}
+
 /// What is not text.
 #[derive(Debug)]
 pub struct Media<'a> {
@@ -234,4 +256,32 @@ pub struct Reasoning<'a> {
     pub effort: Option<Cow<'a, str>>,
     /// Whether the caller wants to see it.
     pub show: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calls_input_is_an_object_whatever_it_was() {
+        for (input, object) in [
+            (r#" {"a":1} "#, r#"{"a":1}"#),
+            ("", "{}"),
+            ("null", "{}"),
+            (r#""{\"a\":1}""#, r#"{"a":1}"#),
+            (r#"{"command":"ls"#, r#"{"input":"{\"command\":\"ls"}"#),
+            ("[1]", r#"{"input":"[1]"}"#),
+            (r#""words""#, r#"{"input":"\"words\""}"#),
+        ] {
+            let call = ToolUse {
+                id: "a".into(),
+                name: "b".into(),
+                namespace: None,
+                input: input.into(),
+                freeform: false,
+                signature: None,
+            };
+            assert_eq!(call.object(), object, "{input}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
 use super::support::*;
+use crate::gateway::{BackendState, Ready};
+use crate::protocol::{Id, Vendor};
 
 const TOOL: &str = r#"data: {"id":"chatcmpl-1","choices":[{"delta":{"role":"assistant","content":null}}]}
 
@@ -167,14 +169,82 @@ async fn embeddings_come_from_the_engines_own_route() {
 
     let (url, _) = backend(reply("200 OK", "application/json", r#"{"data":[{"embedding":[1]}]}"#)).await;
     let running = gateway(ready(&url, false)).await;
-    let path = "/v1beta/models/e:embedContent";
-    let (_, _, answer) = call(&running.address, "POST", path, GOOG, &one("a").to_string()).await;
+    let single = "/v1beta/models/e:embedContent";
+    let (_, _, answer) = call(&running.address, "POST", single, GOOG, &one("a").to_string()).await;
     assert_eq!(answer, r#"{"embedding":{"values":[1]}}"#);
 
     let refused =
         r#"{"error":{"code":501,"message":"This server does not support embeddings","type":"not_supported_error"}}"#;
     let (url, _) = backend(reply("501 Not Implemented", "application/json", refused)).await;
     let running = gateway(ready(&url, false)).await;
-    let (status, _, body) = call(&running.address, "POST", path, GOOG, &one("a").to_string()).await;
+    let (status, _, body) = call(&running.address, "POST", single, GOOG, &one("a").to_string()).await;
     assert!(status == 501 && body.contains("UNIMPLEMENTED") && body.contains("embeddings"), "{body}");
+}
+
+/// Google's own answer: a thought, and a call whose proof must come back.
+const GOOGLE: &str = r#"data: {"candidates":[{"content":{"role":"model","parts":[{"text":"hm","thought":true}]},"index":0}],"responseId":"r1"}
+
+data: {"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"Read","args":{"p":"é"}},"thoughtSignature":"cHJvb2Y="}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":15}}
+
+"#;
+
+fn google(url: &str, native: bool) -> BackendState {
+    BackendState::Ready(Ready {
+        speaks: Id::Gemini,
+        native: if native { vec![Id::Gemini] } else { vec![] },
+        vendor: Vendor::Google,
+        api_key: Some("engine-key".to_owned()),
+        ..Ready::chat(url, "gemini-3-pro")
+    })
+}
+
+#[tokio::test]
+async fn claude_code_gets_an_answer_of_googles_and_its_proof_comes_back() {
+    let (url, seen) = backend(stream(GOOGLE)).await;
+    let running = gateway(google(&url, false)).await;
+    let tools = json!([{"name": "Read", "input_schema": {"type": "object"}}]);
+    let ask =
+        |messages: Value| json!({"model": "c", "max_tokens": 99, "tools": tools, "messages": messages}).to_string();
+    let user = json!({"role": "user", "content": "hi"});
+    let (status, _, body) = call(&running.address, "POST", "/v1/messages", KEY, &ask(json!([user]))).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (status, &answer["stop_reason"], &answer["usage"]["output_tokens"]),
+        (200, &"tool_use".into(), &5.into())
+    );
+    let content = answer["content"].as_array().unwrap();
+    let call_block = content.last().unwrap();
+    assert_eq!((&call_block["name"], &call_block["input"]), (&"Read".into(), &json!({"p": "é"})));
+    let (head, sent) = seen.requests.lock().unwrap()[0].clone();
+    assert!(head.starts_with("post /v1beta/models/gemini-3-pro:streamgeneratecontent?alt=sse "), "{head}");
+    assert!(head.contains("x-goog-api-key: engine-key"), "{head}");
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!(sent["tools"][0]["functionDeclarations"][0]["name"], "Read");
+    assert_eq!(sent["generationConfig"]["maxOutputTokens"], 99);
+
+    let result =
+        json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": call_block["id"], "content": "x"}]});
+    let again = json!([user, {"role": "assistant", "content": content}, result]);
+    call(&running.address, "POST", "/v1/messages", KEY, &ask(again)).await;
+    let sent: Value = serde_json::from_str(&seen.requests.lock().unwrap()[1].1).unwrap();
+    let part = &sent["contents"][1]["parts"][0];
+    assert_eq!(
+        (&part["functionCall"]["name"], &part["thoughtSignature"]),
+        (&"Read".into(), &"cHJvb2Y=".into()),
+        "{sent}"
+    );
+    assert_eq!(sent["contents"][2]["parts"][0]["functionResponse"]["response"], json!({"output": "x"}));
+}
+
+#[tokio::test]
+async fn gemini_to_gemini_goes_through_as_bytes() {
+    let (url, seen) = backend(stream(GOOGLE)).await;
+    let running = gateway(google(&url, true)).await;
+    let path = "/v1/models/alias%3AstreamGenerateContent?alt=sse";
+    let (status, _, answer) = call(&running.address, "POST", path, GOOG, &request()).await;
+    assert_eq!((status, answer.as_str()), (200, GOOGLE));
+    let (head, sent) = seen.requests.lock().unwrap()[0].clone();
+    assert!(head.starts_with("post /v1beta/models/gemini-3-pro:streamgeneratecontent?alt=sse "), "{head}");
+    assert_eq!(sent, request());
+    assert_eq!(running.counters.read().output_tokens, 5);
 }

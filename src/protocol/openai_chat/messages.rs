@@ -182,8 +182,7 @@ impl<'r> Writer<'_, 'r> {
                 write::member(out, "id", &call.id);
                 out.extend_from_slice(br#","type":"function","function":{"#);
                 write::member(out, "name", &call.name);
-                let input = if call.input.trim().is_empty() { "{}" } else { call.input.as_ref() };
-                write::member(out, "arguments", input);
+                write::member(out, "arguments", &call.object());
                 out.push(b'}');
                 proof_of_call(out, self.vendor, call);
                 out.push(b'}');
