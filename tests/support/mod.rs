@@ -171,11 +171,13 @@ pub fn request(url: &str, method: &str, path: &str, headers: &[(&str, &str)], bo
     let mut stream = send(url, method, path, headers, body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let split = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let (head, body) = answer.split_at(split);
+    let head = String::from_utf8_lossy(head).trim_end().to_ascii_lowercase();
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let head = head.to_ascii_lowercase();
+    // Chunks may end inside a character.
     let body = if head.contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
+    let body = String::from_utf8_lossy(&body).into_owned();
     Ok(Answer { status, head, body })
 }
 
@@ -193,15 +195,14 @@ pub fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body:
     Ok(stream)
 }
 
-fn dechunk(mut body: &str) -> String {
-    let mut out = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
-        if size == 0 || rest.len() < size {
-            break;
-        }
-        out.push_str(&rest[..size]);
-        body = rest[size..].trim_start_matches("\r\n");
+fn dechunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(line) = body.windows(2).position(|w| w == b"\r\n") {
+        let size = std::str::from_utf8(&body[..line]).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let rest = &body[line + 2..];
+        let Some(size) = size.filter(|size| *size > 0 && *size <= rest.len()) else { break };
+        out.extend_from_slice(&rest[..size]);
+        body = rest[size..].strip_prefix(b"\r\n").unwrap_or(&rest[size..]);
     }
     out
 }

@@ -43,13 +43,12 @@ fn error_body(out: &mut Vec<u8>, problem: &Problem) {
     quote::raw(out, "}}");
 }
 
-/// A message id: Anthropic's clients expect this prefix.
+/// A message id: Anthropic's clients expect this prefix. Claude Code 2.1.329 takes answers of one id for one message
+/// and asks the same again for ever, so an id that may repeat (Ollama's `chatcmpl-N` is one of a thousand) is not kept.
 fn message_id(id: &str) -> String {
-    if id.starts_with("msg_") {
-        return id.to_owned();
-    }
-    let own = id.trim_start_matches("chatcmpl-").trim_start_matches("resp_");
-    if own.is_empty() { ids::new("msg_") } else { format!("msg_{own}") }
+    const UNIQUE: usize = 16;
+    let own = ["msg_", "chatcmpl-", "resp_"].into_iter().find_map(|prefix| id.strip_prefix(prefix)).unwrap_or(id);
+    if own.len() < UNIQUE { ids::new("msg_") } else { format!("msg_{own}") }
 }
 
 /// How many tokens the prompt of `request` may have: a token per four bytes of what the model reads.

@@ -63,11 +63,12 @@ impl Setup {
 
 const PROMPT: &str = "Please make the file.";
 const BOTH: &[Step] = &[Step::Shell, Step::Write];
+const ALL: &[Step] = &[Step::Shell, Step::ShellTwice, Step::Write];
 
 pub const CLAUDE: Client = Client {
     name: "Claude Code",
     program: "claude",
-    steps: &[Step::Shell, Step::ShellTwice, Step::Write],
+    steps: ALL,
     faults: &[],
     setup: |home, gateway| Setup::new(&["-p", PROMPT, "--allowedTools", "Bash,Write"]).exports(home, "claude", gateway),
 };
@@ -76,7 +77,7 @@ pub const CODEX: Client = Client {
     name: "Codex",
     program: "codex",
     // `llmup env codex` writes a catalogue that offers apply_patch as a freeform tool.
-    steps: &[Step::Shell, Step::Patch],
+    steps: &[Step::Shell, Step::ShellTwice, Step::Patch],
     faults: &[],
     setup: |home, gateway| {
         let args = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT];
@@ -87,7 +88,7 @@ pub const CODEX: Client = Client {
 pub const GEMINI: Client = Client {
     name: "Gemini CLI",
     program: "gemini",
-    steps: BOTH,
+    steps: ALL,
     faults: &[],
     setup: |home, gateway| {
         Setup::new(&["--yolo", "-p", PROMPT]).exports(home, "gemini", gateway).env("GEMINI_CLI_TRUST_WORKSPACE", "true")
@@ -113,7 +114,7 @@ fn opencode(npm: &str, gateway: &Gateway) -> Setup {
 pub const OPENCODE: Client = Client {
     name: "OpenCode over chat",
     program: "opencode",
-    steps: &[Step::Shell, Step::ShellTwice, Step::Write],
+    steps: ALL,
     // Its request for a title has two user messages.
     faults: &["two user turns in a row"],
     setup: |_, gateway| opencode("@ai-sdk/openai-compatible", gateway),
@@ -122,7 +123,7 @@ pub const OPENCODE: Client = Client {
 pub const OPENCODE_RESPONSES: Client = Client {
     name: "OpenCode over responses",
     program: "opencode",
-    steps: BOTH,
+    steps: ALL,
     faults: &[],
     setup: |_, gateway| opencode("@ai-sdk/openai", gateway),
 };

@@ -12,7 +12,7 @@ use crate::support::outside::Outside;
 use crate::support::{Home, Running, free_port, http, skip};
 
 /// The longest a client may take for its task.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The folder of programs that `scripts/test` installed.
 fn folder() -> Option<PathBuf> {

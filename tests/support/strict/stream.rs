@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -22,11 +21,9 @@ fn usage(body: &Value, reply: &Reply) -> Value {
     })
 }
 
-/// A name for an answer: no two are the same.
-fn answer_id() -> String {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    format!("chatcmpl-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
+/// Always the same: Ollama picks one of a thousand, so they do repeat, and Claude Code 2.1.329 takes answers of one id
+/// for one message and never gets on.
+const ANSWER: &str = "chatcmpl-123";
 
 fn id(reply: &Reply, n: usize) -> String {
     format!("call_{}_{n}", reply.round)
@@ -51,16 +48,15 @@ pub fn at_once(body: &Value, reply: &Reply) -> Value {
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
     }
-    json!({"id": answer_id(), "object": "chat.completion", "created": 1, "model": super::MODEL,
+    json!({"id": ANSWER, "object": "chat.completion", "created": 1, "model": super::MODEL,
         "choices": [{"index": 0, "message": message, "finish_reason": reason}], "usage": usage(body, reply)})
 }
 
 /// The answer as a stream.
 pub fn write(writer: &mut TcpStream, body: &Value, reply: &Reply) -> std::io::Result<()> {
-    let name = answer_id();
     let mut text = String::from(": warming up\n\n");
     let mut chunk = |choices: Value, more: Option<Value>| {
-        let mut chunk = json!({"id": name, "object": "chat.completion.chunk", "created": 1,
+        let mut chunk = json!({"id": ANSWER, "object": "chat.completion.chunk", "created": 1,
             "model": super::MODEL, "choices": choices});
         if let Some(usage) = more {
             chunk["usage"] = usage;

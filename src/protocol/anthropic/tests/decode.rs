@@ -76,7 +76,7 @@ fn decoded(frames: &[Value]) -> Vec<String> {
 }
 
 fn start() -> Value {
-    json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "content": [],
+    json!({"type": "message_start", "message": {"id": "msg_0123456789abcdef", "type": "message", "role": "assistant", "content": [],
         "usage": {"input_tokens": 5, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 3, "output_tokens": 1}}})
 }
 
@@ -135,7 +135,7 @@ fn every_kind_of_block() {
     frames.extend(block(8, json!({"type": "tool_use", "id": "c", "name": "h", "input": {}}), &[]));
     frames.extend(end("tool_use"));
     let expected = [
-        "start msg_1",
+        "start msg_0123456789abcdef",
         "think hé <am1_sig>",
         "think  <ar1_dd>",
         "think  <am1_only>",
@@ -169,7 +169,7 @@ fn trouble_is_an_error() {
     let text = block(0, json!({"type": "text", "text": ""}), &[json!({"type": "text_delta", "text": "a"})]);
     let begun = [vec![start()], text[..2].to_vec()].concat();
     let ended = "error 502 the engine's answer ended before it was complete";
-    assert_eq!(decoded(&begun), ["start msg_1", "text a", ended]);
+    assert_eq!(decoded(&begun), ["start msg_0123456789abcdef", "text a", ended]);
     assert_eq!(decoded(&[begun.clone(), end("end_turn")[..1].to_vec()].concat())[2], ended);
     assert_eq!(decoded(&[]), [ended]);
     let full = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});

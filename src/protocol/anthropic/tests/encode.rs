@@ -98,7 +98,7 @@ fn tool(id: &'static str) -> Event<'static> {
 
 fn full() -> Vec<Event<'static>> {
     vec![
-        Event::Start { id: "chatcmpl-7".into() },
+        Event::Start { id: "chatcmpl-4f2ab90c11d87e65".into() },
         Event::BlockStart(Block::Thinking),
         Event::Delta("hm\n".into()),
         Event::Delta("é".into()),
@@ -154,10 +154,22 @@ fn a_stream_and_a_whole_answer_say_the_same() {
             json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": usage})
         );
         assert_eq!(frames[frames.len() - 1], json!({"type": "message_stop"}));
-        assert_eq!((&answer["id"], &answer["model"]), (&"msg_7".into(), &"asked \"name\"".into()));
+        assert_eq!((&answer["id"], &answer["model"]), (&"msg_4f2ab90c11d87e65".into(), &"asked \"name\"".into()));
         let message = &frames[0]["message"];
         assert_eq!((&message["id"], &message["model"]), (&answer["id"], &answer["model"]));
         assert_eq!(message["usage"]["input_tokens"], 10, "an estimate: 40 bytes");
+    }
+}
+
+#[test]
+fn ids_that_may_repeat_are_not_kept() {
+    let name = |id: &str| {
+        let frames = stream(None, &[Event::Start { id: id.to_owned().into() }]);
+        frames[0]["message"]["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(name("resp_0123456789abcdef"), "msg_0123456789abcdef");
+    for id in ["chatcmpl-123", "msg_1", ""] {
+        assert_ne!(name(id), name(id), "{id}");
     }
 }
 
