@@ -115,6 +115,16 @@ fn openai_chat_for_javascript() {
 }
 
 #[test]
+fn openai_responses_for_python() {
+    passes("openai_responses.py", &[]);
+}
+
+#[test]
+fn openai_responses_for_javascript() {
+    passes("openai_responses.mjs", &[]);
+}
+
+#[test]
 fn google_for_python() {
     passes("google_generate.py", &[]);
 }
@@ -137,4 +147,9 @@ fn the_ai_sdk_over_messages() {
 #[test]
 fn the_ai_sdk_over_gemini() {
     passes("ai.mjs", &["google"]);
+}
+
+#[test]
+fn the_ai_sdk_over_responses() {
+    passes("ai.mjs", &["openai-responses"]);
 }
