@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
     };
     vec![
         case("small request", false, |p| bodies::small(p, false, "plain"), 8, 250, 1),
-        case("150 KB request", false, |p| bodies::large(p), 4, 100, 1),
+        case("150 KB request", false, bodies::large, 4, 100, 1),
         case("chunk in a burst", true, |p| bodies::small(p, true, "burst:20000"), 1, 3, 20_000),
         case("first byte, one at a time", true, |p| bodies::small(p, true, "plain"), 1, 300, 1),
         case("chunk, 256 × 20 ms", true, |p| bodies::small(p, true, "paced:100:20"), 256, 1, 100),
