@@ -276,7 +276,7 @@ impl State {
                 let name = content.name.unwrap_or_default();
                 self.open(Open::Tool, Block::ToolUse { id, name, namespace: None, freeform: false }, sink);
                 let input = content.input.map_or("", RawValue::get);
-                if input.starts_with('{') && input.trim_matches(['{', '}', ' ', '\n']) != "" {
+                if input.starts_with('{') && !input.trim_matches(['{', '}', ' ', '\n']).is_empty() {
                     self.input.push_str(input);
                 }
             }

@@ -181,7 +181,7 @@ fn ends() {
     }
     let text = says(json!({"content": "a"}));
     let ended = "error 502 the engine's answer ended before it was complete";
-    assert_eq!(decoded(&[text.clone()]), ["start", "text a", ended]);
+    assert_eq!(decoded(std::slice::from_ref(&text)), ["start", "text a", ended]);
     assert_eq!(decoded(&[]), [ended]);
     assert_eq!(
         decoded(&[text.clone(), json!({"error": "out of memory"})]),
