@@ -205,8 +205,10 @@ async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
     }
 }
 
+type Parsed = (Response<()>, Framed, bool, usize);
+
 /// A head, where the body ends, whether the connection can be used again, and where the head ends.
-fn parsed(bytes: &[u8]) -> io::Result<Option<(Response<()>, Framed, bool, usize)>> {
+fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
     let mut fields = [httparse::EMPTY_HEADER; 96];
     let mut head = httparse::Response::new(&mut fields);
     let end = match head.parse(bytes) {
