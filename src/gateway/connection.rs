@@ -205,10 +205,9 @@ async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
     }
 }
 
-/// A head, how its body is framed, whether the connection can be used again, and where the head ends.
 type Parsed = (Response<()>, Framed, bool, usize);
 
-/// The head at the start of these bytes, once it is whole.
+/// A head, where the body ends, whether the connection can be used again, and where the head ends.
 fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
     let mut fields = [httparse::EMPTY_HEADER; 96];
     let mut head = httparse::Response::new(&mut fields);
