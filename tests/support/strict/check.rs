@@ -39,10 +39,10 @@ pub fn request(body: &Value) -> Vec<String> {
         wrong.push("a stream without stream_options.include_usage".into());
     }
     for key in ["max_tokens", "max_completion_tokens"] {
-        if let Some(limit) = object.get(key) {
-            if !limit.as_u64().is_some_and(|n| n > 0 && n <= super::CONTEXT) {
-                wrong.push(format!("{key} is {limit}"));
-            }
+        if let Some(limit) = object.get(key)
+            && !limit.as_u64().is_some_and(|n| n > 0 && n <= super::CONTEXT)
+        {
+            wrong.push(format!("{key} is {limit}"));
         }
     }
     let names = tools(object, &mut wrong);
