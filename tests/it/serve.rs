@@ -150,7 +150,7 @@ fn a_backend_by_flags_is_asked_for_its_context_and_served() {
     assert!(answer.head.contains("llmup-cached-tokens: 8"), "{}", answer.head);
     let ran = bench.home.run(&["env", "claude", "--shell", "bash"]);
     assert!(ran.code == Some(0) && ran.out.contains(&bench.url) && ran.out.contains("mine"), "{}{}", ran.out, ran.err);
-    let said = bench.running.err();
+    let said = bench.running.err_with(" messages 200 ");
     assert!(
         said.contains(" chat 200 claude-opus->glm whole native prompt=10 cached=8 prefilled=2 output=2 "),
         "{said}"
@@ -264,7 +264,7 @@ fn a_streams_usage_comes_as_trailers_to_those_who_take_them() {
         let end = rest.rsplit_once("\r\n0\r\n").expect("the last chunk").1;
         assert!(end.contains("llmup-cached-tokens: 8") && end.contains("llmup-prefilled-tokens: 2"), "{all}");
     }
-    let said = bench.running.err();
+    let said = bench.running.err_with(" chat 200 glm stream");
     assert!(said.contains(" chat 200 glm stream native prompt=10 ") && said.contains(" first="), "{said}");
 }
 

@@ -108,6 +108,18 @@ impl Running {
         String::from_utf8_lossy(&std::fs::read(&self.err).unwrap()).into_owned()
     }
 
+    /// Standard error once it holds `text`, or after a few seconds without: lines are written a moment later.
+    pub fn err_with(&self, text: &str) -> String {
+        for _ in 0..100 {
+            let said = self.err();
+            if said.contains(text) {
+                return said;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.err()
+    }
+
     /// Waits for the JSON of `start --json`.
     pub fn ready(&mut self, limit: Duration) -> serde_json::Value {
         let end = Instant::now() + limit;
