@@ -29,6 +29,14 @@ pub enum VendorId {
     Apple,
     /// Intel.
     Intel,
+    /// Moore Threads.
+    MooreThreads,
+    /// MetaX.
+    MetaX,
+    /// Cambricon.
+    Cambricon,
+    /// Hygon.
+    Hygon,
 }
 
 /// One accelerator.
@@ -169,4 +177,17 @@ pub trait Vendor: Send + Sync {
     /// Looks for devices. An absent vendor is an empty probe, never an error. It must end by itself: whatever can
     /// hang (a driver's library, its tool) is asked under a time limit, and an overrun is a problem.
     fn probe(&self, host: &dyn Host) -> Probe;
+    /// The recordings it can read instead of the machine (`llmup hardware --from KIND=PATH`).
+    fn kinds(&self) -> &'static [Kind] {
+        &[]
+    }
+}
+
+/// A kind of recording: what a tool printed, or a copied tree of files.
+pub struct Kind {
+    /// Its name on the command line, such as `npu-smi`.
+    pub name: &'static str,
+    /// Reads the file (or folder) at a path. What cannot be read is a problem in the probe, never a panic; a part that
+    /// is missing is `None` in the device, never a zero.
+    pub read: fn(&std::path::Path) -> Probe,
 }
