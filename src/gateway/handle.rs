@@ -22,7 +22,7 @@ use super::{
 };
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic, openai_chat};
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -127,54 +127,58 @@ async fn answer(
         chosen.fit(backend);
     }
     let backend = state.ready()?;
-    let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
-    // An engine that serves Responses itself has its own memory.
-    let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
-    if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
-        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
-    }
-    match route.action {
-        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
-        Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
-        Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
-            let message = format!("the backend of {} does not serve this API", chosen.name());
-            Err(Problem::new(ProblemKind::Unsupported, message))
+    let answered = async {
+        let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
+        // An engine that serves Responses itself has its own memory.
+        let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
+        if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
+            (body, caller) = responses::prepare(&shared.responses, body, compact)?;
         }
-        Action::Pass("/embeddings") => {
-            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
-        }
-        Action::Pass("/completions") if completions::fills(backend, &body) => {
-            completions::fill(shared, backend, headers, body, pulse, in_flight).await
-        }
-        Action::Pass(path) => {
-            native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
-        }
-        _ => {
-            let inbound = caller.inbound(route.dialect);
-            let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) && !compact {
-                let framing = if head.stream { Framing::Events } else { Framing::Whole };
-                let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
-                return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
+        match route.action {
+            Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
+            Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
+            Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
+                let message = format!("the backend of {} does not serve this API", chosen.name());
+                Err(Problem::new(ProblemKind::Unsupported, message))
             }
-            let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
-                let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
-                return Err(Problem::new(ProblemKind::Unsupported, message));
-            };
-            translate::answer(
-                shared,
-                backend,
-                route.dialect,
-                asked,
-                (inbound, outbound),
-                headers,
-                body,
-                pulse,
-                in_flight,
-            )
-            .await
+            Action::Pass("/embeddings") => {
+                embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
+            }
+            Action::Pass("/completions") if completions::fills(backend, &body) => {
+                completions::fill(shared, backend, headers, body, pulse, in_flight).await
+            }
+            Action::Pass(path) => {
+                native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
+            }
+            _ => {
+                let inbound = caller.inbound(route.dialect);
+                let outbound = protocol::protocol(backend.speaks).outbound();
+                if backend.native.contains(&route.dialect) && !compact {
+                    let framing = if head.stream { Framing::Events } else { Framing::Whole };
+                    let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
+                    return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
+                }
+                let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
+                    let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
+                    return Err(Problem::new(ProblemKind::Unsupported, message));
+                };
+                translate::answer(
+                    shared,
+                    backend,
+                    route.dialect,
+                    asked,
+                    (inbound, outbound),
+                    headers,
+                    body,
+                    pulse,
+                    in_flight,
+                )
+                .await
+            }
         }
-    }
+    };
+    // An overflow the engine told without numbers gets those of its context.
+    answered.await.map_err(|problem: Problem| problem.within(backend.context))
 }
 
 /// Same protocol in and out: the bytes go through, but for the few edits that must be.
@@ -199,7 +203,7 @@ async fn native(
     }
     let body = spliced(body, patches);
     let protocol = protocol::protocol(dialect);
-    let mut transform = Box::new(Passthrough::new(protocol, head.stream, in_flight.clone()));
+    let mut transform = Box::new(Passthrough::new(protocol, head.stream, backend.context, in_flight.clone()));
     let mut sending = shared.upstream.post(backend, path, headers, body);
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
@@ -244,6 +248,10 @@ fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> (Vec<Patch
     // Anthropic itself knows its own tools and blocks.
     if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
         dropped = anthropic::tidy::tidy(body, &mut patches);
+    }
+    // OpenAI takes what templates refuse, and means it.
+    if dialect == Id::Chat && backend.vendor != Vendor::OpenAi {
+        openai_chat::tidy::tidy(body, &mut patches);
     }
     (patches, dropped)
 }

@@ -20,7 +20,7 @@ use crate::protocol::names::Names;
 use crate::protocol::repair::Repair;
 use crate::protocol::{
     AnswerEncoder, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, accepts, head,
-    protocol,
+    losses, protocol,
 };
 
 /// What the path of a request says, for protocols that say it there.
@@ -64,6 +64,7 @@ pub(super) async fn answer(
     let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
     let translated = outbound.encode_request(&request, &backend.target());
     in_flight.dropped(&request.dropped);
+    in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
     drop(request);
     // Long before the answer is: prompts are large.
     drop(body);
@@ -82,7 +83,8 @@ pub(super) async fn answer(
             return gather(&in_flight, response.into_body(), decoder, answer, pulse).await;
         }
     };
-    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
+    let (protocol, context) = (protocol(dialect), backend.context);
+    let codec = Box::new(Codec { decoder, encoder, protocol, context, in_flight: in_flight.clone() });
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
         None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, pulse, in_flight)))),
@@ -153,13 +155,19 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
+    /// What the backend's context holds, tokens; 0 when unknown.
+    context: u64,
     in_flight: InFlight,
 }
 
 impl Codec {
     fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
-        let Codec { decoder, encoder, in_flight, .. } = self;
+        let Codec { decoder, encoder, in_flight, context, .. } = self;
         decoder.run(step, &mut |event| {
+            let event = match event {
+                Event::Error(problem) => Event::Error(problem.within(*context)),
+                event => event,
+            };
             match &event {
                 Event::Finish { usage, .. } => in_flight.usage(*usage),
                 Event::Error(problem) => in_flight.error(&problem.message),
