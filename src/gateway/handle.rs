@@ -133,7 +133,7 @@ async fn answer(
         pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits),
         in_flight,
     };
-    match route.action {
+    let answered = match route.action {
         Action::Count { .. } => count::count_tokens(&exchange, &body).await,
         Action::Embed { form, .. } => embed::embed(&exchange, form, &body).await,
         Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
@@ -150,13 +150,17 @@ async fn answer(
         }
         _ => {
             let outbound = protocol::protocol(backend.speaks).outbound();
-            let (Some(inbound), Some(outbound)) = (caller.inbound(route.dialect), outbound) else {
-                let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
-                return Err(Problem::new(ProblemKind::Unsupported, message));
-            };
-            translate::answer(exchange, (inbound, outbound), body).await
+            match caller.inbound(route.dialect).zip(outbound) {
+                Some(codecs) => translate::answer(exchange, codecs, body).await,
+                None => {
+                    let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
+                    Err(Problem::new(ProblemKind::Unsupported, message))
+                }
+            }
         }
-    }
+    };
+    // An overflow the engine told without numbers gets those of its context.
+    answered.map_err(|problem| problem.within(backend.context))
 }
 
 /// Codex falls back to plain HTTP at once on this status, and on no other.

@@ -13,7 +13,7 @@ use super::reply::{self, Body};
 use super::{defaults, upstream};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic, openai_chat};
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -33,7 +33,8 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
     let asked_limit = limit.or(head.max_tokens.iter().map(|(_, limit)| *limit).max());
     let mut sending = exchange.send_limited(path, body, asked_limit);
     let Exchange { mut pulse, in_flight, .. } = exchange;
-    let mut transform = Box::new(Passthrough::new(protocol::protocol(dialect), head.stream, in_flight.clone()));
+    let mut transform =
+        Box::new(Passthrough::new(protocol::protocol(dialect), head.stream, backend.context, in_flight.clone()));
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
         None => {
@@ -89,6 +90,10 @@ impl Edits {
         // Anthropic itself knows its own tools and blocks.
         if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
             dropped = anthropic::tidy::tidy(body, &mut patches);
+        }
+        // OpenAI takes what templates refuse, and means it.
+        if dialect == Id::Chat && backend.vendor != Vendor::OpenAi {
+            openai_chat::tidy::tidy(body, &mut patches);
         }
         Edits { patches, dropped, limit }
     }

@@ -186,6 +186,8 @@ impl HttpBody for Relay {
 pub(super) struct Passthrough {
     protocol: &'static dyn Protocol,
     stream: bool,
+    /// What the backend's context holds, tokens; 0 when unknown.
+    context: u64,
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
@@ -205,8 +207,9 @@ const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
 impl Passthrough {
-    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, in_flight: InFlight) -> Self {
-        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, told: false, in_flight }
+    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, context: u64, in_flight: InFlight) -> Self {
+        let (begin, tail) = (Vec::new(), Vec::new());
+        Passthrough { protocol, stream, context, begin, tail, ended: false, told: false, in_flight }
     }
 
     fn tell_usage(&mut self) {
@@ -240,7 +243,7 @@ impl Transform for Passthrough {
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
             Some(_) if self.stream && ended => return Ok(()),
-            Some(problem) => problem,
+            Some(problem) => problem.within(self.context),
             None if !self.stream || ended => return Ok(()),
             // An error the engine put into the stream itself has reached the caller as it was.
             None if scan::rfind(&self.tail, b"\"error\"").is_some() => {

@@ -16,7 +16,7 @@ use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
 use crate::protocol::repair::Repair;
 use crate::protocol::{
-    AnswerEncoder, EventDecoder, EventEncoder, Inbound, Outbound, Problem, Protocol, accepts, head, protocol,
+    AnswerEncoder, EventDecoder, EventEncoder, Inbound, Outbound, Problem, Protocol, accepts, head, losses, protocol,
 };
 
 /// Translates a request and its answer.
@@ -48,6 +48,7 @@ pub(super) async fn answer(
     let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
     let translated = outbound.encode_request(&request, &backend.target());
     exchange.in_flight.dropped(&request.dropped);
+    exchange.in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
     drop(request);
     // Long before the answer is: prompts are large.
     drop(body);
@@ -65,7 +66,8 @@ pub(super) async fn answer(
         }
     };
     let Exchange { mut pulse, in_flight, .. } = exchange;
-    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
+    let (protocol, context) = (protocol(dialect), backend.context);
+    let codec = Box::new(Codec { decoder, encoder, protocol, context, in_flight: in_flight.clone() });
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
         None => return Ok(reply::stream(framing, Relay::waiting(sending, codec, pulse, in_flight).boxed())),
@@ -136,13 +138,19 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
+    /// What the backend's context holds, tokens; 0 when unknown.
+    context: u64,
     in_flight: InFlight,
 }
 
 impl Codec {
     fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
-        let Codec { decoder, encoder, in_flight, .. } = self;
+        let Codec { decoder, encoder, in_flight, context, .. } = self;
         decoder.run(step, &mut |event| {
+            let event = match event {
+                Event::Error(problem) => Event::Error(problem.within(*context)),
+                event => event,
+            };
             match &event {
                 Event::Finish { usage, .. } => in_flight.usage(*usage),
                 Event::Error(problem) => in_flight.error(&problem.message),

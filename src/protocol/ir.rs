@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub format: Format<'a>,
     /// What the caller says about reasoning.
     pub reasoning: Reasoning<'a>,
+    /// How many words the answer shall have (OpenAI's `verbosity`).
+    pub verbosity: Option<Cow<'a, str>>,
     /// Conversations with the same key share a prompt prefix (`prompt_cache_key`).
     pub cache_key: Option<Cow<'a, str>>,
     /// Who is behind the caller.

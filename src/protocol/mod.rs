@@ -6,11 +6,13 @@
 pub mod accepts;
 pub mod anthropic;
 pub mod carrier;
+pub mod effort;
 pub mod event;
 pub mod gemini;
 pub mod head;
 pub mod ids;
 pub mod ir;
+pub mod losses;
 pub mod media;
 pub mod names;
 pub mod ollama;

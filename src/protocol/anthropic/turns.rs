@@ -177,9 +177,7 @@ fn tool_use(call: &ToolUse<'_>) -> Block {
     quote::member(&mut json, "id", &plain(&call.id));
     quote::member(&mut json, "name", &call.name);
     quote::key(&mut json, "input");
-    let object =
-        call.input.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(&call.input).is_ok();
-    quote::raw(&mut json, if object { call.input.as_ref() } else { "{}" });
+    quote::raw(&mut json, &call.object());
     json.push(b'}');
     block(Kind::ToolUse, json)
 }

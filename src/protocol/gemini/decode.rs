@@ -236,9 +236,11 @@ impl State {
 
     /// Puts a call's proof onto the thinking in front of it too: most protocols carry proofs there only.
     fn vouch(&mut self, proof: Option<&str>, sink: Sink<'_>) {
-        if let Some(proof) = proof
-            && self.proof.is_none()
-        {
+        if let Some(proof) = proof {
+            // What is open may have a proof of its own: the call's gets a block for itself then.
+            if self.proof.is_some() {
+                self.close(sink);
+            }
             self.begin(Open::Thinking, sink);
             sink(Event::Signature(Cow::Borrowed(proof)));
             sink(Event::BlockEnd);

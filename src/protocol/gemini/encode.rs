@@ -8,7 +8,7 @@ use super::SKIP;
 use super::write::string;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Reasoning, Request, Role, Source, ToolUse};
-use crate::protocol::{Target, ir};
+use crate::protocol::{Target, effort, ir};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut contents = Contents::default();
@@ -78,6 +78,9 @@ const SAMPLING: [(&str, &str); 6] = [
 /// Google takes no more stop sequences.
 const STOPS: usize = 5;
 
+/// Most tokens of thoughts every model of the 2.5 series takes.
+const MOST_THOUGHTS: u64 = 24_576;
+
 fn settings(request: &Request<'_>, model: &str, out: &mut Vec<u8>) {
     let mut first = true;
     let mut key = |name: &str, out: &mut Vec<u8>| {
@@ -142,24 +145,13 @@ fn thinking(reasoning: &Reasoning<'_>, model: &str) -> Option<String> {
             members.push(format!("\"thinkingBudget\":{least}"));
         }
         (false, Some(budget), None, _) | (false, Some(budget), Some(_), false) => {
-            members.push(format!("\"thinkingBudget\":{}", budget.min(24_576)));
+            members.push(format!("\"thinkingBudget\":{}", budget.min(MOST_THOUGHTS)));
         }
         (false, _, Some(effort), true) => {
-            let level = match effort {
-                "minimal" | "low" => "low",
-                "medium" => "medium",
-                _ => "high",
-            };
-            members.push(format!("\"thinkingLevel\":\"{level}\""));
+            members.push(format!("\"thinkingLevel\":\"{}\"", effort::of_three(effort)));
         }
         (false, None, Some(effort), false) => {
-            let budget = match effort {
-                "minimal" => 1_024,
-                "low" => 4_096,
-                "medium" => 12_288,
-                _ => 24_576,
-            };
-            members.push(format!("\"thinkingBudget\":{budget}"));
+            members.push(format!("\"thinkingBudget\":{}", effort::budget(effort).min(MOST_THOUGHTS)));
         }
         (false, None, None, _) => {}
     }
@@ -324,17 +316,7 @@ fn function_call(call: &ToolUse<'_>, signature: Option<&str>, out: &mut Vec<u8>)
     out.extend_from_slice(b",\"name\":");
     string(&call.name, out);
     out.extend_from_slice(b",\"args\":");
-    let input = call.input.trim();
-    if input.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok() {
-        out.extend_from_slice(input.as_bytes());
-    } else if input.is_empty() {
-        out.extend_from_slice(b"{}");
-    } else {
-        // What the model once wrote there was no object.
-        out.extend_from_slice(b"{\"input\":");
-        string(input, out);
-        out.push(b'}');
-    }
+    out.extend_from_slice(call.object().as_bytes());
     out.push(b'}');
     if let Some(signature) = signature {
         out.extend_from_slice(b",\"thoughtSignature\":");

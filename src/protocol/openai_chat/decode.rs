@@ -151,8 +151,11 @@ fn format(format: Option<body::ResponseFormat<'_>>) -> Result<Format<'_>, Proble
     }
 }
 
-/// Callers say in many ways how much to reason. What does not parse is no reason to refuse: it stays in the extras.
+/// Callers say in many ways how much to reason, and how much to say. What does not parse is no reason to refuse: it stays in the extras.
 fn reasoning<'a>(name: &str, value: &'a RawValue, request: &mut Request<'a>) {
+    if name == "verbosity" {
+        request.verbosity = serde_json::from_str::<Text<'a>>(value.get()).ok().map(|text| text.0);
+    }
     let said = &mut request.reasoning;
     let object = || serde_json::from_str::<body::Reasoning<'a>>(value.get()).unwrap_or_default();
     match name {

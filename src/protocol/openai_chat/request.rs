@@ -34,6 +34,11 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     }
     stop(&mut out, request, target.vendor);
     reasoning::write(&mut out, request, target);
+    if let Some(words) = request.verbosity.as_deref().filter(|_| target.vendor == Vendor::OpenAi)
+        && !repeats(request, "verbosity")
+    {
+        write::member(&mut out, "verbosity", words);
+    }
     if matches!(target.vendor, Vendor::OpenAi | Vendor::OpenRouter) {
         identity(&mut out, request);
     }

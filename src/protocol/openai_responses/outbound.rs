@@ -1,11 +1,10 @@
 //! A Responses request for a backend that speaks it: stateless, always a stream.
 
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Request, Role, Source, Tool, ToolUse, Turn};
-use crate::protocol::{Id, Target, Vendor, carrier, media};
+use crate::protocol::{Id, Target, Vendor, carrier, effort, media};
 
 use super::echo::quote;
 use super::object::Object;
-use super::wire::{self, read};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut body = Object::new(Vec::with_capacity(4096));
@@ -39,11 +38,7 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     }
     format(request, &mut body);
     let asked = &request.reasoning;
-    let budget = asked.budget.map(|budget| match budget {
-        0..8_000 => "low",
-        8_000..24_000 => "medium",
-        _ => "high",
-    });
+    let budget = asked.budget.map(|budget| effort::of_three(effort::of_budget(budget)));
     let effort = asked.effort.as_deref().or(budget).map(|effort| if effort == "max" { "xhigh" } else { effort });
     let effort = effort.filter(|_| asked.enabled != Some(false));
     let show = asked.show == Some(true) || (asked.show.is_none() && asked.enabled == Some(true));
@@ -100,11 +95,8 @@ fn format(request: &Request<'_>, body: &mut Object) {
             text.raw("format", &format.end());
         }
     }
-    if request.from == Some(Id::Responses)
-        && let Some((_, raw)) = request.extras.iter().find(|(name, _)| name == "text")
-        && let Some(verbosity) = read::<wire::TextConfig<'_>>(Some(raw)).and_then(|text| text.verbosity)
-    {
-        text.raw("verbosity", verbosity.get().as_bytes());
+    if let Some(verbosity) = &request.verbosity {
+        text.text("verbosity", verbosity);
     }
     if !text.empty() {
         body.raw("text", &text.end());
@@ -224,11 +216,12 @@ impl Input {
                     self.item(item);
                 }
                 // OpenAI refuses reasoning without the item it led to.
-                Part::Thinking { text, signature } if at + 1 < parts.len() => {
+                Part::Thinking { text, signature } if parts[at + 1..].iter().any(leads) => {
                     let proof = signature.as_deref().and_then(|s| carrier::open(carrier::Maker::Responses, s));
                     self.reasoning(text, proof);
                 }
-                Part::ToolUse(ToolUse { id, name, namespace, input, freeform, .. }) => {
+                Part::ToolUse(call) => {
+                    let ToolUse { id, name, namespace, input, freeform, .. } = call;
                     self.open.push((id.as_ref().to_owned(), *freeform));
                     let mut item = Object::new(Vec::new());
                     item.text("type", if *freeform { "custom_tool_call" } else { "function_call" });
@@ -237,7 +230,10 @@ impl Input {
                     if let Some(namespace) = namespace {
                         item.text("namespace", namespace);
                     }
-                    item.text(if *freeform { "input" } else { "arguments" }, input);
+                    match freeform {
+                        true => item.text("input", input),
+                        false => item.text("arguments", &call.object()),
+                    }
                     self.item(item);
                 }
                 Part::Thinking { .. } | Part::Media(_) | Part::ToolResult { .. } => {}
@@ -303,6 +299,11 @@ impl Input {
             self.item(item);
         }
     }
+}
+
+/// Whether the part becomes an item that reasoning can lead to.
+fn leads(part: &Part<'_>) -> bool {
+    matches!(part, Part::Text(_) | Part::ToolUse(_))
 }
 
 /// A tool's output: text, or parts where there is more than text.

@@ -71,6 +71,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
             _ => Format::Text,
         };
     }
+    request.verbosity = text.and_then(|text| string(text.verbosity));
     let reasoning: Option<Reasoning<'_>> = read(wire.reasoning);
     if let Some(reasoning) = reasoning {
         match string(reasoning.effort) {
