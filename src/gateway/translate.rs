@@ -15,6 +15,7 @@ use crate::protocol::event::{Event, Filter};
 use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
 use crate::protocol::repair::Repair;
+use crate::protocol::think::Think;
 use crate::protocol::{
     AnswerEncoder, EventDecoder, EventEncoder, Inbound, Outbound, Problem, Protocol, accepts, head, losses, protocol,
 };
@@ -45,7 +46,8 @@ pub(super) async fn answer(
         Encoder::Whole(inbound.answer_encoder(&request))
     };
     let names = Names::apply(&mut request, outbound.names());
-    let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
+    let (think, repair) = (Think::default(), Repair::new(&request));
+    let decoder = Decoder { decoder: outbound.event_decoder(), think, repair, names };
     let translated = outbound.encode_request(&request, &backend.target());
     exchange.in_flight.dropped(&request.dropped);
     exchange.in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
@@ -86,6 +88,7 @@ enum Encoder {
 /// The backend's stream, and what must happen to its events before any encoder sees them.
 struct Decoder {
     decoder: Box<dyn EventDecoder>,
+    think: Think,
     repair: Option<Repair>,
     names: Names,
 }
@@ -96,10 +99,12 @@ impl Decoder {
         step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>)),
         sink: &mut dyn FnMut(Event<'_>),
     ) {
-        let Decoder { decoder, repair, names } = self;
-        step(decoder.as_mut(), &mut |event| match repair {
-            Some(repair) => repair.event(event, &mut |event| names.event(event, sink)),
-            None => names.event(event, sink),
+        let Decoder { decoder, think, repair, names } = self;
+        step(decoder.as_mut(), &mut |event| {
+            think.event(event, &mut |event| match repair {
+                Some(repair) => repair.event(event, &mut |event| names.event(event, sink)),
+                None => names.event(event, sink),
+            });
         });
     }
 }

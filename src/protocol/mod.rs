@@ -24,6 +24,7 @@ pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
+pub mod think;
 
 pub use problem::{Problem, ProblemKind};
 
