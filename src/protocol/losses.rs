@@ -1,7 +1,7 @@
 //! What a protocol has no word for although a request says it: the documented losses, counted and logged by the
 //! gateway. What an outbound says in other words (an error mark as text, a schema's name made up) is no loss.
 
-use super::ir::{Choice, Request};
+use super::ir::{Choice, MediaKind, Part, Request, Source};
 use super::{Id, Target, Vendor};
 
 /// Members of a chat request that mean something to chat servers only and change the answer.
@@ -56,14 +56,20 @@ pub fn of(request: &Request<'_>, to: Id, target: &Target<'_>) -> Vec<String> {
         Id::Gemini => 5,
         Id::Messages | Id::Chat | Id::Ollama => usize::MAX,
     };
-    if request.stop.len() > stops {
+    // Messages refuses a sequence of nothing but space.
+    let blank = to == Id::Messages && request.stop.iter().any(|text| text.trim().is_empty());
+    if blank || request.stop.len() > stops {
         lost.push("stop".to_owned());
+    }
+    for part in request.turns.iter().flat_map(|turn| &turn.parts) {
+        unreadable(part, to, target.vendor, &mut lost);
     }
     if request.tools.is_empty() {
         return lost;
     }
-    if to == Id::Ollama && request.choice == Choice::Any {
-        lost.push("tool_choice required".to_owned());
+    // Ollama gets one tool only when one is named, and none when none shall be used; it cannot be made to call.
+    if to == Id::Ollama && matches!(request.choice, Choice::Any | Choice::Named(_)) {
+        lost.push("tool_choice".to_owned());
     }
     if matches!(to, Id::Gemini | Id::Ollama) {
         if request.parallel == Some(false) {
@@ -74,6 +80,29 @@ pub fn of(request: &Request<'_>, to: Id, target: &Target<'_>) -> Vec<String> {
         }
     }
     lost
+}
+
+/// Media in whose place the protocol gets words.
+fn unreadable(part: &Part<'_>, to: Id, vendor: Vendor, lost: &mut Vec<String>) {
+    let media = match part {
+        Part::Media(media) => media,
+        Part::ToolResult { parts, .. } => return parts.iter().for_each(|part| unreadable(part, to, vendor, lost)),
+        _ => return,
+    };
+    let name = match (to, media.kind, &media.source) {
+        (Id::Ollama, MediaKind::Image, Source::Base64 { .. }) => return,
+        (Id::Messages | Id::Ollama, MediaKind::Audio, _) => "audio part",
+        (Id::Ollama, MediaKind::Image, _) => "image part",
+        (Id::Ollama, MediaKind::Document, _) => "document part",
+        (Id::Messages, MediaKind::Document, Source::Base64 { media_type, .. }) if media_type != "application/pdf" => {
+            "document part"
+        }
+        (Id::Chat, MediaKind::Document, Source::Url(_)) if vendor != Vendor::OpenRouter => "document part",
+        (Id::Chat, MediaKind::Audio, Source::Url(_)) if vendor != Vendor::Vllm => "audio part",
+        (Id::Responses, MediaKind::Audio, Source::Url(_)) => "audio part",
+        _ => return,
+    };
+    lost.push(name.to_owned());
 }
 
 #[cfg(test)]
@@ -108,7 +137,7 @@ mod tests {
             (
                 Id::Ollama,
                 Vendor::Ollama,
-                vec!["logit_bias", "logprobs", "parallel_tool_calls", "strict", "tool_choice required", "verbosity"],
+                vec!["logit_bias", "logprobs", "parallel_tool_calls", "strict", "tool_choice", "verbosity"],
             ),
         ] {
             assert_eq!(lost(Id::Chat, chat, to, vendor), expected, "{to:?} {vendor:?}");

@@ -234,6 +234,7 @@ fn media<'a>(media: &'a Media<'_>, images: &mut Vec<&'a str>) -> Option<Cow<'a, 
         }
         (MediaKind::Image, Source::Url(url)) => Some(format!("[image{name} at {url}]").into()),
         (MediaKind::Image, Source::File(_)) => Some(format!("[image{name} left out: uploaded elsewhere]").into()),
+        (MediaKind::Document, Source::Url(url)) => Some(format!("[document{name} at {url}]").into()),
         (MediaKind::Document, _) => Some(format!("[document{name} left out: this engine reads none]").into()),
         (MediaKind::Audio, _) => Some(format!("[audio{name} left out: this engine hears none]").into()),
     }

@@ -30,6 +30,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
     }
     turns::read(body.messages, &mut request)?;
     tools(body.tools.unwrap_or_default(), &mut request);
+    if body.functions.is_some() && request.tools.is_empty() {
+        // The first form of tools has a place for one call.
+        request.parallel = Some(false);
+    }
     for function in body.functions.unwrap_or_default() {
         offer(&mut request, function, None);
     }

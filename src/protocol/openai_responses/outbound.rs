@@ -40,7 +40,12 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let asked = &request.reasoning;
     let budget = asked.budget.map(|budget| effort::of_three(effort::of_budget(budget)));
     let effort = asked.effort.as_deref().or(budget).map(|effort| if effort == "max" { "xhigh" } else { effort });
-    let effort = effort.filter(|_| asked.enabled != Some(false));
+    // OpenAI's older models have no word for none; engines would reason all the same if it were left out.
+    let effort = match asked.enabled {
+        Some(false) if openai => None,
+        Some(false) => Some("none"),
+        _ => effort,
+    };
     let show = asked.show == Some(true) || (asked.show.is_none() && asked.enabled == Some(true));
     if (effort.is_some() || show) && (!openai || reasons) {
         let mut reasoning = Object::new(Vec::new());
@@ -144,7 +149,7 @@ fn tool(tool: &Tool<'_>) -> Vec<u8> {
     match tool.freeform {
         Some(format) => {
             if let Some(format) = format {
-                object.raw("format", format.get().as_bytes());
+                object.raw("format", &flat(format.get()));
             }
         }
         None => {
@@ -156,6 +161,20 @@ fn tool(tool: &Tool<'_>) -> Vec<u8> {
         }
     }
     object.end()
+}
+
+/// A freeform tool's format. Chat puts the grammar into an object of its own; here it is flat.
+fn flat(format: &str) -> Vec<u8> {
+    #[derive(serde::Deserialize)]
+    struct Nested<'a> {
+        #[serde(borrow)]
+        grammar: &'a serde_json::value::RawValue,
+    }
+    let inner = serde_json::from_str::<Nested<'_>>(format).ok().map(|nested| nested.grammar.get().trim());
+    match inner.and_then(|inner| inner.strip_prefix('{')?.strip_suffix('}')) {
+        Some(members) if !members.trim().is_empty() => format!(r#"{{"type":"grammar",{members}}}"#).into_bytes(),
+        _ => format.as_bytes().to_vec(),
+    }
 }
 
 struct Input {

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod answers;
 mod cache;
 mod golden;
 mod render;
