@@ -18,10 +18,12 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod overflow;
 pub mod problem;
+pub mod pull;
 pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
+pub mod text;
 
 pub use problem::{Problem, ProblemKind};
 
