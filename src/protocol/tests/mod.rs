@@ -6,6 +6,7 @@ mod answers;
 mod cache;
 mod golden;
 mod render;
+mod roundtrip;
 
 #[test]
 fn every_protocol_is_listed_once_and_says_errors_as_json() {
