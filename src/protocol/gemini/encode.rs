@@ -163,6 +163,8 @@ struct Content {
     role: Role,
     /// Results, commas between them; they come first.
     results: Vec<u8>,
+    /// The media of results: beside them, in front of what the user says next.
+    shown: Vec<u8>,
     /// Everything else, commas between them.
     parts: Vec<u8>,
     /// Whether a call stands in it: only the first one of a step needs a signature.
@@ -194,10 +196,16 @@ impl<'a> Contents<'a> {
                 if self.list.is_empty() {
                     // A conversation begins with the user.
                     let parts = b"{\"text\":\"(the conversation begins with the model)\"}".to_vec();
-                    self.list.push(Content { role: Role::User, results: Vec::new(), parts, called: false });
+                    self.list.push(Content {
+                        role: Role::User,
+                        results: Vec::new(),
+                        shown: Vec::new(),
+                        parts,
+                        called: false,
+                    });
                 }
             }
-            self.list.push(Content { role, results: Vec::new(), parts: Vec::new(), called: false });
+            self.list.push(Content { role, results: Vec::new(), shown: Vec::new(), parts: Vec::new(), called: false });
         }
         let last = self.list.len() - 1;
         &mut self.list[last]
@@ -269,9 +277,10 @@ impl<'a> Contents<'a> {
                         content.parts.push(b'}');
                     }
                     // Beside the result, not in it: models before Gemini 3 refuse media there.
+                    let beside = if open.is_some() { &mut content.shown } else { &mut content.parts };
                     for part in parts {
                         if let Part::Media(one) = part {
-                            media(one, &mut content.parts);
+                            media(one, beside);
                         }
                     }
                 }
@@ -288,11 +297,13 @@ impl<'a> Contents<'a> {
             }
             let role = if content.role == Role::User { "user" } else { "model" };
             out.extend_from_slice(format!("{{\"role\":\"{role}\",\"parts\":[").as_bytes());
-            out.extend_from_slice(&content.results);
-            if !content.results.is_empty() && !content.parts.is_empty() {
-                out.push(b',');
+            let mut first = true;
+            for list in [&content.results, &content.shown, &content.parts] {
+                if !list.is_empty() && !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(list);
             }
-            out.extend_from_slice(&content.parts);
             out.extend_from_slice(b"]}");
         }
     }
