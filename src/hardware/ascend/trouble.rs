@@ -27,7 +27,7 @@ pub(super) fn explain(said: &str) -> String {
             .to_owned()
     } else {
         let line = said.lines().map(str::trim).filter(|line| !line.is_empty());
-        let line = line.clone().find(|line| line.contains("dcmi")).or_else(|| line.clone().next());
+        let line = line.clone().find(|line| line.contains("ret is ")).or_else(|| line.clone().next());
         let line: String = line.unwrap_or("it said nothing").chars().take(200).collect();
         format!("`npu-smi info` shows no NPU ({line}); see `sudo dmesg`, and in a container mount the driver: {mounts}")
     }
@@ -35,7 +35,7 @@ pub(super) fn explain(said: &str) -> String {
 
 /// Whether the words are those of a failure that [`explain`] knows.
 pub(super) fn is_failure(said: &str) -> bool {
-    ["-8005", "-8020", "dcmi", "error while loading shared libraries"].iter().any(|word| said.contains(word))
+    ["-8005", "-8020", "dcmi", "ret is ", "error while loading shared libraries"].iter().any(|word| said.contains(word))
 }
 
 /// Why a chip of this health cannot be used; `None` when it can, as with warnings.

@@ -5,8 +5,6 @@ mod tests;
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::card::{Card, Reading};
 use super::rows::said;
 use super::tool::{ByTool, Tool};
@@ -46,33 +44,16 @@ impl Vendor for Hygon {
 /// Reads the JSON, or the lines that older versions print (`HCU[0] : vram Total Memory (MiB): 65520`). Both may come
 /// after warnings.
 fn parse_hy_smi(text: &str) -> Reading {
-    let json = text.find('{').and_then(|at| text.get(at..)).map(|text| {
-        // What follows the object is not ours.
-        serde_json::Deserializer::from_str(text).into_iter::<Value>().next()
-    });
     let mut cards: Vec<Card> = Vec::new();
     let mut driver = None;
-    if let Some(Some(Ok(Value::Object(found)))) = json {
-        for (key, value) in &found {
-            let Value::Object(facts) = value else { continue };
-            let index = key.strip_prefix("card").and_then(|number| number.parse::<u32>().ok());
-            for (key, value) in facts {
-                let Some(value) = value.as_str().map(str::to_owned).or_else(|| Some(value.as_u64()?.to_string()))
-                else {
-                    continue;
-                };
-                match index {
-                    Some(index) => tell(&mut cards, index, key, &value),
-                    None if key.eq_ignore_ascii_case("driver version") => driver = said(&value),
-                    None => {}
-                }
-            }
-            // A card of which nothing is known is a card.
-            if let Some(index) = index.filter(|index| cards.iter().all(|card| card.index != *index)) {
-                cards.push(Card { index, ..Card::default() });
-            }
+    for fact in text.find('{').map(|at| facts(&text[at..])).unwrap_or_default() {
+        match fact.of.strip_prefix("card").and_then(|number| number.parse::<u32>().ok()) {
+            Some(index) => tell(&mut cards, index, fact.key, fact.value),
+            None if fact.key.eq_ignore_ascii_case("driver version") => driver = said(fact.value),
+            None => {}
         }
-    } else {
+    }
+    if cards.is_empty() {
         for line in text.lines() {
             let Some((what, value)) = line.rsplit_once(':') else { continue };
             if let Some((index, key)) = line_of_card(what) {
@@ -82,11 +63,47 @@ fn parse_hy_smi(text: &str) -> Reading {
             }
         }
     }
-    // JSON has card10 before card2.
     cards.sort_by_key(|card| card.index);
     let mut reading = Reading { cards, ..Reading::default() };
     reading.version("hygon driver", driver);
     reading
+}
+
+/// One fact of the JSON: of which object, its name, its value.
+struct Fact<'a> {
+    of: &'a str,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// Reads `{"card0": {"key": "value" …} …}`. Recent versions leave out commas between facts and name several the empty
+/// name, so it is not quite JSON, and only texts in quotes count. An object without facts has one without name.
+fn facts(text: &str) -> Vec<Fact<'_>> {
+    let mut found = Vec::new();
+    let (mut of, mut key, mut last) = ("", None, "");
+    // Between quotes is text, outside of them is structure. Nothing is escaped in what the tool prints.
+    for (at, part) in text.split('"').enumerate() {
+        if at % 2 == 1 {
+            match key.take() {
+                Some(key) => found.push(Fact { of, key, value: part }),
+                None => last = part,
+            }
+            continue;
+        }
+        for mark in part.chars() {
+            match mark {
+                ':' => key = Some(last),
+                '{' if key.take().is_some() => {
+                    of = last;
+                    found.push(Fact { of, key: "", value: "" });
+                }
+                ',' => key = None,
+                '}' => (of, key) = ("", None),
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// `HCU[0]   : vram Total Memory (MiB)`.

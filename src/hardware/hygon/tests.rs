@@ -40,3 +40,13 @@ fn amds_device_file_alone_is_not_hygons() {
     let probe = Hygon.probe(&Recorded::default().program("hy-smi", "--json", 0, told));
     assert!(probe.devices[0].usable && probe.problems.is_empty());
 }
+
+#[test]
+fn json_without_its_commas_is_read() {
+    let text = "{\"card0\": {\"Card Series\": \"BW1000\", \"Average Graphics Package Power (W)\": \"90.0\"\
+                \"Average GFX Core Power (W)\": \"21.0\", \"\": \"\", \"\": \"\", \"vram Total Memory (MiB)\": \"65520\", \
+                \"vram Total Used Memory (MiB)\": \"100\"}, \"card1\": {\"Unique ID\": \"77\", \"odd\": 5, \"Card Series\": \"BW1000\"}}";
+    let told: Vec<_> = parse_hy_smi(text).cards.into_iter().map(|c| (c.index, c.name, c.uuid, c.total)).collect();
+    let name = Some("BW1000".to_owned());
+    assert_eq!(told, [(0, name.clone(), None, Some(65520 << 20)), (1, name, Some("77".to_owned()), None)]);
+}

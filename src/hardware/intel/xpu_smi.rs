@@ -28,12 +28,14 @@ impl Xpu {
 
 /// Reads either form.
 pub(super) fn parse_discovery(text: &str) -> Vec<Xpu> {
+    let listed = |list: &[Value]| {
+        let objects = list.iter().filter_map(Value::as_object);
+        objects.enumerate().map(|(at, device)| by_json(at, device)).collect()
+    };
     match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Array(list)) => listed(&list),
         Ok(Value::Object(report)) => match report.get("device_list") {
-            Some(Value::Array(list)) => {
-                let objects = list.iter().filter_map(Value::as_object);
-                objects.enumerate().map(|(at, device)| by_json(at, device)).collect()
-            }
+            Some(Value::Array(list)) => listed(list),
             // `-d 0` prints the device itself.
             _ if report.contains_key("device_name") || report.contains_key("device_id") => vec![by_json(0, &report)],
             _ => Vec::new(),

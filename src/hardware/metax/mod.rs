@@ -42,13 +42,15 @@ impl Vendor for MetaX {
     }
 }
 
-/// Reads the table: a row with number, name and bus, then one with `used/total MiB`.
+/// Reads the table: a row with number, name and bus, then one with `used/total MiB`. Since 2.2.9 the first number is
+/// the board's, and the GPU's stands in the second cell.
 fn parse_mx_smi(text: &str) -> Reading {
     let mut reading = Reading::default();
     let mut versions = [("metax driver", "Kernel Mode Driver Version", None), ("maca", "MACA Version", None)];
     let mut attached = None;
     // The card whose second row is awaited.
     let mut open: Option<Card> = None;
+    let mut by_board = false;
     for line in text.lines() {
         for (_, label, version) in &mut versions {
             *version = version.take().or_else(|| after(line, label).and_then(said));
@@ -61,17 +63,21 @@ fn parse_mx_smi(text: &str) -> Reading {
         if cells.first().is_some_and(|cell| cell.starts_with("Process")) {
             break;
         }
+        let second = cells.get(1).copied().unwrap_or_default();
+        by_board |= cells.first().is_some_and(|cell| cell.starts_with("Board")) && second.starts_with("GPU");
         let bus = cells.iter().find(|cell| is_bus(cell));
         let first = cells.first().and_then(|cell| numbered(cell)).filter(|(_, name)| !name.is_empty());
         if let (Some((index, name)), Some(bus)) = (first, bus) {
             reading.cards.extend(open.take());
+            let index = numbered(second).map(|(gpu, _)| gpu).filter(|_| by_board).unwrap_or(index);
             open = Some(Card { index, name: said(name), bus: Some((*bus).to_owned()), ..Card::default() });
-        } else if let Some(card) = &mut open
-            && let Some((used, total)) = cells.iter().skip(1).find_map(|cell| pairs(cell).pop())
-        {
+        } else if let Some(mut card) = open.take() {
+            // The power in the first cell is a pair, too.
+            let (used, total) = cells.iter().skip(1).find_map(|cell| pairs(cell).pop()).unwrap_or_default();
             card.total = total.filter(|total| *total > 0);
             card.used = card.total.and(used);
-            reading.cards.extend(open.take());
+            card.problem = cells.iter().any(|cell| is_lost(cell)).then(lost);
+            reading.cards.push(card);
         }
     }
     reading.cards.extend(open);
@@ -95,8 +101,7 @@ fn listed(line: &str) -> Option<Card> {
     let bus = words.iter().position(|word| is_bus(word))?;
     let name = words.get(..bus)?.join(" ");
     let uuid = after(line, "UUID").map(|uuid| uuid.trim_end_matches(')').to_owned());
-    let lost = words.get(bus + 1).is_some_and(|state| state.eq_ignore_ascii_case("unavailable"));
-    let problem = lost.then(|| "`mx-smi -L` calls it unavailable; see `sudo dmesg`, and reboot".to_owned());
+    let problem = words.get(bus + 1).is_some_and(|state| is_lost(state)).then(lost);
     Some(Card {
         index,
         name: said(&name),
@@ -105,4 +110,12 @@ fn listed(line: &str) -> Option<Card> {
         problem,
         ..Card::default()
     })
+}
+
+fn is_lost(state: &str) -> bool {
+    state.eq_ignore_ascii_case("unavailable")
+}
+
+fn lost() -> String {
+    "`mx-smi` calls it unavailable; see `sudo dmesg`, and reboot if it stays so".to_owned()
 }

@@ -31,6 +31,23 @@ fn cards_are_read_and_power_and_processes_are_not() {
     let versions: Vec<&str> = reading.versions.iter().map(|(_, version)| version.as_str()).collect();
     assert_eq!(versions, ["3.1.7", "3.2.1.4"]);
     assert!(reading.problems.is_empty(), "{:?}", reading.problems);
+    let lost: Vec<bool> = reading.cards.iter().map(|card| card.problem.is_some()).collect();
+    assert_eq!(lost, [false, true]);
+}
+
+#[test]
+fn boards_and_gpus_are_not_the_same_numbers() {
+    let text = "\
+| Board       Name | GPU   Persist-M | Bus-id              | GPU-Util      sGPU-M |
+| Pwr:Usage/Cap    | Temp       Perf | Memory-Usage        | GPU-State            |
+| 0     MetaX C588 | 0           Off | 0000:21:00.0        | 0%          Disabled |
+| 61W / 700W       | 40C          P0 | 900/65536 MiB       | Available            |
+| 0     MetaX C588 | 1           Off | 0000:22:00.0        | 0%          Disabled |
+| 61 / 700         | 40C          P0 | 901/65536 MiB       | Available            |
+";
+    let cards = parse_mx_smi(text).cards;
+    let told: Vec<_> = cards.iter().map(|card| (card.index, card.used, card.total)).collect();
+    assert_eq!(told, [(0, Some(900 << 20), Some(64 << 30)), (1, Some(901 << 20), Some(64 << 30))]);
 }
 
 #[test]
