@@ -2,14 +2,26 @@
 //! the answer to a pure function. Adding a vendor is one file, its `mod` line and its entry in [`VENDORS`].
 //! Nothing here decides what to run; `plan` does.
 
+mod apple;
+mod ascend;
+mod cambricon;
+mod card;
 mod cgroup;
 mod cpu;
+mod hygon;
+mod intel;
 mod memory;
+mod metax;
+mod mthreads;
 mod nvidia;
 #[cfg(test)]
 mod recorded;
+mod rows;
+#[cfg(test)]
+mod sampled;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +115,16 @@ pub struct Hardware {
 }
 
 /// The vendors that are asked, in the order their devices are listed.
-pub const VENDORS: &[&dyn Vendor] = &[&nvidia::Nvidia::SYSTEM];
+pub const VENDORS: &[&dyn Vendor] = &[
+    &nvidia::Nvidia::SYSTEM,
+    &ascend::Ascend,
+    &apple::Apple,
+    &intel::Intel,
+    &mthreads::MooreThreads,
+    &metax::MetaX,
+    &cambricon::Cambricon,
+    &hygon::Hygon,
+];
 
 /// Looks at the machine: a few files and every vendor's library, all vendors at once. Tens of milliseconds at most
 /// where no driver hangs.
