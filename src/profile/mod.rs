@@ -3,6 +3,7 @@
 //!
 //! Adding a model is one file in `profiles/models`; the tests of this module check it.
 
+mod accelerator;
 mod catalog;
 mod engine;
 mod error;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use accelerator::{Accelerator, accelerator, accelerators};
 pub use catalog::{Found, Origin, all, find, names, nearest};
 pub use engine::{EngineProfile, Native, engine};
 pub use error::ProfileError;
