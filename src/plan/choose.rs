@@ -157,10 +157,16 @@ pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reas
         let said = describe(&recipe);
         return (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }));
     }
-    let twin = facts.profiles.iter().find(|p| {
-        !p.scripted && architecture.is_some_and(|a| p.architectures.iter().chain(&p.gguf_architectures).any(|x| x == a))
+    let mut twins = facts.profiles.iter().filter_map(|p| {
+        let same = |x: &String| architecture.is_some_and(|a| a == x);
+        let twin = !p.scripted && p.architectures.iter().chain(&p.gguf_architectures).any(same);
+        twin.then(|| of(p)).flatten().map(|recipe| (p, recipe))
     });
-    match twin.and_then(|p| of(p).map(|r| (p, r))) {
+    // Families with different parsers share architectures, and a wrong parser is worse than none.
+    let agreed = twins.next().filter(|(_, first)| {
+        twins.all(|(_, r)| r.tool_parser == first.tool_parser && r.reasoning_parser == first.reasoning_parser)
+    });
+    match agreed {
         Some((profile, mut recipe)) => {
             // Parsers belong to the architecture; versions and extra flags to the very model.
             recipe.min_version = None;
