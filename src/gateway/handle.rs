@@ -18,7 +18,8 @@ use super::route::{Action, Route};
 use super::translate::Asked;
 use super::upstream;
 use super::{
-    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, responses, route, translate,
+    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, rename, responses, route,
+    translate,
 };
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
@@ -203,7 +204,9 @@ async fn native(
     }
     let body = spliced(body, patches);
     let protocol = protocol::protocol(dialect);
-    let mut transform = Box::new(Passthrough::new(protocol, head.stream, backend.context, in_flight.clone()));
+    let transform = Passthrough::new(protocol, head.stream, backend.context, in_flight.clone());
+    let asked = head.model.as_deref();
+    let mut transform = Box::new(transform.named(&backend.model, asked));
     let mut sending = shared.upstream.post(backend, path, headers, body);
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
@@ -230,6 +233,11 @@ async fn native(
         transform.end(None, &mut whole)?;
         in_flight.byte();
         answer.headers_mut().extend(in_flight.usage_headers());
+        // Lists of numbers are long, and nobody asks who made them.
+        if let Some(named) = asked.filter(|_| path != "/embeddings").and_then(|asked| rename::whole(&whole, asked)) {
+            answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(named.len()));
+            whole = named;
+        }
         return Ok(answer.map(|()| reply::full(whole)));
     }
     Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))

@@ -23,6 +23,7 @@ mod models;
 mod paths;
 mod pulse;
 mod relay;
+mod rename;
 mod reply;
 mod responses;
 mod route;
