@@ -25,6 +25,7 @@ mod native;
 mod paths;
 mod pulse;
 mod relay;
+mod rename;
 mod reply;
 mod responses;
 mod route;

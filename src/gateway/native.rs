@@ -1,7 +1,7 @@
 //! Same protocol in and out: the bytes go through, but for the few edits that must be.
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 
 use super::access_log::Way;
 use super::answer::Answer;
@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::metrics::InFlight;
 use super::relay::{Passthrough, Relay, Transform};
 use super::reply::{self, Body};
-use super::{defaults, upstream};
+use super::{defaults, rename, upstream};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
 use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic, openai_chat};
@@ -33,8 +33,10 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
     let asked_limit = limit.or(head.max_tokens.iter().map(|(_, limit)| *limit).max());
     let mut sending = exchange.send_limited(path, body, asked_limit);
     let Exchange { mut pulse, in_flight, .. } = exchange;
-    let mut transform =
-        Box::new(Passthrough::new(protocol::protocol(dialect), head.stream, backend.context, in_flight.clone()));
+    let asked = head.model.as_deref();
+    let protocol = protocol::protocol(dialect);
+    let transform = Passthrough::new(protocol, head.stream, backend.context, in_flight.clone());
+    let mut transform = Box::new(transform.named(&backend.model, asked));
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
         None => {
@@ -63,6 +65,11 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
         transform.end(None, &mut whole)?;
         in_flight.byte();
         answer.headers_mut().extend(in_flight.usage_headers());
+        // Lists of numbers are long, and nobody asks who made them.
+        if let Some(named) = asked.filter(|_| path != "/embeddings").and_then(|asked| rename::whole(&whole, asked)) {
+            answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(named.len()));
+            whole = named;
+        }
         return Ok(answer.map(|()| reply::full(whole)));
     }
     Ok(answer.map(|()| Relay::flowing(response.into_body(), transform, pulse, in_flight).boxed()))

@@ -11,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use super::answer::Answer;
 use super::metrics::InFlight;
 use super::pulse::{Beat, Pulse};
+use super::rename::First;
 use super::reply::{Body, BoxError};
 use super::upstream::{self, Sending};
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
@@ -188,6 +189,8 @@ pub(super) struct Passthrough {
     stream: bool,
     /// What the backend's context holds, tokens; 0 when unknown.
     context: u64,
+    /// The first event, where the model's name in it is exchanged.
+    first: Option<First>,
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
@@ -209,7 +212,16 @@ const TAIL: usize = 4 << 10;
 impl Passthrough {
     pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, context: u64, in_flight: InFlight) -> Self {
         let (begin, tail) = (Vec::new(), Vec::new());
-        Passthrough { protocol, stream, context, begin, tail, ended: false, told: false, in_flight }
+        Passthrough { protocol, stream, context, first: None, begin, tail, ended: false, told: false, in_flight }
+    }
+
+    /// The same, with the name that was asked for in place of the engine's. Only the first event of Messages names the
+    /// model, and no other.
+    pub(super) fn named(mut self, engine: &str, asked: Option<&str>) -> Self {
+        if self.stream && self.protocol.id() == Id::Messages {
+            self.first = asked.and_then(|asked| First::new(engine, asked));
+        }
+        self
     }
 
     fn tell_usage(&mut self) {
@@ -221,7 +233,14 @@ impl Passthrough {
 
 impl Transform for Passthrough {
     fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(piece);
+        match &mut self.first {
+            None => out.extend_from_slice(piece),
+            Some(first) => {
+                if first.push(piece, out) {
+                    self.first = None;
+                }
+            }
+        }
     }
 
     fn leaving(&mut self, out: &[u8]) {
@@ -238,6 +257,11 @@ impl Transform for Passthrough {
     }
 
     fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
+        if let Some(first) = self.first.take() {
+            let rest = first.rest();
+            out.extend_from_slice(&rest);
+            self.leaving(&rest);
+        }
         self.tell_usage();
         let ended = self.ended || self.protocol.ends_properly(&self.tail);
         let problem = match cut {

@@ -115,3 +115,21 @@ async fn a_request_into_a_connection_that_was_just_closed_is_sent_again() {
     let (status, _, _) = call(&running.address, "POST", "/v1/chat/completions", KEY, "{}").await;
     assert_eq!(status, 502);
 }
+
+#[tokio::test]
+async fn the_name_that_was_asked_for_comes_back() {
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"engine-name\"}}\n\n";
+    let answer = format!("{start}event: message_stop\ndata: {{\"type\":\"message_stop\"}}\n\n");
+    let (url, _) = backend(stream(&answer)).await;
+    let running = gateway(ready(&url, true)).await;
+    let asked = r#"{"model":"claude-x","stream":true,"messages":[]}"#;
+    let (status, _, got) = call(&running.address, "POST", "/v1/messages", KEY, asked).await;
+    assert_eq!((status, got), (200, answer.replace("engine-name", "claude-x")));
+
+    let answer = r#"{"object":"chat.completion","model":"engine-name","choices":[{"message":{"content":"x"}}]}"#;
+    let (url, _) = backend(reply("200 OK", "application/json", answer)).await;
+    let running = gateway(ready(&url, true)).await;
+    let asked = r#"{"model":"a-longer-name-than-the-engines","messages":[]}"#;
+    let (status, _, got) = call(&running.address, "POST", "/v1/chat/completions", KEY, asked).await;
+    assert_eq!((status, got), (200, answer.replace("engine-name", "a-longer-name-than-the-engines")));
+}

@@ -10,7 +10,14 @@ fn makes_the_file(client: &Client, program: &std::path::Path, home: &Home, gatew
     let ended = run(client, program, home, gateway);
     gateway.assert_well();
     assert_eq!(ended.failed(), None, "{}\n{}", client.name, ended.said());
-    let made = files(home);
+    let mut made = files(home);
+    // Seen once, on a machine with nine times more work than processors: the result came back and there was no file.
+    // Continue puts commands that take long into the background, and they end with it.
+    if made.is_empty() && client.name == clients::CONTINUE.name {
+        llmup::output::note("Continue left no file; once more");
+        assert_eq!(run(client, program, home, gateway).failed(), None);
+        made = files(home);
+    }
     assert!(made.iter().any(|name| name == "llmup-demo.txt"), "{}: {made:?}\n{}", client.name, ended.said());
 }
 
