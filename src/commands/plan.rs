@@ -17,6 +17,10 @@ use crate::profile;
 /// Memory of a machine of which only the GPUs are named: enough to load a model through, and none of it is planned with.
 const ASSUMED_MEMORY: u64 = 64 << 30;
 
+/// No machine has more memory in one place, or more accelerators; a file may say anything.
+const MOST_MEMORY: u64 = 1 << 50;
+const MOST_DEVICES: usize = 1024;
+
 /// A machine as a file describes it.
 #[derive(Debug, Deserialize)]
 struct Machine {
@@ -93,14 +97,14 @@ fn usage(message: String, hint: &str) -> Error {
 }
 
 fn hardware(machine: Machine) -> Hardware {
-    let memory = machine.memory_bytes.unwrap_or(ASSUMED_MEMORY);
+    let memory = machine.memory_bytes.unwrap_or(ASSUMED_MEMORY).min(MOST_MEMORY);
     let device = |(index, d): (usize, Described)| Device {
         vendor: d.vendor,
         index: u32::try_from(index).unwrap_or(u32::MAX),
         name: d.name,
         uuid: None,
-        memory_total_bytes: d.memory_total_bytes,
-        memory_free_bytes: d.memory_free_bytes,
+        memory_total_bytes: d.memory_total_bytes.min(MOST_MEMORY),
+        memory_free_bytes: d.memory_free_bytes.map(|free| free.min(MOST_MEMORY)),
         architecture: d.architecture,
         unified: d.unified,
         usable: true,
@@ -110,7 +114,7 @@ fn hardware(machine: Machine) -> Hardware {
         os: machine.os.unwrap_or(Os::Linux),
         cpu: Cpu::default(),
         memory: Memory { total_bytes: memory, available_bytes: memory },
-        devices: machine.devices.into_iter().enumerate().map(device).collect(),
+        devices: machine.devices.into_iter().take(MOST_DEVICES).enumerate().map(device).collect(),
         versions: std::collections::BTreeMap::default(),
         problems: Vec::new(),
     }

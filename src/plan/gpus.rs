@@ -62,13 +62,30 @@ pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, Pl
     };
     let least = if asked.is_some() { wanted } else { LEAST_CONTEXT.min(wanted) };
     if best.context < least {
-        return Err(refusal(facts, &gpus, best, asked, wanted));
+        // The bill of the way that comes nearest.
+        let short = |t: &Try| t.bills.first().map_or(u64::MAX, |b| b.needed_bytes().saturating_sub(b.budget_bytes));
+        let nearest = if best.context == 0 { all.iter().min_by_key(|t| short(t)).unwrap_or(best) } else { best };
+        let mut hints = nearest.hints.clone();
+        let lean = Lean { sequences: FEWER_SEQUENCES, ..SMALL };
+        if nearest.obstacle.is_none()
+            && flags.sequences.is_none()
+            && tries(Some(lean)).iter().any(|t| t.context >= wanted)
+        {
+            hints.push(format!("serve fewer at once: `-- --max-num-seqs {FEWER_SEQUENCES}`"));
+        }
+        return Err(refusal(facts, &gpus, nearest, hints, asked, wanted));
     }
     Ok(chosen(facts, &job, best, wanted, because))
 }
 
-fn refusal(facts: &Facts<'_>, gpus: &[&Device], best: &Try, asked: Option<u64>, wanted: u64) -> PlanError {
-    let mut hints = best.hints.clone();
+fn refusal(
+    facts: &Facts<'_>,
+    gpus: &[&Device],
+    best: &Try,
+    mut hints: Vec<String>,
+    asked: Option<u64>,
+    wanted: u64,
+) -> PlanError {
     if asked.is_some() && best.context >= LEAST_CONTEXT {
         hints.push(format!("{} tokens would fit: `--context {}`", best.context, best.context));
     }

@@ -5,7 +5,7 @@
 //! print; each says to which.
 
 use super::flags::Flags;
-use crate::hardware::{Device, memory_for_cuda};
+use crate::hardware::{Device, VendorId, memory_for_cuda};
 use crate::model::{CacheTerms, KvKind, Layout, Shape};
 
 const GIB: u64 = 1 << 30;
@@ -72,7 +72,8 @@ pub(super) struct Card {
 
 impl Card {
     pub(super) fn weakest(gpus: &[&Device]) -> Card {
-        let seen = |g: &Device| if g.unified { g.memory_total_bytes } else { memory_for_cuda(g.memory_total_bytes) };
+        let cuda = |g: &Device| g.vendor == VendorId::Nvidia && !g.unified;
+        let seen = |g: &Device| if cuda(g) { memory_for_cuda(g.memory_total_bytes) } else { g.memory_total_bytes };
         let free = |g: &Device| {
             let free = g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(CONTEXT);
             free.min(seen(g))

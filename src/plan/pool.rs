@@ -27,7 +27,8 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanErro
     let shape = facts.weights.shape.as_ref();
     let weights = facts.weights.bytes.unwrap_or(0);
     // llama.cpp: compute buffers. vLLM on the processor: three Python processes (measured 4 GB together).
-    let overhead = if vllm { 4 * GIB } else { GIB / 4 + shape.map_or(0, |s| s.vocab.saturating_mul(4 * 512)) };
+    let overhead =
+        if vllm { 4 * GIB } else { (GIB / 4).saturating_add(shape.map_or(0, |s| s.vocab.saturating_mul(4 * 512))) };
     let layout = shape.map(|s| s.layout(&CacheTerms::default()));
     let (wanted, mut because) = wanted_context(facts, facts.request.context)?;
 

@@ -38,7 +38,7 @@ pub(super) fn possible(facts: &Facts<'_>, flags: &Flags, gpus: u64) -> Result<Ve
         }
         return Ok(vec![way]);
     }
-    let most = (gpus / pipeline.saturating_mul(data).max(1)).min(1024);
+    let most = (gpus / pipeline.saturating_mul(data).max(1)).min(64);
     let mut ways = Vec::new();
     for tensor in (1..=most).filter(|tp| divides(*tp)) {
         if whole(tensor, flags.expert_parallel) {
