@@ -62,7 +62,10 @@ impl Reading {
     /// Makes devices. `called` names what has no name; `cure` is how to learn the memory of what does not say it.
     pub(super) fn probe(self, vendor: VendorId, called: &str, cure: &str) -> Probe {
         let devices = self.cards.into_iter().map(|card| card.device(vendor, called, cure)).collect();
-        Probe { devices, versions: self.versions, problems: self.problems }
+        let mut probe = Probe { devices, ..Probe::default() };
+        probe.versions = self.versions;
+        probe.problems = self.problems;
+        probe
     }
 
     /// Notes a version that was found.

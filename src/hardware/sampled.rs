@@ -123,7 +123,9 @@ fn read_with_all(text: &[u8]) -> Result<(), TestCaseError> {
             for device in &probe.devices {
                 prop_assert_eq!(device.vendor, vendor.id());
                 prop_assert!(device.usable || device.problem.is_some(), "{}: {:?}", kind.name, device);
-                prop_assert!(!device.usable || device.memory_total_bytes > 0, "{}: {:?}", kind.name, device);
+                // Main memory, which a recording of its own tells, is what some share.
+                let known = device.memory_total_bytes > 0 || device.unified;
+                prop_assert!(!device.usable || known, "{}: {:?}", kind.name, device);
                 prop_assert!(!device.name.is_empty());
             }
         }
@@ -181,6 +183,6 @@ fn each_of_the_nearly_right_texts_is_read_by_the_kind_it_is_for() {
 fn a_recording_that_is_not_there_is_a_problem() {
     for kind in VENDORS.iter().flat_map(|vendor| vendor.kinds()) {
         let probe = (kind.read)(Path::new("no/such/recording"));
-        assert!(probe.devices.is_empty() && probe.problems.len() == 1, "{}", kind.name);
+        assert!(probe.devices.is_empty() && !probe.problems.is_empty(), "{}", kind.name);
     }
 }

@@ -30,6 +30,8 @@ struct Sysctl {
     memory: Option<u64>,
     /// "Apple M3 Max".
     chip: Option<String>,
+    /// An ARM processor, which on a Mac is Apple's.
+    arm: bool,
     /// What the user lets the GPU have, MiB; 0: the system decides.
     wired_limit_mib: Option<u64>,
 }
@@ -43,7 +45,13 @@ impl Vendor for Apple {
         if host.os() != Os::Macos {
             return Probe::default();
         }
-        let names = ["hw.memsize", "machdep.cpu.brand_string", "iogpu.wired_limit_mb", "debug.iogpu.wired_limit"];
+        let names = [
+            "hw.memsize",
+            "machdep.cpu.brand_string",
+            "hw.optional.arm64",
+            "iogpu.wired_limit_mb",
+            "debug.iogpu.wired_limit",
+        ];
         // Names this macOS does not know make it fail, after it printed the others.
         let said = match host.run(Path::new("/usr/sbin/sysctl"), &names, TIME_LIMIT) {
             Ok(ran) => ran.stdout,
@@ -112,6 +120,7 @@ fn parse_sysctl(text: &str) -> Sysctl {
         match name.trim() {
             "hw.memsize" => found.memory = value.parse().ok(),
             "machdep.cpu.brand_string" => found.chip = Some(value.to_owned()).filter(|chip| !chip.is_empty()),
+            "hw.optional.arm64" => found.arm = value == "1",
             "iogpu.wired_limit_mb" => limit = value.parse().ok(),
             // Before macOS 14, and there in bytes or MiB depending on the version: only told apart by size.
             "debug.iogpu.wired_limit" => {
@@ -127,10 +136,13 @@ fn parse_sysctl(text: &str) -> Sysctl {
 
 /// The GPU of an Apple chip.
 fn card(sysctl: &Sysctl) -> Option<Card> {
-    let name = sysctl.chip.clone().filter(|chip| chip.starts_with("Apple "))?;
-    let architecture = name.strip_prefix("Apple ").map(str::to_owned);
+    let name = sysctl.chip.clone().filter(|chip| chip.starts_with("Apple "));
+    if name.is_none() && !sysctl.arm {
+        return None;
+    }
+    let architecture = name.as_deref().and_then(|name| name.strip_prefix("Apple ")).map(str::to_owned);
     let total = sysctl.memory.map(|memory| usable(memory, sysctl.wired_limit_mib));
-    Some(Card { name: Some(name), architecture, total, unified: true, ..Card::default() })
+    Some(Card { name, architecture, total, unified: true, ..Card::default() })
 }
 
 /// What the GPU may use of `memory` bytes: the limit the user set, else two thirds up to 36 GB and three quarters

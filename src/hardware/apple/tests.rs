@@ -77,13 +77,16 @@ fn sysctl_in_every_spelling() {
     let limit = |text: &str| parse_sysctl(text).wired_limit_mib;
     assert_eq!(
         parse_sysctl("17179869184\nApple M2\n"),
-        Sysctl { memory: Some(16 * GIB), chip: chip.clone(), wired_limit_mib: None }
+        Sysctl { memory: Some(16 * GIB), chip: chip.clone(), ..Sysctl::default() }
     );
     assert_eq!(parse_sysctl("hw.memsize=17179869184\nmachdep.cpu.brand_string=Apple M2").chip, chip);
     assert_eq!(limit("debug.iogpu.wired_limit: 12884901888\n"), Some(12288));
     assert_eq!(limit("debug.iogpu.wired_limit: 12288\n"), Some(12288));
     assert_eq!(limit("iogpu.wired_limit_mb: 9000\ndebug.iogpu.wired_limit: 12288\n"), Some(9000));
     assert_eq!(parse_sysctl("hw.memsize: 0\n"), Sysctl::default());
+    let unnamed = card(&parse_sysctl("hw.memsize: 17179869184\nhw.optional.arm64: 1\n")).unwrap();
+    assert_eq!((unnamed.name, unnamed.total.is_some()), (None, true));
+    assert_eq!(card(&parse_sysctl("hw.memsize: 17179869184\nhw.optional.arm64: 0\n")), None);
     // Without its size the device stays.
     assert_eq!(card(&parse_sysctl("Apple M2\n")).unwrap().total, None);
 }

@@ -58,7 +58,13 @@ fn on_linux(host: &dyn Host) -> Probe {
     });
     let cards = cards.collect();
     let mut reading = Reading { cards, problems, ..Reading::default() };
-    reading.hide("ZE_AFFINITY_MASK", host.env("ZE_AFFINITY_MASK").filter(|mask| !mask.is_empty()).as_deref());
+    // Empty is unset; `0.1` is a tile of card 0.
+    let mask = host.env("ZE_AFFINITY_MASK").filter(|mask| !mask.is_empty());
+    let cards = |mask: &str| {
+        let cards: Vec<&str> = mask.split(',').map(|tile| tile.split('.').next().unwrap_or(tile)).collect();
+        cards.join(",")
+    };
+    reading.hide("ZE_AFFINITY_MASK", mask.as_deref().map(cards).as_deref());
     reading.probe(VendorId::Intel, CALLED, CURE)
 }
 

@@ -70,6 +70,7 @@ fn the_runtimes_mask_hides_cards_and_an_empty_one_does_not() {
     let usable = |host: Recorded| Intel.probe(&host).devices.iter().filter(|device| device.usable).count();
     assert_eq!(usable(host()), 2);
     assert_eq!(usable(host().var("ZE_AFFINITY_MASK", "1")), 1);
+    assert_eq!(usable(host().var("ZE_AFFINITY_MASK", "1.0,1.1")), 1);
     assert_eq!(usable(host().var("ZE_AFFINITY_MASK", "")), 2);
     assert_eq!(Intel.probe(&Recorded::default()), Probe::default());
 }
