@@ -21,6 +21,7 @@ Examples:
   llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
   llmup serve --config litellm_config.yaml            engines and providers that run already
   llmup env claude                                    what Claude Code needs to use it
+  llmup hardware                                      what this machine has
   llmup doctor                                        what is wrong, and the cure
 
 Exit codes: 0 ok, 1 bug (doctor: a problem), 2 usage, 3 configuration, 4 engine or gateway missing,
@@ -43,6 +44,9 @@ pub enum Command {
     Env(EnvArgs),
     /// Check the machine, the engines, ports, clients and their settings.
     Doctor(DoctorArgs),
+    /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
+    #[command(after_help = HARDWARE_EXAMPLES)]
+    Hardware(HardwareArgs),
     /// Install, list or remove engines.
     #[command(subcommand)]
     Engine(EngineCommand),
@@ -75,6 +79,13 @@ Examples:
   eval \"$(llmup env claude)\"                                  bash, zsh
   llmup env claude --shell fish | source                      fish
   llmup env claude --shell powershell | Invoke-Expression     PowerShell";
+
+const HARDWARE_EXAMPLES: &str = "\
+Examples:
+  llmup hardware
+  llmup hardware --json
+  llmup hardware --from nvidia-smi-xml=gpus.xml               what `nvidia-smi -q -x > gpus.xml` recorded elsewhere
+  llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt";
 
 /// `auto` or an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -279,6 +290,25 @@ pub struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmup hardware`.
+#[derive(Debug, Clone, Args)]
+pub struct HardwareArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Read a recording instead of the machine, once or more: nvidia-smi-xml=FILE, kfd-tree=DIR, … (an unknown kind is
+    /// answered with all of them).
+    #[arg(long, value_name = "KIND=PATH", value_parser = recording)]
+    pub from: Vec<(String, PathBuf)>,
+}
+
+fn recording(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((kind, path)) if !kind.is_empty() && !path.is_empty() => Ok((kind.to_owned(), path.into())),
+        _ => Err("a kind and a path, e.g. nvidia-smi-xml=gpus.xml".into()),
+    }
 }
 
 /// `llmup engine …`.

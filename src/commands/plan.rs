@@ -116,6 +116,7 @@ fn hardware(machine: Machine) -> Hardware {
         memory: Memory { total_bytes: memory, available_bytes: memory },
         devices: machine.devices.into_iter().take(MOST_DEVICES).enumerate().map(device).collect(),
         versions: std::collections::BTreeMap::default(),
+        links: Vec::new(),
         problems: Vec::new(),
     }
 }

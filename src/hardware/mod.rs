@@ -2,6 +2,7 @@
 //! the answer to a pure function. Adding a vendor is one file, its `mod` line and its entry in [`VENDORS`].
 //! Nothing here decides what to run; `plan` does.
 
+mod amd;
 mod apple;
 mod ascend;
 mod cambricon;
@@ -10,12 +11,14 @@ mod cgroup;
 mod cpu;
 mod hygon;
 mod intel;
+mod link;
 mod memory;
 mod metax;
 mod mthreads;
 mod nvidia;
 #[cfg(test)]
 mod recorded;
+mod replay;
 mod rows;
 #[cfg(test)]
 mod sampled;
@@ -25,6 +28,8 @@ mod tool;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::link::{Link, LinkKind};
+pub use self::replay::{ReplayError, kinds, replay};
 use crate::host::{Host, Os};
 
 /// Who made an accelerator.
@@ -62,7 +67,8 @@ pub struct Device {
     pub name: String,
     /// The vendor's unique id.
     pub uuid: Option<String>,
-    /// All of its memory, bytes.
+    /// All of its memory, bytes; 0 where nobody says it (`null` in JSON).
+    #[serde(with = "unknown_is_null")]
     pub memory_total_bytes: u64,
     /// Free now, bytes.
     pub memory_free_bytes: Option<u64>,
@@ -72,8 +78,21 @@ pub struct Device {
     pub unified: bool,
     /// Can be used now.
     pub usable: bool,
-    /// Why not, with the cure.
+    /// Why not, with the cure; on a usable device what disturbs (programs that hold its memory).
     pub problem: Option<String>,
+}
+
+/// A size of 0 means that it is not known, which JSON says with `null`.
+mod unknown_is_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &u64, to: S) -> Result<S::Ok, S::Error> {
+        (*bytes > 0).then_some(*bytes).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.unwrap_or(0))
+    }
 }
 
 /// The processor.
@@ -85,6 +104,13 @@ pub struct Cpu {
     pub threads: u32,
     /// `x86_64`, `aarch64`.
     pub architecture: String,
+    /// What it can compute with, of the instructions engines ask for: `avx2`, `avx512_bf16`, `amx_tile`, `neon`, …,
+    /// named as Linux names them (`neon` for `asimd`).
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Memory nodes; `None` where the system does not say.
+    #[serde(default)]
+    pub numa_nodes: Option<u32>,
 }
 
 /// Main memory, with the limits of the container respected.
@@ -107,6 +133,9 @@ pub struct Hardware {
     pub memory: Memory,
     /// Accelerators, usable or not.
     pub devices: Vec<Device>,
+    /// How devices of one vendor reach each other, each pair once; empty where it is not known.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// Driver versions and the like, by name (`nvidia driver`: `570.86`).
     #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,
@@ -117,6 +146,7 @@ pub struct Hardware {
 /// The vendors that are asked, in the order their devices are listed.
 pub const VENDORS: &[&dyn Vendor] = &[
     &nvidia::Nvidia::SYSTEM,
+    &amd::Amd,
     &ascend::Ascend,
     &apple::Apple,
     &intel::Intel,
@@ -141,15 +171,14 @@ fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
             cpu: cpu::read(host),
             memory: memory::read(host),
             devices: Vec::new(),
+            links: Vec::new(),
             versions: std::collections::BTreeMap::new(),
             problems: Vec::new(),
         };
         for (vendor, probe) in probes {
             match probe.join() {
                 Ok(probe) => {
-                    found.devices.extend(probe.devices);
-                    found.versions.extend(probe.versions);
-                    found.problems.extend(probe.problems);
+                    found.add(probe);
                 }
                 Err(_) => found.problems.push(format!("looking for {vendor:?} devices failed; this is a bug in llmup")),
             }
@@ -169,9 +198,13 @@ pub fn memory_for_cuda(total_bytes: u64) -> u64 {
 }
 
 impl Hardware {
-    /// The NVIDIA GPUs that can be used now.
+    /// The NVIDIA GPUs that one process can use now: whole cards, or where there are none the first MIG instance,
+    /// because a process sees one instance at most.
     pub fn nvidia(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable)
+        let usable = || self.devices.iter().filter(|d| d.vendor == VendorId::Nvidia && d.usable);
+        let whole = usable().any(|d| !d.is_instance());
+        let most = if whole { usize::MAX } else { 1 };
+        usable().filter(move |d| d.is_instance() != whole).take(most)
     }
 
     /// Whether there is one.
@@ -180,11 +213,22 @@ impl Hardware {
     }
 }
 
+impl Device {
+    /// Whether this is a MIG instance, a slice of a card: it cannot be joined with any other device. NVIDIA's own
+    /// names for them have the word in them ("NVIDIA A100-SXM4-80GB MIG 1g.10gb").
+    pub fn is_instance(&self) -> bool {
+        self.vendor == VendorId::Nvidia
+            && (self.name.contains(" MIG ") || self.uuid.as_deref().is_some_and(|uuid| uuid.starts_with("MIG-")))
+    }
+}
+
 /// What one vendor's probe found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probe {
     /// Devices.
     pub devices: Vec<Device>,
+    /// How they reach each other.
+    pub links: Vec<Link>,
     /// Versions by name.
     pub versions: Vec<(String, String)>,
     /// Problems.

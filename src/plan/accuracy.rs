@@ -181,6 +181,7 @@ fn machine(record: &Value) -> Option<Hardware> {
         memory: Memory { total_bytes: 512 << 30, available_bytes: 500 << 30 },
         devices: (0..number(record, "gpus")? as u32).map(device).collect(),
         versions: Default::default(),
+        links: Vec::new(),
         problems: Vec::new(),
     })
 }

@@ -26,6 +26,7 @@ fn machine(gpus: u32, gib_each: u64) -> Hardware {
         cpu: Cpu::default(),
         memory: Memory { total_bytes: 64 * GIB, available_bytes: 60 * GIB },
         devices: (0..gpus).map(device).collect(),
+        links: Vec::new(),
         versions: Default::default(),
         problems: Vec::new(),
     }

@@ -1,8 +1,10 @@
 //! From what the driver said to devices: which have memory of their own, which are hidden or cut up. Asks nothing.
 
+use super::failure::no_devices;
 use super::visible::{Selection, select};
-use super::{Amount, Gpu, Reading};
-use crate::hardware::{Device, Memory, Probe, VendorId};
+use super::{Amount, Gpu, Instance, Process, Reading, topology};
+use crate::hardware::{Device, Link, LinkKind, Memory, Probe, VendorId};
+use crate::output::bytes;
 
 /// Makes devices. `visible` is `CUDA_VISIBLE_DEVICES`, `by_bus` whether `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`; `system`
 /// is asked for main memory only when a card shares it.
@@ -12,44 +14,102 @@ pub(super) fn devices(reading: &Reading, visible: Option<&str>, by_bus: bool, sy
         probe.versions.extend(version.clone().map(|version| (name.to_owned(), version)));
     }
     if reading.gpus.is_empty() {
-        probe.problems.push(
-            "the NVIDIA driver is here but shows no card; in a container start it with `docker run --gpus all`"
-                .to_owned(),
-        );
+        probe.problems.push(no_devices());
     }
     let selection = visible.map(|spec| select(spec, &reading.gpus));
+    let view = View { visible: visible.unwrap_or_default(), selection: selection.as_ref(), system };
     for (at, gpu) in reading.gpus.iter().enumerate() {
-        probe.devices.push(device(at, gpu, visible, selection.as_ref(), system));
-    }
-    if let Some(selection) = &selection {
-        let spec = visible.unwrap_or_default();
-        if let Some(token) = &selection.invalid {
-            probe.problems.push(format!(
-                "CUDA_VISIBLE_DEVICES={spec} names {token}, which is no card here; it and what follows are hidden; \
-                 `nvidia-smi -L` lists the cards"
-            ));
-        }
-        if selection.by_number && !by_bus && mixed(&reading.gpus) {
-            probe.problems.push(format!(
-                "CUDA_VISIBLE_DEVICES={spec} counts the fastest card first unless told otherwise; llmup counts as \
-                 nvidia-smi does: `export CUDA_DEVICE_ORDER=PCI_BUS_ID`"
-            ));
+        probe.devices.push(card(at, gpu, &view));
+        for (nth, instance) in gpu.mig.iter().flatten().enumerate() {
+            probe.devices.push(slice((at, nth), gpu, instance, &view));
         }
     }
+    if reading.without_cuda {
+        let why = "this driver has no CUDA: it is that of a host that lends its cards to virtual machines (vGPU); use \
+                   the cards inside of one, or install the ordinary data-centre driver";
+        probe.problems.push(why.to_owned());
+        for device in &mut probe.devices {
+            device.usable = false;
+            device
+                .problem
+                .get_or_insert_with(|| "the driver has no CUDA (`nvidia-smi` says `CUDA Version: N/A`)".into());
+        }
+    }
+    probe.links = reading.links.iter().map(link).collect();
+    probe.problems.extend(selection.iter().flat_map(|selection| complaints(selection, &view, reading, by_bus)));
     probe
 }
 
-fn device(
-    at: usize,
-    gpu: &Gpu,
-    visible: Option<&str>,
-    selection: Option<&Selection>,
-    system: &dyn Fn() -> Memory,
-) -> Device {
-    let name = gpu.name.clone().unwrap_or_else(|| "NVIDIA GPU".to_owned());
-    let mut device = Device {
+/// What decides which cards a program would see.
+struct View<'a> {
+    visible: &'a str,
+    selection: Option<&'a Selection>,
+    system: &'a dyn Fn() -> Memory,
+}
+
+fn complaints(selection: &Selection, view: &View<'_>, reading: &Reading, by_bus: bool) -> Vec<String> {
+    let spec = view.visible;
+    let mut problems = Vec::new();
+    if let Some(token) = &selection.invalid {
+        problems.push(format!(
+            "CUDA_VISIBLE_DEVICES={spec} names {token}, which is no card here; it and what follows are hidden; \
+             `nvidia-smi -L` lists the cards"
+        ));
+    }
+    if selection.by_number && !by_bus && mixed(&reading.gpus) {
+        problems.push(format!(
+            "CUDA_VISIBLE_DEVICES={spec} counts the fastest card first unless told otherwise; llmup counts as \
+             nvidia-smi does: `export CUDA_DEVICE_ORDER=PCI_BUS_ID`"
+        ));
+    }
+    problems
+}
+
+fn link((a, b, name): &(u32, u32, String)) -> Link {
+    let kind = if topology::is_direct(name) { LinkKind::Nvlink } else { LinkKind::Pcie };
+    Link { vendor: VendorId::Nvidia, devices: (*a.min(b), *a.max(b)), kind, name: name.clone() }
+}
+
+fn card(at: usize, gpu: &Gpu, view: &View<'_>) -> Device {
+    let mut device = blank(gpu);
+    let mut problem = fill(&mut device, &gpu.memory, shares_memory(gpu), view.system);
+    if let Some(instances) = &gpu.mig {
+        let choose = instances.iter().find_map(|instance| instance.uuid.as_deref()).map_or_else(
+            || format!("see them with `nvidia-smi -L -i {}`", gpu.index),
+            |first| format!("choose one with `export CUDA_VISIBLE_DEVICES={first}`"),
+        );
+        problem = Some(format!(
+            "in MIG mode, so CUDA sees its instances only; {choose}, or end MIG mode with `sudo nvidia-smi -i {} -mig 0`",
+            gpu.index
+        ));
+    } else if view.selection.is_some_and(|selection| !selection.gpus.contains(&at)) {
+        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+    }
+    device.usable = problem.is_none();
+    device.problem = problem.or_else(|| busy(&gpu.processes));
+    device
+}
+
+/// A MIG instance, a device of its own with its card's index.
+fn slice(place: (usize, usize), gpu: &Gpu, instance: &Instance, view: &View<'_>) -> Device {
+    let mut device = blank(gpu);
+    let which = instance.profile.clone().unwrap_or_else(|| format!("instance {}", place.1));
+    device.name = format!("{} MIG {which}", device.name);
+    device.uuid = instance.uuid.clone();
+    let mut problem = fill(&mut device, &instance.memory, false, view.system);
+    if view.selection.is_some_and(|selection| selection.instance != Some(place)) {
+        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+    }
+    device.usable = problem.is_none();
+    device.problem = problem;
+    device
+}
+
+fn blank(gpu: &Gpu) -> Device {
+    Device {
         vendor: VendorId::Nvidia,
         index: gpu.index,
+        name: gpu.name.clone().unwrap_or_else(|| "NVIDIA GPU".to_owned()),
         uuid: gpu.uuid.clone(),
         memory_total_bytes: 0,
         memory_free_bytes: None,
@@ -57,29 +117,27 @@ fn device(
         unified: false,
         usable: true,
         problem: None,
-        name,
-    };
-    let mut problem = fill(&mut device, &gpu.memory, shares_memory(gpu), system);
-    let instance = selection.and_then(|s| s.instance).filter(|(card, _)| *card == at);
-    if let Some(instance) = instance.and_then(|(_, i)| gpu.mig.as_ref()?.get(i)) {
-        device.name = format!("{} (MIG instance)", device.name);
-        device.uuid = Some(instance.uuid.clone());
-        problem = fill(&mut device, &instance.memory, false, system);
-    } else if selection.is_some_and(|selection| !selection.gpus.contains(&at)) {
-        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", visible.unwrap_or_default()));
-    } else if let Some(instances) = &gpu.mig {
-        let choose = instances.first().map_or_else(
-            || format!("see them with `nvidia-smi -L -i {}`", gpu.index),
-            |first| format!("choose one with `export CUDA_VISIBLE_DEVICES={}`", first.uuid),
-        );
-        problem = Some(format!(
-            "in MIG mode, so CUDA sees its instances only; {choose}, or end MIG mode with `sudo nvidia-smi -i {} -mig 0`",
-            gpu.index
-        ));
     }
-    device.usable = problem.is_none();
-    device.problem = problem;
-    device
+}
+
+/// Less than this, held by a desktop, disturbs nobody.
+const BUSY_BYTES: u64 = 1 << 30;
+
+/// Programs that hold memory: `busy: 20 GiB held by python (pid 1)`.
+fn busy(processes: &[Process]) -> Option<String> {
+    let held = processes.iter().fold(0_u64, |sum, process| sum.saturating_add(process.bytes.unwrap_or(0)));
+    let most = processes.iter().max_by_key(|process| process.bytes.unwrap_or(0))?;
+    if held < BUSY_BYTES {
+        return None;
+    }
+    // The name may be a path with arguments behind it.
+    let name = most.name.as_deref().and_then(|name| name.split_whitespace().next()).unwrap_or("a program");
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let more = match processes.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!("busy: {} held by {name} (pid {}){more}", bytes(held), most.pid))
 }
 
 /// Sets the memory; what is in the way of knowing it.
@@ -93,16 +151,22 @@ fn fill(device: &mut Device, memory: &Amount, shared: bool, system: &dyn Fn() ->
         Amount::Unreadable(why) => {
             return Some(format!("the driver cannot read it ({why}); look at `nvidia-smi`, and reboot if it stays so"));
         }
+        Amount::Unknown if !shared => {
+            return Some("how much memory it has is not told; see `nvidia-smi -q -x`".to_owned());
+        }
         Amount::Known { free, .. } => *free,
-        Amount::NotSupported => None,
+        Amount::NotSupported | Amount::Unknown => None,
     };
     // What such a chip reports as its total is wrong or missing; its memory is the system's.
-    let main = system();
     device.unified = true;
+    let main = system();
+    if main.total_bytes == 0 {
+        return Some("it shares the system's memory, whose size is unknown".to_owned());
+    }
     device.memory_total_bytes = main.total_bytes;
     let free = known_free.map_or(main.available_bytes, |free| free.min(main.available_bytes));
     device.memory_free_bytes = Some(free);
-    (main.total_bytes == 0).then(|| "it shares the system's memory, whose size is unknown".to_owned())
+    None
 }
 
 /// Chips without memory of their own: those that cannot say how much they have, and those known to say it wrongly

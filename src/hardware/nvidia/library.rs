@@ -3,10 +3,13 @@
 use std::ffi::OsStr;
 use std::sync::mpsc;
 
+use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, Nvml};
 
-use super::{Amount, Failure, Gpu, Instance, Reading, TIME_LIMIT, mismatch, not_loaded, overrun};
+use super::failure::{mismatch, no_permission, not_loaded, overrun};
+use super::{Amount, Failure, Gpu, Instance, Process, Reading, TIME_LIMIT};
 use crate::host::Os;
 
 /// Where the library is; a bare name is looked for where the system keeps libraries. WSL2 keeps it outside of those.
@@ -51,10 +54,7 @@ fn explain(error: &NvmlError) -> Failure {
     match error {
         NvmlError::LibRmVersionMismatch => Failure::Broken(mismatch()),
         NvmlError::DriverNotLoaded => Failure::Broken(not_loaded()),
-        NvmlError::NoPermission => Failure::Broken(
-            "no permission to ask the NVIDIA driver; look at `ls -l /dev/nvidia*`, it must be readable for you"
-                .to_owned(),
-        ),
+        NvmlError::NoPermission => Failure::Broken(no_permission()),
         error => Failure::Unsuitable(error.to_string()),
     }
 }
@@ -64,23 +64,18 @@ fn reading(nvml: &Nvml) -> Result<Reading, Failure> {
     let mut gpus = Vec::new();
     for index in 0..count {
         gpus.push(match nvml.device_by_index(index) {
-            Ok(device) => gpu(index, &device)?,
-            Err(error) => Gpu {
-                index,
-                name: None,
-                uuid: None,
-                memory: Amount::Unreadable(error.to_string()),
-                capability: None,
-                mig: None,
-            },
+            Ok(device) => gpu(nvml, index, &device)?,
+            Err(error) => Gpu { index, memory: Amount::Unreadable(error.to_string()), ..Gpu::default() },
         });
     }
     // 13000 is 13.0, 12040 is 12.4.
-    let cuda = nvml.sys_cuda_driver_version().ok().map(|v| format!("{}.{}", v / 1000, v % 1000 / 10));
-    Ok(Reading { driver: nvml.sys_driver_version().ok(), cuda, gpus })
+    let version = nvml.sys_cuda_driver_version().ok();
+    let cuda = version.filter(|v| *v > 0).map(|v| format!("{}.{}", v / 1000, v % 1000 / 10));
+    let driver = nvml.sys_driver_version().ok();
+    Ok(Reading { driver, cuda, without_cuda: version == Some(0), gpus, links: Vec::new() })
 }
 
-fn gpu(index: u32, device: &Device<'_>) -> Result<Gpu, Failure> {
+fn gpu(nvml: &Nvml, index: u32, device: &Device<'_>) -> Result<Gpu, Failure> {
     let in_mig_mode = device.mig_mode().is_ok_and(|mode| mode.current == 1);
     Ok(Gpu {
         index,
@@ -89,8 +84,26 @@ fn gpu(index: u32, device: &Device<'_>) -> Result<Gpu, Failure> {
         memory: memory(device)?,
         capability: device.cuda_compute_capability().ok().map(|c| format!("{}.{}", c.major, c.minor)),
         mig: if in_mig_mode { Some(instances(device)?) } else { None },
+        processes: processes(nvml, device),
     })
 }
+
+/// Programs that compute on it; a system that does not tell them has none.
+fn processes(nvml: &Nvml, device: &Device<'_>) -> Vec<Process> {
+    let running = device.running_compute_processes().unwrap_or_default();
+    let process = |info: ProcessInfo| Process {
+        pid: info.pid,
+        name: nvml.sys_process_name(info.pid, NAME_BYTES).ok().filter(|name| !name.is_empty()),
+        bytes: match info.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => Some(bytes),
+            UsedGpuMemory::Unavailable => None,
+        },
+    };
+    running.into_iter().map(process).collect()
+}
+
+/// Enough for a path; longer names come cut.
+const NAME_BYTES: usize = 256;
 
 fn instances(device: &Device<'_>) -> Result<Vec<Instance>, Failure> {
     let mut found = Vec::new();
@@ -99,7 +112,10 @@ fn instances(device: &Device<'_>) -> Result<Vec<Instance>, Failure> {
         if let Ok(instance) = device.mig_device_by_index(index)
             && let Ok(uuid) = instance.uuid()
         {
-            found.push(Instance { uuid, memory: memory(&instance)? });
+            // "NVIDIA A100-SXM4-80GB MIG 1g.10gb"
+            let name = instance.name().unwrap_or_default();
+            let profile = name.split_once(" MIG ").map(|(_, profile)| profile.to_owned());
+            found.push(Instance { profile, uuid: Some(uuid), memory: memory(&instance)? });
         }
     }
     Ok(found)

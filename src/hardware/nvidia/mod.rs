@@ -2,17 +2,26 @@
 //! there without a driver. What they answer becomes a [`Reading`]; [`devices`] makes devices of it, without asking
 //! anything.
 
+mod csv;
 mod devices;
+mod failure;
 mod library;
+mod listing;
+mod recording;
 mod smi;
+mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_recordings;
+mod topology;
 mod visible;
+mod xml;
 
-use std::path::Path;
-
-use super::{Probe, Vendor, VendorId, memory};
+use super::{Kind, Probe, Vendor, VendorId, memory, replay};
 use crate::host::{Host, Os};
+
+const MIB: u64 = 1024 * 1024;
 
 /// What the driver says, whoever asked it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,10 +29,14 @@ struct Reading {
     driver: Option<String>,
     /// The newest CUDA the driver supports.
     cuda: Option<String>,
+    /// The driver says that it has no CUDA (that of a host that lends its cards to virtual machines).
+    without_cuda: bool,
     gpus: Vec<Gpu>,
+    /// Index, index, the tool's word for what is between.
+    links: Vec<(u32, u32, String)>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 struct Gpu {
     /// In PCI order.
     index: u32,
@@ -34,25 +47,40 @@ struct Gpu {
     capability: Option<String>,
     /// `Some` while the card is in MIG mode: its instances, as far as they are known.
     mig: Option<Vec<Instance>>,
+    /// Programs that compute on it.
+    processes: Vec<Process>,
 }
 
 /// A MIG instance: a slice of a card, with memory of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 struct Instance {
-    uuid: String,
+    /// "1g.10gb".
+    profile: Option<String>,
+    uuid: Option<String>,
     memory: Amount,
 }
 
+/// A program that holds memory of a card.
 #[derive(Debug, Clone, PartialEq)]
+struct Process {
+    pid: u32,
+    name: Option<String>,
+    bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
 enum Amount {
     Known {
         total: u64,
         free: Option<u64>,
     },
     /// The card has no memory of its own (GB10, Jetson).
+    #[default]
     NotSupported,
     /// The driver could not say: the reason.
     Unreadable(String),
+    /// Nobody was asked: a recording without it.
+    Unknown,
 }
 
 /// Why there is no reading.
@@ -91,56 +119,31 @@ impl Vendor for Nvidia {
             other => other,
         };
         let problem = match reading {
-            Ok(reading) => {
+            Ok(mut reading) => {
+                if reading.gpus.len() > 1 && reading.links.is_empty() {
+                    reading.links = smi::links(host);
+                }
                 let visible = host.env("CUDA_VISIBLE_DEVICES");
                 let by_bus = host.env("CUDA_DEVICE_ORDER").is_some_and(|order| order == "PCI_BUS_ID");
                 return devices::devices(&reading, visible.as_deref(), by_bus, &|| memory::of_system(host));
             }
-            Err(Failure::Absent) => card_without_driver(host),
+            Err(Failure::Absent) => failure::card_without_driver(host),
             Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(why),
         };
         Probe { problems: problem.into_iter().collect(), ..Probe::default() }
     }
-}
 
-/// A card on the PCI bus with nothing that could drive it: a missing driver, or a container that was not given it.
-fn card_without_driver(host: &dyn Host) -> Option<String> {
-    if host.os() != Os::Linux {
-        return None;
+    fn kinds(&self) -> &'static [Kind] {
+        KINDS
     }
-    let is = |path: &Path, start: &str| host.read(path).is_ok_and(|bytes| bytes.starts_with(start.as_bytes()));
-    let card = host
-        .entries(Path::new("/sys/bus/pci/devices"))
-        .ok()?
-        .into_iter()
-        // 0x10de is NVIDIA, class 3 a display or 3D controller.
-        .find(|dir| is(&dir.join("vendor"), "0x10de") && is(&dir.join("class"), "0x03"))?;
-    let slot = card.file_name()?.to_string_lossy().into_owned();
-    Some(format!(
-        "an NVIDIA card is on the PCI bus ({slot}) but its driver is not here; install it (on Ubuntu: `sudo \
-         ubuntu-drivers install`), or in a container start it with `docker run --gpus all`"
-    ))
 }
 
-/// The cure for a kernel module and a library of different versions.
-fn mismatch() -> String {
-    "the NVIDIA driver was updated but the old kernel module is still loaded (driver/library version mismatch); \
-     reboot: `sudo reboot`"
-        .to_owned()
-}
-
-fn not_loaded() -> String {
-    "the NVIDIA driver is installed but not loaded; load it: `sudo modprobe nvidia` (if that fails, install the driver \
-     again for the running kernel)"
-        .to_owned()
-}
-
-fn overrun() -> String {
-    format!(
-        "the NVIDIA driver did not answer within {} s; look for `Xid` in `sudo dmesg`, and reboot if it stays so",
-        TIME_LIMIT.as_secs()
-    )
-}
+/// One reader for all that `nvidia-smi` prints: what is in a file shows which of its forms it is.
+const KINDS: &[Kind] = &[
+    Kind { name: "nvidia-smi-xml", read: |path| replay::of_text(path, recording::read) },
+    Kind { name: "nvidia-smi-csv", read: |path| replay::of_text(path, recording::read) },
+    Kind { name: "nvidia-smi", read: |path| replay::of_text(path, recording::read) },
+];
 
 /// A healthy driver answers at once, or after some seconds when it has to wake eight cards first (no persistence mode).
 const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

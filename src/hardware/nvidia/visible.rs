@@ -25,7 +25,7 @@ pub(super) fn select(spec: &str, gpus: &[Gpu]) -> Selection {
         let by_uuid = |prefix: &str| gpus.iter().position(|gpu| starts_with(gpu.uuid.as_deref(), prefix));
         let found = if token.starts_with("MIG-") {
             let instance = gpus.iter().enumerate().find_map(|(card, gpu)| {
-                let at = gpu.mig.iter().flatten().position(|instance| starts_with(Some(&instance.uuid), token))?;
+                let at = gpu.mig.iter().flatten().position(|instance| starts_with(instance.uuid.as_deref(), token))?;
                 Some((card, at))
             });
             if instance.is_some() {

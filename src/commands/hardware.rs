@@ -1,0 +1,219 @@
+//! `llmup hardware`: what the machine has, or what recordings tell of another one. It changes nothing.
+
+use std::io::IsTerminal;
+
+use serde::Serialize;
+
+use crate::cli::HardwareArgs;
+use crate::engine::EngineId;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::hardware::{self, Cpu, Device, Hardware, Link, LinkKind, Memory, VendorId};
+use crate::host::{Host, Os};
+use crate::output::{self, Style, bytes, paint};
+
+/// Looks, prints, and ends with 0: problems are data here (`llmup doctor` is what fails on them).
+pub fn run(args: &HardwareArgs, host: &dyn Host) -> Result<u8> {
+    let recorded = !args.from.is_empty();
+    let found = if recorded { hardware::replay(&args.from)? } else { hardware::detect(host) };
+    if args.json {
+        output::json(&Report::of(&found, recorded));
+    } else {
+        output::data(&render(&found, recorded, std::io::stdout().is_terminal()));
+    }
+    Ok(Exit::Ok.code())
+}
+
+/// The JSON. Of a recorded machine only what the recordings tell is known; the rest is `null`.
+#[derive(Serialize)]
+struct Report<'a> {
+    devices: &'a [Device],
+    problems: &'a [String],
+    links: &'a [Link],
+    versions: &'a std::collections::BTreeMap<String, String>,
+    cpu: Option<&'a Cpu>,
+    memory: Option<&'a Memory>,
+    os: Option<Os>,
+    engines: Vec<Use>,
+}
+
+impl Report<'_> {
+    fn of(found: &Hardware, recorded: bool) -> Report<'_> {
+        Report {
+            devices: &found.devices,
+            problems: &found.problems,
+            links: &found.links,
+            versions: &found.versions,
+            cpu: (!recorded || found.cpu != Cpu::default()).then_some(&found.cpu),
+            memory: (found.memory.total_bytes > 0).then_some(&found.memory),
+            os: (!recorded).then_some(found.os),
+            engines: if recorded { Vec::new() } else { uses(found) },
+        }
+    }
+}
+
+/// What an engine that llmup starts would compute on here.
+#[derive(Debug, PartialEq, Serialize)]
+struct Use {
+    engine: EngineId,
+    on: &'static str,
+}
+
+/// The same decision as the planner's: NVIDIA's cards under Linux for vLLM; a build of llama.cpp with CUDA, or Ollama,
+/// for NVIDIA's cards anywhere; the processor else.
+fn uses(found: &Hardware) -> Vec<Use> {
+    let nvidia = found.has_nvidia();
+    let vllm = match (found.os, nvidia) {
+        (Os::Linux, true) => "NVIDIA GPUs",
+        (Os::Linux, false) => "the processor",
+        _ => "nothing (it needs Linux)",
+    };
+    let others = match (found.os, nvidia) {
+        (_, true) => "NVIDIA GPUs with a CUDA build, or the processor",
+        (Os::Macos, _) => "Apple's GPU, or the processor",
+        _ => "the processor",
+    };
+    let ollama = match (found.os, nvidia) {
+        (_, true) => "NVIDIA GPUs, or the processor",
+        (Os::Macos, _) => "Apple's GPU, or the processor",
+        _ => "the processor",
+    };
+    vec![
+        Use { engine: EngineId::Vllm, on: vllm },
+        Use { engine: EngineId::LlamaCpp, on: others },
+        Use { engine: EngineId::Ollama, on: ollama },
+    ]
+}
+
+fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
+    let mut text = String::new();
+    if !recorded || found.cpu != Cpu::default() {
+        text.push_str(&processor(&found.cpu));
+    }
+    if found.memory.total_bytes > 0 {
+        let memory = found.memory;
+        let (total, free) = (bytes(memory.total_bytes), bytes(memory.available_bytes));
+        text.push_str(&format!("memory     {total}, {free} free\n"));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    if found.devices.is_empty() {
+        text.push_str("no accelerator\n");
+    } else {
+        text.push_str(&paint(
+            Style::Strong,
+            &format!("{:<9}{:>9} {:>9}  {}", "device", "memory", "free", "name"),
+            terminal,
+        ));
+        text.push('\n');
+        for device in &found.devices {
+            text.push_str(&row(device, terminal));
+        }
+    }
+    let versions: Vec<String> = found.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    if !versions.is_empty() {
+        text.push_str(&format!("\nversions   {}\n", versions.join(", ")));
+    }
+    for line in links(&found.links) {
+        text.push_str(&format!("links      {line}\n"));
+    }
+    if !recorded {
+        text.push('\n');
+        for Use { engine, on } in uses(found) {
+            text.push_str(&format!("{:<10} can use {on}\n", engine.name()));
+        }
+    }
+    for problem in &found.problems {
+        text.push_str(&format!("\n{} {problem}\n", paint(Style::Warn, "problem:", terminal)));
+    }
+    text
+}
+
+fn processor(cpu: &Cpu) -> String {
+    let name = if cpu.name.is_empty() { &cpu.architecture } else { &cpu.name };
+    let mut text = format!("processor  {}", if name.is_empty() { "unknown" } else { name });
+    if cpu.threads > 0 {
+        text.push_str(&format!(", {} thread{}", cpu.threads, if cpu.threads == 1 { "" } else { "s" }));
+    }
+    if let Some(nodes) = cpu.numa_nodes.filter(|nodes| *nodes > 1) {
+        text.push_str(&format!(", {nodes} memory nodes"));
+    }
+    text.push('\n');
+    // Only what changes which kernels run; the long list is in the JSON.
+    let told = ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "neon", "bf16", "i8mm", "sve"];
+    let told: Vec<&str> = told.into_iter().filter(|name| cpu.features.iter().any(|has| has == name)).collect();
+    if !told.is_empty() {
+        text.push_str(&format!("           {}\n", told.join(" ")));
+    }
+    text
+}
+
+/// One line that fits 60 columns with usual names, and below it what is in the way.
+fn row(device: &Device, terminal: bool) -> String {
+    let total = known(device.memory_total_bytes);
+    let free = device.memory_free_bytes.map_or("?".to_owned(), bytes);
+    let word = vendor(device.vendor);
+    let place = format!("{word} {}", device.index);
+    let name = match &device.architecture {
+        Some(architecture) => format!("{} ({architecture})", device.name),
+        None => device.name.clone(),
+    };
+    let shared = if device.unified { ", shares main memory" } else { "" };
+    let mut text = format!("{place:<9}{total:>9} {free:>9}  {name}{shared}\n");
+    if let Some(problem) = &device.problem {
+        let label = if device.usable {
+            paint(Style::Warn, "note:", terminal)
+        } else {
+            paint(Style::Bad, "not usable:", terminal)
+        };
+        text.push_str(&format!("         {label} {problem}\n"));
+    }
+    text
+}
+
+fn known(size: u64) -> String {
+    if size == 0 { "?".to_owned() } else { bytes(size) }
+}
+
+fn vendor(id: VendorId) -> &'static str {
+    match id {
+        VendorId::Nvidia => "nvidia",
+        VendorId::Amd => "amd",
+        VendorId::Ascend => "ascend",
+        VendorId::Apple => "apple",
+        VendorId::Intel => "intel",
+        VendorId::MooreThreads => "mthreads",
+        VendorId::MetaX => "metax",
+        VendorId::Cambricon => "cambricon",
+        VendorId::Hygon => "hygon",
+    }
+}
+
+/// The pairs, summed up by what lies between: eight cards have 28 of them.
+fn links(links: &[Link]) -> Vec<String> {
+    let mut groups: Vec<(&Link, Vec<(u32, u32)>)> = Vec::new();
+    for link in links {
+        match groups.iter_mut().find(|(first, _)| first.vendor == link.vendor && first.name == link.name) {
+            Some((_, pairs)) => pairs.push(link.devices),
+            None => groups.push((link, vec![link.devices])),
+        }
+    }
+    let describe = |(first, pairs): (&Link, Vec<(u32, u32)>)| {
+        let what = match first.kind {
+            LinkKind::Nvlink => "NVLink",
+            LinkKind::Xgmi => "Infinity Fabric",
+            LinkKind::Pcie => "PCIe",
+        };
+        let all = links.iter().filter(|link| link.vendor == first.vendor).count() == pairs.len();
+        let which = if all && pairs.len() > 1 {
+            "all pairs".to_owned()
+        } else if pairs.len() > 8 {
+            format!("{} pairs", pairs.len())
+        } else {
+            pairs.iter().map(|(a, b)| format!("{a}-{b}")).collect::<Vec<_>>().join(" ")
+        };
+        format!("{}: {which} {what} ({})", vendor(first.vendor), first.name)
+    };
+    groups.into_iter().map(describe).collect()
+}
