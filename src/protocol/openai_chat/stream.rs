@@ -35,10 +35,11 @@ enum Form {
 const LIMIT: usize = 64 << 20;
 
 impl EventDecoder for Decoder {
-    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+    fn push(&mut self, mut bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
         if matches!(self.form, Form::Unknown) {
+            bytes = bytes.trim_ascii_start();
             // No line of a stream begins with a brace.
-            self.form = match bytes.trim_ascii_start().first() {
+            self.form = match bytes.first() {
                 None => return,
                 Some(b'{') => Form::Whole(Vec::new()),
                 Some(_) => Form::Events(Splitter::default()),

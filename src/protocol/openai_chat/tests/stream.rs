@@ -354,3 +354,12 @@ fn one_id_for_two_calls_becomes_two() {
     let expected = ["start x", "tool a f {}", "tool made f {}", "tool made g {}", "ToolUse 0/0/0"];
     assert_eq!(decoded(&deltas, &[STOP]), expected);
 }
+
+#[test]
+fn blanks_before_the_first_line_are_nothing_however_they_come() {
+    let text = format!(" \n{}", stream(&[&delta(r#"{"content":"a"}"#), STOP]));
+    for at in 0..text.len() {
+        let (a, b) = text.as_bytes().split_at(at);
+        assert_eq!(events(&[a, b], None), ["start x", "text a", "EndTurn 0/0/0"], "split at {at}");
+    }
+}
