@@ -96,8 +96,6 @@ async fn answer(
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
     let mut body = body::read(body, &shared.settings.limits).await?;
-    let mut head =
-        Head::scan(&body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))?;
     let mut asked = Asked::default();
     if let Action::Generate { model, .. } | Action::Count { model } = route.action {
         asked.model = model;
@@ -105,10 +103,16 @@ async fn answer(
     if let Action::Embed { model, .. } = route.action {
         asked.model = Some(model);
     }
-    if let Action::Generate { framing: Some(framing), .. } = route.action {
-        asked.framing = Some(framing);
-        head.stream = framing.streams();
+    if let Action::Generate { framing, .. } = route.action {
+        asked.framing = framing;
     }
+    // What is translated is read as a whole later: then a scan before would be for nothing.
+    let early = match route.action {
+        Action::Generate { .. } if asked.model.is_none() => Head::early_model(&body),
+        _ => None,
+    };
+    let unscanned = matches!(route.action, Action::Generate { .. }) && (asked.model.is_some() || early.is_some());
+    let mut head = if unscanned { Head { model: early, ..Head::default() } } else { scanned(&body)? };
     let model = asked.model.or(head.model.as_deref());
     in_flight.asked(model);
     let chosen = shared.settings.catalog.find(model)?;
@@ -118,6 +122,12 @@ async fn answer(
         chosen.fit(backend);
     }
     let backend = state.ready()?;
+    if unscanned && backend.native.contains(&route.dialect) {
+        head = scanned(&body)?;
+    }
+    if let Some(framing) = asked.framing {
+        head.stream = framing.streams();
+    }
     // An engine that serves Responses itself has its own memory.
     let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
     if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
@@ -161,6 +171,10 @@ async fn answer(
     };
     // An overflow the engine told without numbers gets those of its context.
     answered.map_err(|problem| problem.within(backend.context))
+}
+
+fn scanned(body: &[u8]) -> Result<Head, Problem> {
+    Head::scan(body).ok_or_else(|| Problem::new(ProblemKind::Invalid, "the request body is not a JSON object"))
 }
 
 /// Codex falls back to plain HTTP at once on this status, and on no other.

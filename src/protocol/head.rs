@@ -42,6 +42,24 @@ impl Head {
         Some(head)
     }
 
+    /// The model asked for, if it stands before the first long member: requests begin with it, and who reads the whole
+    /// request anyway need not scan it first.
+    pub fn early_model(body: &[u8]) -> Option<String> {
+        const LONG: [&str; 6] = ["messages", "input", "contents", "tools", "system", "instructions"];
+        let mut model = None;
+        scan::walk_members(body, 0, |key, value| {
+            if LONG.iter().any(|name| scan::key_is(body, key.clone(), name)) {
+                return None;
+            }
+            let end = scan::skip(body, value)?;
+            if scan::key_is(body, key, "model") {
+                model = scan::string(body, value..end);
+            }
+            Some(end)
+        });
+        model
+    }
+
     /// Edits that make the body ask for `model`; none when it does already.
     pub fn rename(&self, body: &[u8], model: &str, patches: &mut Vec<Patch>) {
         let quoted = quote(model);
@@ -135,6 +153,17 @@ mod tests {
         let head = Head::scan(body.as_bytes()).unwrap();
         assert!(head.stream);
         assert_eq!(head.model.as_deref(), Some("gpt-x"));
+    }
+
+    #[test]
+    fn the_model_is_known_early_where_it_stands_in_front() {
+        let early = |body: &str| Head::early_model(body.as_bytes());
+        assert_eq!(early(r#"{"model":"a","stream":true,"messages":[{"model":"b"}"#).as_deref(), Some("a"));
+        assert_eq!(early(r#"{"messages":[],"model":"a"}"#), None);
+        assert_eq!(early(r#"{"metadata":{"model":"b"},"input":"x"}"#), None);
+        for body in ["", "[]", "{", r#"{"model":7}"#, r#"{"model":"#] {
+            assert_eq!(early(body), None, "{body}");
+        }
     }
 
     #[test]

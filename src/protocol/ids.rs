@@ -1,14 +1,39 @@
 //! Ids for what a protocol needs to have one and the other side gave none.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Random bytes of one id.
+const BYTES: usize = 12;
+
+/// Ids whose bytes are fetched at once: each fetch is a call into the system, and an answer may need several ids.
+const AHEAD: usize = 32;
+
+thread_local! {
+    /// Bytes that are fetched, and how many ids were made of them.
+    static FETCHED: Cell<([u8; BYTES * AHEAD], usize)> = const { Cell::new(([0; BYTES * AHEAD], AHEAD)) };
+}
+
+fn random() -> [u8; BYTES] {
+    let (mut bytes, mut used) = FETCHED.get();
+    if used >= AHEAD {
+        used = 0;
+        if getrandom::fill(&mut bytes).is_err() {
+            static COUNT: AtomicU64 = AtomicU64::new(0);
+            for id in bytes.chunks_exact_mut(BYTES) {
+                id[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+            }
+        }
+    }
+    FETCHED.set((bytes, used + 1));
+    let mut own = [0; BYTES];
+    own.copy_from_slice(&bytes[used * BYTES..(used + 1) * BYTES]);
+    own
+}
 
 /// An id nobody else has.
 pub fn new(prefix: &str) -> String {
-    let mut bytes = [0u8; 12];
-    if getrandom::fill(&mut bytes).is_err() {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        bytes[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    }
+    let bytes = random();
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut id = String::with_capacity(prefix.len() + 24);
     id.push_str(prefix);
@@ -17,4 +42,19 @@ pub fn new(prefix: &str) -> String {
         id.push(char::from(HEX[usize::from(byte & 15)]));
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_are_alike() {
+        let make = || (0..200).map(|_| super::new("x_")).collect::<Vec<_>>();
+        let other = std::thread::spawn(make);
+        let mut all = make();
+        all.extend(other.join().unwrap());
+        assert!(all.iter().all(|id| id.len() == 26 && id.starts_with("x_")));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 400);
+    }
 }

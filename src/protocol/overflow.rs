@@ -154,7 +154,8 @@ mod tests {
             assert_eq!(numbers(message), Some(expected), "{message}");
         }
         // Numbers that no addition holds are no total and its parts.
-        let huge = format!("maximum context length is 8 tokens. However, you requested 7 tokens ({0} and {0})", u64::MAX);
+        let huge =
+            format!("maximum context length is 8 tokens. However, you requested 7 tokens ({0} and {0})", u64::MAX);
         assert_eq!(numbers(&huge), Some((7, 8)));
         for other in ["", "the engine answered 500", "max_tokens must be at least 1, got 0", "no context"] {
             assert_eq!(numbers(other), None, "{other}");

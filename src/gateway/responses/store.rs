@@ -12,7 +12,7 @@ const COUNT: usize = 1000;
 
 /// At most this many bytes. Each response is charged with all that came before it, so this is never less than what
 /// is held: responses of one conversation share that.
-const BYTES: usize = 256 << 20;
+const BYTES: usize = 64 << 20;
 
 /// One response.
 #[derive(Debug, Clone)]

@@ -6,14 +6,17 @@
 //! nobody sends) is read again by serde_json, which knows the right words for what is wrong.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::quote;
-use super::text::{self, Text};
+use super::{quote, text};
+
+mod forms;
+#[cfg(test)]
+mod tests;
+
+pub use forms::{Eager, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
@@ -33,63 +36,6 @@ fn quick<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
     let value = T::deserialize(&mut reader).ok()?;
     reader.space();
     (reader.at == text.len()).then_some(value)
-}
-
-/// What is read at once where it is what it should be, and kept as it stands where it is not: then whoever uses it says
-/// in which message or item it is wrong.
-#[derive(Debug)]
-pub enum Eager<'a, T> {
-    /// Read.
-    Read(T),
-    /// As it stands.
-    Raw(&'a RawValue),
-}
-
-impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Eager<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            <&'de RawValue>::deserialize(deserializer).map(Eager::Raw)
-        } else {
-            T::deserialize(deserializer).map(Eager::Read)
-        }
-    }
-}
-
-/// A string, or something else.
-#[derive(Debug)]
-pub enum Words<'a, T> {
-    /// A string.
-    Text(Text<'a>),
-    /// Something else.
-    Other(T),
-}
-
-impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Words<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reads<T>(bool, PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
-            type Value = Words<'de, T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a list or an object")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Words::Text(if self.0 { Text::written(text) } else { text.into() }))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Words::Text(text.to_owned().into()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Words::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Words::Other)
-            }
-        }
-        match !deserializer.is_human_readable() {
-            true => deserializer.deserialize_bytes(Reads(true, PhantomData)),
-            false => deserializer.deserialize_any(Reads(false, PhantomData)),
-        }
-    }
 }
 
 /// Not for this reader.
@@ -419,91 +365,5 @@ impl<'de> MapAccess<'de> for Raw<'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Odd> {
         seed.deserialize(BorrowedStrDeserializer::new(self.raw.take().ok_or(Odd)?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    #[test]
-    fn it_reads_what_serde_json_reads_and_nothing_else() {
-        for text in [
-            r#" { "a" : [ 1 , -2, 3.5e-2, 1E5, 0, -0.5 ], "b":null,"c":{"d":true,"e":false}, "f":"x\n\u00e9\ud83d\ude00" } "#,
-            r#""x""#,
-            "7",
-            "[]",
-            "{}",
-            "[[],{}]",
-            // Wrong ones.
-            "",
-            "{",
-            "[1,]",
-            "{\"a\":1,}",
-            "{\"a\"}",
-            "[1 2]",
-            "01",
-            "1.",
-            ".5",
-            "-",
-            "1e",
-            "tru",
-            "\"\n\"",
-            "\"\\x\"",
-            "\"\\u12g4\"",
-            "\"\\ud83d\"",
-            "[1]x",
-            "{1:2}",
-            "\"",
-            "nul",
-            "[,1]",
-            "+1",
-            "\"\\",
-        ] {
-            let (ours, theirs) = (quick::<Value>(text), serde_json::from_str::<Value>(text).ok());
-            assert_eq!(ours, theirs, "{text}");
-        }
-    }
-
-    #[test]
-    fn raw_values_come_as_they_stand() {
-        #[derive(serde::Deserialize)]
-        struct Body<'a> {
-            #[serde(borrow)]
-            a: Option<&'a RawValue>,
-            #[serde(borrow)]
-            b: Eager<'a, Vec<u64>>,
-        }
-        let text = r#"{"b":[1, 2],"x":[{}],"a": {"k" : [1.50, "\u00e9"]} }"#;
-        let body: Body<'_> = quick(text).unwrap();
-        assert_eq!(body.a.map(RawValue::get), Some(r#"{"k" : [1.50, "\u00e9"]}"#));
-        assert!(matches!(body.b, Eager::Read(list) if list == [1, 2]));
-        let body: Body<'_> = from_str(r#"{"b": "no list"}"#).unwrap();
-        assert!(matches!(body.b, Eager::Raw(raw) if raw.get() == "\"no list\""));
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
-        assert!(quick::<de::IgnoredAny>(&deep(100)).is_some());
-        assert!(quick::<de::IgnoredAny>(&deep(100_000)).is_none());
-        assert!(quick::<Value>(&deep(100_000)).is_none());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn it_agrees_with_serde_json(text in r#"([\[\]{}",:\\1 -]|"a"|"\\n"|true|null|1\.5){0,14}"#) {
-            let (ours, theirs) = (quick::<Value>(&text), serde_json::from_str::<Value>(&text).ok());
-            // What it leaves to serde_json it may leave; what it reads is the same.
-            if ours.is_some() {
-                assert_eq!(ours, theirs);
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_survived(bytes: Vec<u8>) {
-            let _ = from_slice::<Value>(&bytes);
-        }
     }
 }

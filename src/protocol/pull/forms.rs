@@ -1,0 +1,66 @@
+//! What may have more than one form.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::super::text::Text;
+
+/// What is read at once where it is what it should be, and kept as it stands where it is not: then whoever uses it says
+/// in which message or item it is wrong.
+#[derive(Debug)]
+pub enum Eager<'a, T> {
+    /// Read.
+    Read(T),
+    /// As it stands.
+    Raw(&'a RawValue),
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Eager<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            <&'de RawValue>::deserialize(deserializer).map(Eager::Raw)
+        } else {
+            T::deserialize(deserializer).map(Eager::Read)
+        }
+    }
+}
+
+/// A string, or something else.
+#[derive(Debug)]
+pub enum Words<'a, T> {
+    /// A string.
+    Text(Text<'a>),
+    /// Something else.
+    Other(T),
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Words<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads<T>(bool, PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
+            type Value = Words<'de, T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a list or an object")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Words::Text(if self.0 { Text::written(text) } else { text.into() }))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Words::Text(text.to_owned().into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Words::Other)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Words::Other)
+            }
+        }
+        match !deserializer.is_human_readable() {
+            true => deserializer.deserialize_bytes(Reads(true, PhantomData)),
+            false => deserializer.deserialize_any(Reads(false, PhantomData)),
+        }
+    }
+}
