@@ -92,7 +92,10 @@ async fn admitted(
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
         Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
-            answer(shared, &route, &parts.headers, body, in_flight.clone()).await
+            // An overflow the engine told without numbers gets those of its context.
+            let mut context = 0;
+            let answered = answer(shared, &route, &parts.headers, body, in_flight.clone(), &mut context).await;
+            answered.map_err(|problem| problem.within(context))
         }
     }
 }
@@ -104,6 +107,7 @@ async fn answer(
     headers: &HeaderMap,
     body: Incoming,
     in_flight: InFlight,
+    context: &mut u64,
 ) -> Result<Response<Body>, Problem> {
     let mut body = body::read(body, &shared.settings.limits).await?;
     let mut head =
@@ -128,58 +132,55 @@ async fn answer(
         chosen.fit(backend);
     }
     let backend = state.ready()?;
-    let answered = async {
-        let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
-        // An engine that serves Responses itself has its own memory.
-        let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
-        if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
-            (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+    let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
+    // An engine that serves Responses itself has its own memory.
+    let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
+    if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
+        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+    }
+    *context = backend.context;
+    match route.action {
+        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
+        Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
+        Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
+            let message = format!("the backend of {} does not serve this API", chosen.name());
+            Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        match route.action {
-            Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
-            Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
-            Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
-                let message = format!("the backend of {} does not serve this API", chosen.name());
-                Err(Problem::new(ProblemKind::Unsupported, message))
-            }
-            Action::Pass("/embeddings") => {
-                embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
-            }
-            Action::Pass("/completions") if completions::fills(backend, &body) => {
-                completions::fill(shared, backend, headers, body, pulse, in_flight).await
-            }
-            Action::Pass(path) => {
-                native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
-            }
-            _ => {
-                let inbound = caller.inbound(route.dialect);
-                let outbound = protocol::protocol(backend.speaks).outbound();
-                if backend.native.contains(&route.dialect) && !compact {
-                    let framing = if head.stream { Framing::Events } else { Framing::Whole };
-                    let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
-                    return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
-                }
-                let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
-                    let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
-                    return Err(Problem::new(ProblemKind::Unsupported, message));
-                };
-                translate::answer(
-                    shared,
-                    backend,
-                    route.dialect,
-                    asked,
-                    (inbound, outbound),
-                    headers,
-                    body,
-                    pulse,
-                    in_flight,
-                )
-                .await
-            }
+        Action::Pass("/embeddings") => {
+            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
         }
-    };
-    // An overflow the engine told without numbers gets those of its context.
-    answered.await.map_err(|problem: Problem| problem.within(backend.context))
+        Action::Pass("/completions") if completions::fills(backend, &body) => {
+            completions::fill(shared, backend, headers, body, pulse, in_flight).await
+        }
+        Action::Pass(path) => {
+            native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
+        }
+        _ => {
+            let inbound = caller.inbound(route.dialect);
+            let outbound = protocol::protocol(backend.speaks).outbound();
+            if backend.native.contains(&route.dialect) && !compact {
+                let framing = if head.stream { Framing::Events } else { Framing::Whole };
+                let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
+                return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
+            }
+            let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
+                let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
+                return Err(Problem::new(ProblemKind::Unsupported, message));
+            };
+            translate::answer(
+                shared,
+                backend,
+                route.dialect,
+                asked,
+                (inbound, outbound),
+                headers,
+                body,
+                pulse,
+                in_flight,
+            )
+            .await
+        }
+    }
 }
 
 /// Same protocol in and out: the bytes go through, but for the few edits that must be.
