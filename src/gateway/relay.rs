@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::answer::Answer;
 use super::metrics::InFlight;
 use super::pulse::{Beat, Pulse};
 use super::rename::First;
-use super::reply::BoxError;
+use super::reply::{Body, BoxError};
 use super::upstream::{self, Sending};
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
 
@@ -55,6 +56,11 @@ pub(super) struct Relay {
 }
 
 impl Relay {
+    /// As any response body.
+    pub(super) fn boxed(self) -> Body {
+        self.boxed_unsync()
+    }
+
     /// The answer has begun.
     pub(super) fn flowing(answer: Answer, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
         Relay {

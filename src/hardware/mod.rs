@@ -2,14 +2,26 @@
 //! the answer to a pure function. Adding a vendor is one file, its `mod` line and its entry in [`VENDORS`].
 //! Nothing here decides what to run; `plan` does.
 
+mod apple;
+mod ascend;
+mod cambricon;
+mod card;
 mod cgroup;
 mod cpu;
+mod hygon;
+mod intel;
 mod memory;
+mod metax;
+mod mthreads;
 mod nvidia;
 #[cfg(test)]
 mod recorded;
+mod rows;
+#[cfg(test)]
+mod sampled;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +41,14 @@ pub enum VendorId {
     Apple,
     /// Intel.
     Intel,
+    /// Moore Threads.
+    MooreThreads,
+    /// MetaX.
+    MetaX,
+    /// Cambricon.
+    Cambricon,
+    /// Hygon.
+    Hygon,
 }
 
 /// One accelerator.
@@ -95,7 +115,16 @@ pub struct Hardware {
 }
 
 /// The vendors that are asked, in the order their devices are listed.
-pub const VENDORS: &[&dyn Vendor] = &[&nvidia::Nvidia::SYSTEM];
+pub const VENDORS: &[&dyn Vendor] = &[
+    &nvidia::Nvidia::SYSTEM,
+    &ascend::Ascend,
+    &apple::Apple,
+    &intel::Intel,
+    &mthreads::MooreThreads,
+    &metax::MetaX,
+    &cambricon::Cambricon,
+    &hygon::Hygon,
+];
 
 /// Looks at the machine: a few files and every vendor's library, all vendors at once. Tens of milliseconds at most
 /// where no driver hangs.
@@ -169,4 +198,17 @@ pub trait Vendor: Send + Sync {
     /// Looks for devices. An absent vendor is an empty probe, never an error. It must end by itself: whatever can
     /// hang (a driver's library, its tool) is asked under a time limit, and an overrun is a problem.
     fn probe(&self, host: &dyn Host) -> Probe;
+    /// The recordings it can read instead of the machine (`llmup hardware --from KIND=PATH`).
+    fn kinds(&self) -> &'static [Kind] {
+        &[]
+    }
+}
+
+/// A kind of recording: what a tool printed, or a copied tree of files.
+pub struct Kind {
+    /// Its name on the command line, such as `npu-smi`.
+    pub name: &'static str,
+    /// Reads the file (or folder) at a path. What cannot be read is a problem in the probe, never a panic; a part that
+    /// is missing is `None` in the device, never a zero.
+    pub read: fn(&std::path::Path) -> Probe,
 }

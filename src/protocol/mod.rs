@@ -20,10 +20,13 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod overflow;
 pub mod problem;
+pub mod pull;
 pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
+pub mod text;
+pub mod think;
 
 pub use problem::{Problem, ProblemKind};
 

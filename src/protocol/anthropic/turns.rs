@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, Source, ToolUse};
 use crate::protocol::quote;
+use crate::protocol::text::Text;
 
 /// One message.
 pub(super) struct Message {
@@ -93,7 +94,7 @@ fn assistant<'a>(parts: impl Iterator<Item = &'a Part<'a>>, unsigned: bool, open
     for part in parts {
         match part {
             // Nothing but space is refused.
-            Part::Text(words) => blocks.extend((!words.trim().is_empty()).then(|| text(words))),
+            Part::Text(words) => blocks.extend((!words.trim().is_empty()).then(|| text_of(words))),
             Part::Thinking { text, signature } => blocks.extend(thinking(text, signature.as_deref(), unsigned)),
             Part::ToolUse(call) => {
                 open.push(plain(&call.id).into_owned());
@@ -111,12 +112,12 @@ fn user<'a>(parts: impl Iterator<Item = &'a Part<'a>>, open: &mut Vec<String>) -
     let (mut results, mut rest) = (Vec::new(), Vec::new());
     for part in parts {
         match part {
-            Part::Text(words) => rest.extend((!words.trim().is_empty()).then(|| text(words))),
+            Part::Text(words) => rest.extend((!words.trim().is_empty()).then(|| text_of(words))),
             Part::Media(item) => rest.push(media(item)),
             Part::ToolResult { id, parts, is_error } => {
                 let id = plain(id);
                 let content = parts.iter().filter_map(|part| match part {
-                    Part::Text(words) if !words.trim().is_empty() => Some(text(words)),
+                    Part::Text(words) if !words.trim().is_empty() => Some(text_of(words)),
                     Part::Media(item) => Some(media(item)),
                     _ => None,
                 });
@@ -149,6 +150,13 @@ fn block(kind: Kind, json: Vec<u8>) -> Block {
 fn text(words: &str) -> Block {
     let mut json = b"{\"type\":\"text\"".to_vec();
     quote::member(&mut json, "text", words);
+    json.push(b'}');
+    block(Kind::Other, json)
+}
+
+fn text_of(words: &Text<'_>) -> Block {
+    let mut json = b"{\"type\":\"text\",\"text\":".to_vec();
+    words.write(&mut json);
     json.push(b'}');
     block(Kind::Other, json)
 }

@@ -190,7 +190,7 @@ impl State {
             return;
         }
         let text = match (part.text, part.code, part.result) {
-            (Some(text), ..) => text,
+            (Some(text), ..) => text.into_cow(),
             (_, Some(code), _) => format!("```\n{}\n```\n", code.code.unwrap_or_default().0).into(),
             (.., Some(result)) => format!("```\n{}\n```\n", result.output.unwrap_or_default().0).into(),
             _ => Cow::Borrowed(""),

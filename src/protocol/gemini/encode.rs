@@ -41,7 +41,7 @@ fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
         string(&tool.name, out);
         if let Some(description) = &tool.description {
             out.extend_from_slice(b",\"description\":");
-            string(description, out);
+            description.write(out);
         }
         if let Some(schema) = &tool.schema {
             out.extend_from_slice(b",\"parametersJsonSchema\":");

@@ -8,11 +8,10 @@ use super::body::{self, Body};
 use super::turns;
 use super::wire::{Count, Either, Text};
 use crate::protocol::ir::{Choice, Format, Framing, Request, Tool};
-use crate::protocol::{Id, Problem, ProblemKind};
+use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
-    let body: Body<'_> =
-        serde_json::from_slice(bytes).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
+    let body: Body<'_> = pull::from_slice(bytes).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     let mut request = Request {
         from: Some(Id::Chat),
         model: body.model.map(|model| model.0).unwrap_or_default(),
@@ -86,7 +85,7 @@ fn offer<'a>(request: &mut Request<'a>, tool: body::Signature<'a>, freeform: Opt
     request.tools.push(Tool {
         name: tool.name.0,
         namespace: None,
-        description: tool.description.map(|text| text.0),
+        description: tool.description.map(|text| text.0.into()),
         schema: tool.parameters.filter(|_| freeform.is_none()).map(Cow::Borrowed),
         strict: tool.strict,
         freeform,
