@@ -16,6 +16,7 @@ const LONG: Duration = Duration::from_secs(180);
 const KEY: &str = "test-key";
 const AUTH: (&str, &str) = ("authorization", "Bearer test-key");
 const CHAT: &str = r#"{"model":"demo","messages":[{"role":"user","content":"hi"}]}"#;
+const UNNAMED: &str = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
 const MESSAGE: &str = r#"{"model":"demo","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}"#;
 const STREAM: &str = r#"{"model":"demo","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
 
@@ -469,7 +470,8 @@ fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
     let mut llmup = bench.home.start(command);
     let ready = llmup.ready(LONG);
     assert_eq!(ready["engine"], "ollama", "{ready}");
-    let (status, answer) = bench.post("/v1/chat/completions", CHAT);
+    // Without a name of its own a request hears the engine's.
+    let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
     assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-demo")), "{answer}");
     llmup.signal(Signal::SIGINT);
     assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
@@ -513,7 +515,8 @@ fn an_ollama_that_runs_already_is_used_given_more_context_and_left_running() {
     let ready = llmup.ready(LONG);
     assert_eq!((&ready["engine_port"], &ready["context"]), (&theirs.into(), &65_536.into()));
     // It had loaded the tag with fewer tokens than a coding agent wants, so a variant of ours answers.
-    let (status, answer) = bench.post("/v1/chat/completions", CHAT);
+    // Without a name of its own a request hears the engine's.
+    let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
     assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-new-1b")), "{answer}");
     llmup.signal(Signal::SIGINT);
     assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
