@@ -33,8 +33,9 @@ pub enum Command {
     /// Start a model: plan, install what is missing, launch, serve.
     #[command(after_help = START_EXAMPLES)]
     Start(StartArgs),
-    /// Show how a model would be started, and start nothing (start --dry-run).
-    Plan(StartArgs),
+    /// Show how a model would be started, here or on other hardware, and start nothing.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
     /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
@@ -59,6 +60,13 @@ Examples:
   llmup start llama3.1:8b --engine ollama
   llmup start my-model --engine-url http://127.0.0.1:8000/v1
   llmup start glm-4.7 --model-dir DIR -- --enforce-eager";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  llmup plan glm-4.7 --model-dir DIR
+  llmup plan glm-4.7 --model-dir DIR --on 8xH200 --json
+  llmup plan glm-4.7-flash --on 2x4090 --context 65536
+  llmup plan glm-4.7 --model-dir DIR --machine server.json";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -157,6 +165,20 @@ pub struct StartArgs {
     /// Flags for the engine, as they are.
     #[arg(last = true, value_name = "ENGINE ARGS")]
     pub engine_args: Vec<String>,
+}
+
+/// `llmup plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// As for `start`.
+    #[command(flatten)]
+    pub start: StartArgs,
+    /// Plan for these GPUs instead of this machine's, under Linux.
+    #[arg(long, value_name = "2x4090", conflicts_with = "machine")]
+    pub on: Option<String>,
+    /// Plan for the machine a JSON file describes.
+    #[arg(long, value_name = "FILE")]
+    pub machine: Option<PathBuf>,
 }
 
 /// `auto` or a port.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a measuring program: it stops when something is wrong
 
 mod bodies;
+mod codec;
 mod load;
 mod mock;
 mod process;
@@ -22,6 +23,7 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("mock") => mock::main(),
         Some("yard") => yard::main(&args[2]),
+        Some("codec") => codec::main(),
         _ => compare(&args[1..]),
     }
 }

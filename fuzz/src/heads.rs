@@ -66,6 +66,24 @@ pub fn tidy(body: &[u8], _: &[u8]) {
     assert_eq!(before, after, "something else changed");
 }
 
+/// Tidying keeps JSON valid, touches messages and tools only, and leaves nothing to tidy.
+pub fn chat_tidy(body: &[u8], _: &[u8]) {
+    let tidied = |body: &[u8]| {
+        let mut patches = Vec::new();
+        crate::protocol::openai_chat::tidy::tidy(body, &mut patches);
+        splice(body, patches)
+    };
+    let edited = tidied(body);
+    let Ok(Value::Object(mut before)) = serde_json::from_slice(body) else { return };
+    let mut after: serde_json::Map<String, Value> = serde_json::from_slice(&edited).expect("edits keep JSON valid");
+    assert_eq!(tidied(&edited), edited, "not tidy yet");
+    for name in ["messages", "tools", "tool_choice", "parallel_tool_calls"] {
+        before.remove(name);
+        after.remove(name);
+    }
+    assert_eq!(before, after, "something else changed");
+}
+
 /// An engine's refusal, whatever it is, becomes one in every dialect.
 pub fn problem(body: &[u8], control: &[u8]) {
     let status = 400 + u16::from(control.first().copied().unwrap_or(0)) % 200;

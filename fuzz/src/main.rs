@@ -28,9 +28,11 @@ fn targets() -> Vec<(String, Run)> {
         ("sse".into(), Box::new(streams::sse)),
         ("head".into(), Box::new(heads::head)),
         ("anthropic_tidy".into(), Box::new(heads::tidy)),
+        ("chat_tidy".into(), Box::new(heads::chat_tidy)),
         ("problem".into(), Box::new(heads::problem)),
         ("names".into(), Box::new(tools::names)),
         ("repair".into(), Box::new(tools::repair)),
+        ("think".into(), Box::new(tools::think)),
     ];
     for &protocol in PROTOCOLS {
         if let Some(inbound) = protocol.inbound() {

@@ -9,6 +9,7 @@ use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::ir::{Request, Tool};
 use crate::protocol::names::{self, Names};
 use crate::protocol::repair::Repair;
+use crate::protocol::think::Think;
 
 fn tool<'a>(name: &'a str, namespace: Option<&'a str>, schema: Option<&str>, freeform: bool) -> Tool<'a> {
     Tool {
@@ -72,6 +73,18 @@ pub fn names(body: &[u8], control: &[u8]) {
         assert!(back.iter().any(|s| matches!(s, Seen::Call { name, .. } if name == wanted)), "{back:?}");
         assert_eq!(deltas(&back), text);
     }
+}
+
+/// What a text holds does not depend on how it was split, and nothing of it is lost but the tags and blanks around.
+pub fn think(body: &[u8], control: &[u8]) {
+    let Ok(text) = std::str::from_utf8(body) else { return };
+    let run = |cuts: Option<&[u8]>| through(&mut Think::default(), &script(Block::Text, text), cuts);
+    let whole = run(None);
+    assert_eq!(run(Some(control)), whole, "split and whole differ");
+    let squeezed = |text: &str| -> String { text.split_whitespace().collect() };
+    let plain = squeezed(&text.replacen("<think>", "", 1).replacen("</think>", "", 1));
+    let left = squeezed(&deltas(&whole));
+    assert!(left == plain || left == squeezed(text) || left == squeezed(&text.replacen("<think>", "", 1)), "{whole:?}");
 }
 
 /// Text that becomes no call stays as it was; what it becomes does not depend on how it was split.

@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod hardware;
+pub mod plan;
 pub mod request_log;
 pub mod running;
 pub mod serve;
@@ -19,7 +20,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
     let paths = Paths::of_user();
     match cli.command {
         Command::Start(args) => start::run(args, &paths),
-        Command::Plan(args) => start::run(crate::cli::StartArgs { dry_run: true, ..args }, &paths),
+        Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),

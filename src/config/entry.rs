@@ -108,7 +108,8 @@ pub(super) fn read(
     }
     let own_timeout = params.get("timeout").or(params.get("request_timeout")).filter(|value| !value.is_null());
     let own_retries = params.get("num_retries").filter(|value| !value.is_null());
-    let context = item.get("model_info").and_then(|info| info.get("max_input_tokens"));
+    let info = |key: &str| item.get("model_info").and_then(|info| info.get(key)).filter(|value| !value.is_null());
+    let reads = |key: &str| info(key).map(|value| value.boolean()).transpose();
     Ok(Some(Model {
         name,
         provider,
@@ -117,7 +118,11 @@ pub(super) fn read(
         api_key: api_key.filter(|key| !key.is_empty()),
         defaults,
         headers,
-        context: context.filter(|value| !value.is_null()).map(|value| value.whole_number()).transpose()?,
+        context: info("max_input_tokens").map(|value| value.whole_number()).transpose()?,
+        images: reads("supports_vision")?,
+        documents: reads("supports_pdf_input")?,
+        audio: reads("supports_audio_input")?,
+        refuses_media: false,
         timeout: own_timeout.map(|value| value.seconds()).transpose()?.or(timeout),
         retries: own_retries.map(|value| value.small_number()).transpose()?.unwrap_or(retries),
     }))

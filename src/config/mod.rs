@@ -47,6 +47,14 @@ pub struct Model {
     pub headers: Vec<(String, String)>,
     /// Context in tokens, when the file says it.
     pub context: Option<u64>,
+    /// Whether it reads pictures, when the file says it.
+    pub images: Option<bool>,
+    /// Whether it reads documents, likewise.
+    pub documents: Option<bool>,
+    /// Whether it hears audio, likewise.
+    pub audio: Option<bool>,
+    /// Requests with parts it cannot read are refused, instead of a note in their place.
+    pub refuses_media: bool,
     /// How long the head of an answer may take.
     pub timeout: Option<Duration>,
     /// How often a failed request is sent again.
@@ -95,10 +103,17 @@ pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
         // What a backend does not know is always left out, so there is nothing to switch.
         section.get("drop_params").map(|value| value.boolean()).transpose()?;
     }
-    let mut master_key = None;
+    let (mut master_key, mut refuses_media) = (None, false);
     if let Some(section) = root.get("general_settings").filter(|section| !section.is_null()) {
         section.map()?;
-        reader.unused(&section, &["master_key"])?;
+        reader.unused(&section, &["master_key", "unreadable_media"])?;
+        if let Some(value) = section.get("unreadable_media") {
+            refuses_media = match value.text()?.as_str() {
+                "note" => false,
+                "refuse" => true,
+                _ => return Err(value.wrong("note or refuse")),
+            };
+        }
         master_key = section.get("master_key").map(|key| reader.resolved(&key)).transpose()?;
         master_key = master_key.filter(|key| !key.is_empty());
     }
@@ -119,6 +134,7 @@ pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
     if models.is_empty() {
         return Err(list.wrong("at least one model that can be used"));
     }
+    models.iter_mut().for_each(|model| model.refuses_media = refuses_media);
     let aliases = match root.get("router_settings").and_then(|section| section.get("model_group_alias")) {
         Some(section) => aliases(&mut reader, &section, &list, &models)?,
         None => Vec::new(),

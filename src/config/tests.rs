@@ -38,7 +38,7 @@ model_list:
       max_tokens: 150
       provider: google
       extra_headers: {X-Team: '${SET}'}
-    model_info: {max_input_tokens: 8192, id: x}
+    model_info: {max_input_tokens: 8192, id: x, supports_vision: false}
   - model_name: kimi
     litellm_params: {model: 'openrouter/moonshotai/kimi:free', api_key: os.environ/SET, timeout: 1.5}
   - model_name: \"*\"
@@ -54,6 +54,7 @@ router_settings:
     hidden: {model: kimi, hidden: true}
 general_settings:
   master_key: sk-1234
+  unreadable_media: refuse
 ";
     let config = read(text).unwrap();
     let [glm, kimi, any, opus] = config.models.as_slice() else { panic!("{:?}", config.models) };
@@ -63,6 +64,7 @@ general_settings:
     assert_eq!(glm.headers, [("X-Team".to_owned(), "value".to_owned())]);
     assert_eq!(glm.defaults, [("temperature".into(), 0.7.into()), ("max_tokens".into(), 150.into())]);
     assert_eq!((glm.context, glm.timeout, glm.retries), (Some(8192), Some(Duration::from_secs(600)), 3));
+    assert_eq!((glm.images, glm.documents, glm.refuses_media), (Some(false), None, true));
     assert_eq!((kimi.model.as_str(), kimi.provider.prefix), ("moonshotai/kimi:free", "openrouter"));
     assert_eq!((kimi.api_key.as_deref(), kimi.timeout), (Some("value"), Some(Duration::from_millis(1500))));
     assert_eq!((any.name.as_str(), any.model.as_str(), &any.api_key), ("*", "*", &None));
@@ -88,6 +90,10 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_expected() {
         (
             with("      temperature: warm\n"),
             "c.yaml:6:7: model_list[0].litellm_params.temperature: expected a number, found the text \"warm\"",
+        ),
+        (
+            with("general_settings:\n  unreadable_media: hide\n"),
+            "c.yaml:7:3: general_settings.unreadable_media: expected note or refuse, found the text \"hide\"",
         ),
         (
             with("      max_tokens: 1.5\n"),

@@ -36,6 +36,8 @@ pub struct Record {
     pub duration: Duration,
     /// What no translation could carry: short names, each once.
     pub dropped: Vec<String>,
+    /// What the limit on the answer was lowered to, tokens, if it was.
+    pub clamped: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
     /// The caller left in the middle of the stream.
@@ -116,6 +118,9 @@ impl fmt::Display for Record {
             write!(f, " first={:.3}s", first.as_secs_f64())?;
         }
         write!(f, " total={:.3}s", self.duration.as_secs_f64())?;
+        if let Some(limit) = self.clamped {
+            write!(f, " max_tokens={limit}")?;
+        }
         if !self.dropped.is_empty() {
             write!(f, " dropped={}", tame(&self.dropped.join(","), 300))?;
         }
@@ -170,13 +175,14 @@ mod tests {
             first_byte: Some(Duration::from_millis(250)),
             duration: Duration::from_millis(1500),
             dropped: vec!["top_k".into(), "speed".into()],
+            clamped: Some(900),
             error: None,
             left: false,
         };
         assert_eq!(
             record.to_string(),
             "2024-02-29T12:34:56Z messages 200 claude x->glm stream translated prompt=10 cached=8 prefilled=2 output=2 \
-             first=0.250s total=1.500s dropped=top_k,speed id=req_1"
+             first=0.250s total=1.500s max_tokens=900 dropped=top_k,speed id=req_1"
         );
         record = Record {
             asked: None,
@@ -186,6 +192,7 @@ mod tests {
             usage: None,
             first_byte: None,
             dropped: Vec::new(),
+            clamped: None,
             error: Some("no\r\nkey".into()),
             ..record
         };

@@ -17,6 +17,8 @@ pub(super) enum Answer {
     Own(Reading),
     /// From the general client, which speaks TLS.
     Client(Incoming),
+    /// Read already.
+    Read(Option<Bytes>),
 }
 
 impl Answer {
@@ -31,6 +33,13 @@ impl Answer {
         };
         match self {
             Answer::Own(reading) => reading.poll_pieces(cx, sink).map_err(|error| broke_off(&error)),
+            Answer::Read(read) => match read.take() {
+                Some(bytes) => {
+                    sink(&bytes);
+                    Poll::Ready(Ok(true))
+                }
+                None => Poll::Ready(Ok(false)),
+            },
             Answer::Client(incoming) => match ready!(Pin::new(incoming).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
@@ -55,6 +64,7 @@ impl HttpBody for Answer {
                 let piece: Option<io::Result<Bytes>> = ready!(reading.poll_joined(cx));
                 Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(Into::into)))
             }
+            Answer::Read(read) => Poll::Ready(read.take().map(|bytes| Ok(Frame::data(bytes)))),
             Answer::Client(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
         }
     }

@@ -70,12 +70,14 @@ pub struct Options {
 }
 
 /// A model a backend lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     /// Its name there.
     pub name: String,
     /// Its context in tokens; 0 when it does not say.
     pub context: u64,
+    /// What it can read, as far as it says.
+    pub accepts: Accepts,
 }
 
 impl Ready {

@@ -56,6 +56,7 @@ impl Chosen<'_> {
         }
         if let Some(offer) = backend.offers.iter().find(|offer| offer.name == backend.model) {
             backend.context = offer.context;
+            backend.accepts = backend.accepts.or(offer.accepts);
         }
     }
 }
@@ -163,7 +164,8 @@ mod tests {
     use crate::gateway::Offer;
 
     fn served(name: &str, model: &str, offers: &[&str]) -> Served {
-        let offers = offers.iter().map(|name| Offer { name: (*name).to_owned(), context: 4096 }).collect();
+        let offers =
+            offers.iter().map(|name| Offer { name: (*name).to_owned(), context: 4096, ..Offer::default() }).collect();
         let ready = Ready { offers, ..Ready::chat("http://x", model) };
         Served { name: name.to_owned(), backend: watch::channel(BackendState::Ready(ready)).1 }
     }

@@ -1,21 +1,18 @@
 //! `/v1/completions` that fill a gap (`suffix`), for llama.cpp: its own `/v1/completions` ignores the suffix without a
 //! word (b11669), but `/infill` does what was asked for. Other engines either fill themselves or say that they cannot.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::backend::Ready;
-use super::handle::boxed;
+use super::exchange::Exchange;
 use super::metrics::InFlight;
-use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
-use super::{Shared, upstream, whole};
+use super::{upstream, whole};
 use crate::protocol::event::Usage;
 use crate::protocol::head::{self, quote};
 use crate::protocol::ir::Framing;
@@ -32,17 +29,11 @@ pub(super) fn fills(backend: &Ready, body: &[u8]) -> bool {
             .is_some_and(|suffix| !matches!(suffix, b"null" | b"\"\""))
 }
 
-pub(super) async fn fill(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    headers: &HeaderMap,
-    body: Bytes,
-    mut pulse: Pulse,
-    in_flight: InFlight,
-) -> Result<Response<Body>, Problem> {
+pub(super) async fn fill(exchange: Exchange<'_>, body: Bytes) -> Result<Response<Body>, Problem> {
+    let Exchange { shared, backend, mut pulse, in_flight, .. } = exchange;
     let asked = translated(&body, backend.context)?;
     let writer = Writer::new(asked.model.as_deref().unwrap_or(&backend.model));
-    let mut sending = shared.upstream.post_root(backend, PATH, headers, asked.body.into());
+    let mut sending = shared.upstream.post_root(backend, PATH, asked.body.into());
     if !asked.stream {
         let response = pulse.head(&mut sending, true).await.transpose()?;
         let response = response.ok_or_else(|| Problem::new(ProblemKind::Internal, "there is no answer"))?;
@@ -65,13 +56,13 @@ pub(super) async fn fill(
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
         None => {
-            return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, filling, pulse, in_flight))));
+            return Ok(reply::stream(Framing::Events, Relay::waiting(sending, filling, pulse, in_flight).boxed()));
         }
     };
     if !response.status().is_success() {
         return Err(refused(upstream::failure(response).await.0));
     }
-    Ok(reply::stream(Framing::Events, boxed(Relay::flowing(response.into_body(), filling, pulse, in_flight))))
+    Ok(reply::stream(Framing::Events, Relay::flowing(response.into_body(), filling, pulse, in_flight).boxed()))
 }
 
 /// A model without the tokens for it is the request's fault (llama.cpp says 501).
@@ -341,9 +332,16 @@ mod tests {
     }
 
     fn streamed(parts: &[&[u8]]) -> String {
-        let counters = Arc::new(crate::gateway::Counters::default());
-        let in_flight =
-            InFlight::new(&counters, None, true, "id", crate::protocol::Id::Chat, "/v1/completions", &HeaderMap::new());
+        let counters = std::sync::Arc::new(crate::gateway::Counters::default());
+        let in_flight = InFlight::new(
+            &counters,
+            None,
+            true,
+            "id",
+            crate::protocol::Id::Chat,
+            "/v1/completions",
+            &http::HeaderMap::new(),
+        );
         let writer = Writer { head: "{\"choices\":[".to_owned() };
         let mut filling = Filling { splitter: Splitter::default(), writer, wants_usage: true, ended: false, in_flight };
         let mut out = Vec::new();

@@ -1,16 +1,14 @@
 //! How many tokens a prompt has, in any dialect: asked of the engine where it can count, else estimated and marked so.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::backend::Ready;
+use super::exchange::Exchange;
 use super::reply::{self, Body};
-use super::{Shared, handle, upstream};
-use crate::protocol::head::Head;
+use super::{Shared, native, upstream};
 use crate::protocol::ir::{Part, Request, Source};
 use crate::protocol::names::Names;
 use crate::protocol::{Id, Outbound, Problem, ProblemKind, Vendor, accepts, openai_chat, protocol};
@@ -21,16 +19,10 @@ const LIMIT: usize = 64 << 20;
 /// What an estimate takes a picture or a page for, tokens: engines' own numbers lie between 256 and 1600.
 const MEDIA: u64 = 1_000;
 
-pub(super) async fn count_tokens(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    dialect: Id,
-    headers: &HeaderMap,
-    head: &Head,
-    body: &Bytes,
-) -> Result<Response<Body>, Problem> {
+pub(super) async fn count_tokens(exchange: &Exchange<'_>, body: &Bytes) -> Result<Response<Body>, Problem> {
+    let Exchange { shared, backend, dialect, .. } = *exchange;
     if backend.native.contains(&dialect)
-        && let Some(counted) = native(shared, backend, dialect, headers, head, body).await?
+        && let Some(counted) = natively(exchange, body).await?
     {
         return Ok(reply::json(200, counted));
     }
@@ -57,22 +49,16 @@ pub(super) async fn count_tokens(
 }
 
 /// The engine's own counting route in the caller's protocol; `None` where it has none.
-async fn native(
-    shared: &Shared,
-    backend: &Ready,
-    dialect: Id,
-    headers: &HeaderMap,
-    head: &Head,
-    body: &Bytes,
-) -> Result<Option<Bytes>, Problem> {
+async fn natively(exchange: &Exchange<'_>, body: &Bytes) -> Result<Option<Bytes>, Problem> {
+    let Exchange { backend, dialect, head, .. } = *exchange;
     let (path, member) = match dialect {
         Id::Messages => ("/messages/count_tokens".to_owned(), "input_tokens"),
         Id::Responses => ("/responses/input_tokens".to_owned(), "input_tokens"),
         Id::Gemini => (format!("/models/{}:countTokens", backend.model), "totalTokens"),
         Id::Chat | Id::Ollama => return Ok(None),
     };
-    let edited = handle::edit(backend, dialect, head, body.clone());
-    let response = shared.upstream.post(backend, &path, headers, edited).await?;
+    let edited = native::edit(backend, dialect, head, body.clone());
+    let response = exchange.send(&path, edited).await?;
     if response.status().is_success() {
         let counted = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let counts = serde_json::from_slice::<Value>(&counted).is_ok_and(|value| value[member].is_u64());
@@ -131,7 +117,7 @@ async fn tokenized(shared: &Shared, backend: &Ready, chat: &[u8]) -> Option<u64>
 }
 
 async fn ask(shared: &Shared, backend: &Ready, path: &str, body: Vec<u8>) -> Option<Value> {
-    let response = shared.upstream.post_root(backend, path, &HeaderMap::new(), body.into()).await.ok()?;
+    let response = shared.upstream.post_root(backend, path, body.into()).await.ok()?;
     if !response.status().is_success() {
         return None;
     }

@@ -1,17 +1,15 @@
 //! Gemini's embeddings, asked of the engine's `/embeddings`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::backend::Ready;
+use super::exchange::Exchange;
 use super::reply::{self, Body};
-use super::{Shared, upstream};
+use super::upstream;
 use crate::protocol::{Id, Problem, ProblemKind};
 
 /// Largest answer.
@@ -102,13 +100,8 @@ struct Embedding<'a> {
     embedding: &'a RawValue,
 }
 
-pub(super) async fn embed(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    form: Form,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Response<Body>, Problem> {
+pub(super) async fn embed(exchange: &Exchange<'_>, form: Form, body: &Bytes) -> Result<Response<Body>, Problem> {
+    let backend = exchange.backend;
     if backend.speaks != Id::Chat {
         return Err(Problem::new(ProblemKind::Unsupported, "the backend of this model serves no embeddings"));
     }
@@ -117,7 +110,7 @@ pub(super) async fn embed(
     if let Some(dimensions) = dimensions {
         asked["dimensions"] = dimensions.into();
     }
-    let response = shared.upstream.post(backend, "/embeddings", headers, asked.to_string().into()).await?;
+    let response = exchange.send("/embeddings", asked.to_string().into()).await?;
     if !response.status().is_success() {
         return Err(upstream::failure(response).await.0);
     }

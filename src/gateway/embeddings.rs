@@ -1,64 +1,47 @@
 //! `/v1/embeddings`. OpenAI's SDKs ask for vectors as base64 of little-endian 32-bit floats unless told otherwise, and
 //! read nothing else then; others ask for lists of numbers. Whatever the engine answers becomes what was asked for.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 
-use super::backend::Ready;
-use super::metrics::InFlight;
-use super::pulse::Pulse;
+use super::answer::Answer;
+use super::exchange::Exchange;
 use super::reply::{self, Body};
-use super::{Shared, handle, whole};
+use super::{native, whole};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::scan::{self, Span};
-use crate::protocol::{Id, Problem, ProblemKind, Protocol, openai_chat};
+use crate::protocol::{Id, Problem, Protocol, openai_chat};
 
 const PATH: &str = "/embeddings";
 
-pub(super) async fn answer(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    headers: &HeaderMap,
-    head: &Head,
-    body: Bytes,
-    mut pulse: Pulse,
-    in_flight: InFlight,
-) -> Result<Response<Body>, Problem> {
+pub(super) async fn answer(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response<Body>, Problem> {
+    let Exchange { backend, head, .. } = exchange;
     let form = asked(&body);
     let base64 = form.is_some();
-    let edited = handle::edit(backend, Id::Chat, head, body.clone());
-    let mut response = send(shared, backend, headers, edited, &mut pulse).await?;
+    let edited = native::edit(backend, Id::Chat, head, body.clone());
+    let mut response = send(&mut exchange, edited).await?;
     // An engine that knows numbers only refuses the member's value.
     if let (Some(form), 400 | 422) = (form, response.status().as_u16()) {
         let plain = head::splice(&body, vec![Patch { span: form, with: b"\"float\"".to_vec() }]);
         if let Some(head) = Head::scan(&plain) {
-            let edited = handle::edit(backend, Id::Chat, &head, plain.into());
-            response = send(shared, backend, headers, edited, &mut pulse).await?;
+            let edited = native::edit(backend, Id::Chat, &head, plain.into());
+            response = send(&mut exchange, edited).await?;
         }
     }
     if !response.status().is_success() {
-        return handle::failed(&in_flight, Id::Chat, response).await;
+        return native::failed(&exchange.in_flight, Id::Chat, response).await;
     }
-    let found = whole::read(response.into_body(), &mut pulse).await?;
+    let found = whole::read(response.into_body(), &mut exchange.pulse).await?;
     // The figures stand behind the vectors, or before them.
     let (begin, tail) = (&found[..found.len().min(2048)], &found[found.len().saturating_sub(2048)..]);
-    in_flight.usage(openai_chat::Chat.usage(begin, tail));
+    exchange.in_flight.usage(openai_chat::Chat.usage(begin, tail));
     let found = converted(&found, base64).unwrap_or(found);
     Ok(reply::json(200, found))
 }
 
-async fn send(
-    shared: &Shared,
-    backend: &Ready,
-    headers: &HeaderMap,
-    body: Bytes,
-    pulse: &mut Pulse,
-) -> Result<Response<super::answer::Answer>, Problem> {
-    let mut sending = shared.upstream.post(backend, PATH, headers, body);
-    let head = pulse.head(&mut sending, true).await.transpose()?;
-    head.ok_or_else(|| Problem::new(ProblemKind::Internal, "there is no answer"))
+async fn send(exchange: &mut Exchange<'_>, body: Bytes) -> Result<Response<Answer>, Problem> {
+    let mut sending = exchange.send(PATH, body);
+    exchange.head(&mut sending).await
 }
 
 /// Where the request says that it wants base64.

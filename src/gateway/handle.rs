@@ -2,30 +2,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
-use super::access_log::Way;
-use super::answer::Answer;
-use super::backend::{BackendState, Ready};
+use super::backend::BackendState;
+use super::exchange::{Asked, Exchange};
 use super::metrics::InFlight;
 use super::pulse::Pulse;
-use super::relay::{Passthrough, Relay, Transform};
 use super::reply::{self, Body};
 use super::route::{Action, Route};
-use super::translate::Asked;
-use super::upstream;
 use super::{
-    Shared, auth, body, completions, count, defaults, embed, embeddings, models, paths, responses, route, translate,
+    Shared, auth, body, completions, count, embed, embeddings, models, native, paths, responses, route, translate,
 };
-use crate::protocol::head::{self, Head, Patch};
+use crate::protocol::head::Head;
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic};
-
-/// Whole answers up to this size are read before they are sent on.
-const WHOLE: usize = 4 << 20;
+use crate::protocol::{self, Id, Problem, ProblemKind};
 
 /// Answers one request. Whatever happens, the answer is in the caller's dialect and has an id.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
@@ -127,158 +118,49 @@ async fn answer(
         chosen.fit(backend);
     }
     let backend = state.ready()?;
-    let pulse = Pulse::new(chosen.served.backend.clone(), &shared.settings.limits);
     // An engine that serves Responses itself has its own memory.
     let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
     if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
         (body, caller) = responses::prepare(&shared.responses, body, compact)?;
     }
-    match route.action {
-        Action::Count { .. } => count::count_tokens(shared, backend, route.dialect, headers, &head, &body).await,
-        Action::Embed { form, .. } => embed::embed(shared, backend, form, headers, &body).await,
+    let exchange = Exchange {
+        shared,
+        backend,
+        dialect: route.dialect,
+        headers,
+        head: &head,
+        asked,
+        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits),
+        in_flight,
+    };
+    let answered = match route.action {
+        Action::Count { .. } => count::count_tokens(&exchange, &body).await,
+        Action::Embed { form, .. } => embed::embed(&exchange, form, &body).await,
         Action::Pass(_) if backend.speaks != Id::Chat && !backend.native.contains(&Id::Chat) => {
             let message = format!("the backend of {} does not serve this API", chosen.name());
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
-        Action::Pass("/embeddings") => {
-            embeddings::answer(shared, backend, headers, &head, body, pulse, in_flight).await
-        }
-        Action::Pass("/completions") if completions::fills(backend, &body) => {
-            completions::fill(shared, backend, headers, body, pulse, in_flight).await
-        }
-        Action::Pass(path) => {
-            native(shared, backend, route.dialect, path, headers, &head, body, pulse, in_flight).await
+        Action::Pass("/embeddings") => embeddings::answer(exchange, body).await,
+        Action::Pass("/completions") if completions::fills(backend, &body) => completions::fill(exchange, body).await,
+        Action::Pass(path) => native::answer(exchange, path, body).await,
+        _ if !compact && exchange.natively(&body) => {
+            let framing = if head.stream { Framing::Events } else { Framing::Whole };
+            let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
+            native::answer(exchange, &path, body).await
         }
         _ => {
-            let inbound = caller.inbound(route.dialect);
             let outbound = protocol::protocol(backend.speaks).outbound();
-            if backend.native.contains(&route.dialect) && !compact {
-                let framing = if head.stream { Framing::Events } else { Framing::Whole };
-                let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
-                return native(shared, backend, route.dialect, &path, headers, &head, body, pulse, in_flight).await;
+            match caller.inbound(route.dialect).zip(outbound) {
+                Some(codecs) => translate::answer(exchange, codecs, body).await,
+                None => {
+                    let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
+                    Err(Problem::new(ProblemKind::Unsupported, message))
+                }
             }
-            let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
-                let message = format!("the engine behind does not serve this API; there is {}", route::LIST);
-                return Err(Problem::new(ProblemKind::Unsupported, message));
-            };
-            translate::answer(
-                shared,
-                backend,
-                route.dialect,
-                asked,
-                (inbound, outbound),
-                headers,
-                body,
-                pulse,
-                in_flight,
-            )
-            .await
         }
-    }
-}
-
-/// Same protocol in and out: the bytes go through, but for the few edits that must be.
-#[allow(clippy::too_many_arguments)] // the steps of one path, not an interface
-async fn native(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    dialect: Id,
-    path: &str,
-    headers: &HeaderMap,
-    head: &Head,
-    body: Bytes,
-    mut pulse: Pulse,
-    in_flight: InFlight,
-) -> Result<Response<Body>, Problem> {
-    in_flight.way(Way::Native, head.stream);
-    let (mut patches, dropped) = patches(backend, dialect, head, &body);
-    in_flight.dropped(&dropped);
-    // Embeddings have no sampling.
-    if path != "/embeddings" {
-        defaults::patch(&backend.options, dialect, head, &body, &mut patches);
-    }
-    let body = spliced(body, patches);
-    let protocol = protocol::protocol(dialect);
-    let mut transform = Box::new(Passthrough::new(protocol, head.stream, in_flight.clone()));
-    let mut sending = shared.upstream.post(backend, path, headers, body);
-    let response = match pulse.head(&mut sending, !head.stream).await {
-        Some(response) => response?,
-        None => return Ok(reply::stream(Framing::Events, boxed(Relay::waiting(sending, transform, pulse, in_flight)))),
     };
-    if !response.status().is_success() {
-        return failed(&in_flight, dialect, response).await;
-    }
-    let mut answer = Response::new(());
-    *answer.status_mut() = response.status();
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CACHE_CONTROL] {
-        // A stream may get an error at its end, so its length is not known.
-        if let Some(value) = response.headers().get(&name).filter(|_| !(head.stream && name == header::CONTENT_LENGTH))
-        {
-            answer.headers_mut().insert(name, value.clone());
-        }
-    }
-    let whole = response.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
-    if !head.stream && whole.is_some_and(|length| length <= WHOLE) {
-        // Read to its end, so that its head can say what it cost.
-        let (mut body, mut whole) = (response.into_body(), Vec::new());
-        while pulse.pieces(&mut body, &mut |piece| whole.extend_from_slice(piece)).await? {}
-        transform.leaving(&whole);
-        transform.end(None, &mut whole)?;
-        in_flight.byte();
-        answer.headers_mut().extend(in_flight.usage_headers());
-        return Ok(answer.map(|()| reply::full(whole)));
-    }
-    Ok(answer.map(|()| boxed(Relay::flowing(response.into_body(), transform, pulse, in_flight))))
-}
-
-/// The edits of a native request: the model's name, a limit the context can hold, a prompt whose prefix stays. Also
-/// what the engine would not know and was left out.
-fn patches(backend: &Ready, dialect: Id, head: &Head, body: &[u8]) -> (Vec<Patch>, Vec<String>) {
-    let mut patches = Vec::new();
-    let mut dropped = Vec::new();
-    // Gemini names the model in the path.
-    if dialect != Id::Gemini {
-        head.rename(body, &backend.model, &mut patches);
-    }
-    head.clamp(body, backend.context, &mut patches);
-    // Anthropic itself knows its own tools and blocks.
-    if dialect == Id::Messages && backend.vendor != Vendor::Anthropic {
-        dropped = anthropic::tidy::tidy(body, &mut patches);
-    }
-    (patches, dropped)
-}
-
-/// A native request as the backend gets it, without an entry's defaults.
-pub(super) fn edit(backend: &Ready, dialect: Id, head: &Head, body: Bytes) -> Bytes {
-    let (patches, _) = patches(backend, dialect, head, &body);
-    spliced(body, patches)
-}
-
-fn spliced(body: Bytes, patches: Vec<Patch>) -> Bytes {
-    if patches.is_empty() { body } else { head::splice(&body, patches).into() }
-}
-
-/// The engine refused. OpenAI's callers get its own words, unless they are about the context or about us.
-pub(super) async fn failed(
-    in_flight: &InFlight,
-    dialect: Id,
-    response: Response<Answer>,
-) -> Result<Response<Body>, Problem> {
-    let status = response.status().as_u16();
-    let (problem, body) = upstream::failure(response).await;
-    let ours = dialect == Id::Messages
-        || matches!(problem.kind, ProblemKind::ContextOverflow | ProblemKind::Upstream)
-        || problem.retry_after.is_some()
-        || body.is_empty();
-    if ours {
-        return Err(problem);
-    }
-    in_flight.error(&problem.message);
-    Ok(reply::json(status, body))
-}
-
-pub(super) fn boxed(relay: Relay) -> Body {
-    relay.boxed_unsync()
+    // An overflow the engine told without numbers gets those of its context.
+    answered.map_err(|problem| problem.within(backend.context))
 }
 
 /// Codex falls back to plain HTTP at once on this status, and on no other.

@@ -21,6 +21,7 @@ pub struct Counters {
     output_tokens: AtomicU64,
     errors: AtomicU64,
     dropped: AtomicU64,
+    clamped: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -40,6 +41,8 @@ pub struct Counts {
     pub errors: u64,
     /// Parts of requests that no translation could carry.
     pub dropped: u64,
+    /// Requests whose limit on the answer was lowered to what fits.
+    pub clamped: u64,
 }
 
 impl Counters {
@@ -53,6 +56,7 @@ impl Counters {
             output_tokens: self.output_tokens.load(Relaxed),
             errors: self.errors.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
+            clamped: self.clamped.load(Relaxed),
         }
     }
 }
@@ -104,6 +108,7 @@ impl InFlight {
             first_byte: None,
             duration: Duration::ZERO,
             dropped: Vec::new(),
+            clamped: None,
             error: None,
             left: false,
         };
@@ -174,6 +179,14 @@ impl InFlight {
             if !record.dropped.contains(part) {
                 record.dropped.push(part.clone());
             }
+        }
+    }
+
+    /// The limit on the answer was lowered to this, if it was.
+    pub(super) fn clamped(&self, limit: Option<u64>) {
+        if limit.is_some() {
+            self.0.counters.clamped.fetch_add(1, Relaxed);
+            self.record().clamped = limit;
         }
     }
 

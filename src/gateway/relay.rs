@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::answer::Answer;
 use super::metrics::InFlight;
 use super::pulse::{Beat, Pulse};
-use super::reply::BoxError;
+use super::reply::{Body, BoxError};
 use super::upstream::{self, Sending};
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
 
@@ -54,6 +55,11 @@ pub(super) struct Relay {
 }
 
 impl Relay {
+    /// As any response body.
+    pub(super) fn boxed(self) -> Body {
+        self.boxed_unsync()
+    }
+
     /// The answer has begun.
     pub(super) fn flowing(answer: Answer, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
         Relay {
@@ -180,6 +186,8 @@ impl HttpBody for Relay {
 pub(super) struct Passthrough {
     protocol: &'static dyn Protocol,
     stream: bool,
+    /// What the backend's context holds, tokens; 0 when unknown.
+    context: u64,
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
@@ -199,8 +207,9 @@ const BEGIN: usize = 2 << 10;
 const TAIL: usize = 4 << 10;
 
 impl Passthrough {
-    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, in_flight: InFlight) -> Self {
-        Passthrough { protocol, stream, begin: Vec::new(), tail: Vec::new(), ended: false, told: false, in_flight }
+    pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, context: u64, in_flight: InFlight) -> Self {
+        let (begin, tail) = (Vec::new(), Vec::new());
+        Passthrough { protocol, stream, context, begin, tail, ended: false, told: false, in_flight }
     }
 
     fn tell_usage(&mut self) {
@@ -234,7 +243,7 @@ impl Transform for Passthrough {
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
             Some(_) if self.stream && ended => return Ok(()),
-            Some(problem) => problem,
+            Some(problem) => problem.within(self.context),
             None if !self.stream || ended => return Ok(()),
             // An error the engine put into the stream itself has reached the caller as it was.
             None if scan::rfind(&self.tail, b"\"error\"").is_some() => {

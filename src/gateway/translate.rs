@@ -1,47 +1,32 @@
 //! A request in one protocol, answered by a backend that speaks another one.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 
 use super::access_log::Way;
 use super::answer::Answer;
-use super::backend::Ready;
-use super::handle::boxed;
+use super::exchange::Exchange;
 use super::metrics::InFlight;
 use super::pulse::Pulse;
 use super::relay::{Relay, Transform};
 use super::reply::{self, Body};
-use super::{Shared, defaults, upstream};
+use super::{defaults, upstream};
 use crate::protocol::event::{Event, Filter};
 use crate::protocol::ir::Framing;
 use crate::protocol::names::Names;
 use crate::protocol::repair::Repair;
+use crate::protocol::think::Think;
 use crate::protocol::{
-    AnswerEncoder, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, accepts, head,
-    protocol,
+    AnswerEncoder, EventDecoder, EventEncoder, Inbound, Outbound, Problem, Protocol, accepts, head, losses, protocol,
 };
 
-/// What the path of a request says, for protocols that say it there.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Asked<'a> {
-    pub(super) model: Option<&'a str>,
-    pub(super) framing: Option<Framing>,
-}
-
-#[allow(clippy::too_many_arguments)] // the steps of one path, not an interface
+/// Translates a request and its answer.
 pub(super) async fn answer(
-    shared: &Arc<Shared>,
-    backend: &Ready,
-    dialect: Id,
-    asked: Asked<'_>,
+    mut exchange: Exchange<'_>,
     (inbound, outbound): (&dyn Inbound, &'static dyn Outbound),
-    headers: &HeaderMap,
     body: Bytes,
-    mut pulse: Pulse,
-    in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
+    let Exchange { backend, dialect, asked, .. } = exchange;
     let mut request = inbound.decode_request(&body)?;
     if let Some(model) = asked.model {
         request.model = model.into();
@@ -49,11 +34,11 @@ pub(super) async fn answer(
     request.framing = asked.framing.unwrap_or(request.framing);
     defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
-    if let Some(fits) = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context)) {
-        request.max_tokens = Some(fits);
-    }
-    let framing = request.framing;
-    in_flight.way(Way::Translated, framing.streams());
+    let fits = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context));
+    exchange.in_flight.clamped(fits);
+    request.max_tokens = fits.or(request.max_tokens);
+    let (framing, limit) = (request.framing, request.max_tokens);
+    exchange.in_flight.way(Way::Translated, framing.streams());
     // Made of the request as the caller sent it, before names change for the backend.
     let encoder = if framing.streams() {
         Encoder::Stream(inbound.stream_encoder(&request))
@@ -61,36 +46,38 @@ pub(super) async fn answer(
         Encoder::Whole(inbound.answer_encoder(&request))
     };
     let names = Names::apply(&mut request, outbound.names());
-    let decoder = Decoder { decoder: outbound.event_decoder(), repair: Repair::new(&request), names };
+    let (think, repair) = (Think::default(), Repair::new(&request));
+    let decoder = Decoder { decoder: outbound.event_decoder(), think, repair, names };
     let translated = outbound.encode_request(&request, &backend.target());
-    in_flight.dropped(&request.dropped);
+    exchange.in_flight.dropped(&request.dropped);
+    exchange.in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
     drop(request);
     // Long before the answer is: prompts are large.
     drop(body);
     let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
-    let mut sending = shared.upstream.post(backend, &path, headers, translated.into());
+    let mut sending = exchange.send_limited(&path, translated.into(), limit);
     let encoder = match encoder {
         Encoder::Stream(encoder) => encoder,
         Encoder::Whole(answer) => {
-            let Some(response) = pulse.head(&mut sending, true).await.transpose()? else {
-                return Err(Problem::new(ProblemKind::Internal, "there is no answer"));
-            };
+            let response = exchange.head(&mut sending).await?;
             if !response.status().is_success() {
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            return gather(&in_flight, response.into_body(), decoder, answer, pulse).await;
+            return gather(&exchange.in_flight, response.into_body(), decoder, answer, exchange.pulse).await;
         }
     };
-    let codec = Box::new(Codec { decoder, encoder, protocol: protocol(dialect), in_flight: in_flight.clone() });
+    let Exchange { mut pulse, in_flight, .. } = exchange;
+    let (protocol, context) = (protocol(dialect), backend.context);
+    let codec = Box::new(Codec { decoder, encoder, protocol, context, in_flight: in_flight.clone() });
     let response = match pulse.head(&mut sending, false).await {
         Some(response) => response?,
-        None => return Ok(reply::stream(framing, boxed(Relay::waiting(sending, codec, pulse, in_flight)))),
+        None => return Ok(reply::stream(framing, Relay::waiting(sending, codec, pulse, in_flight).boxed())),
     };
     if !response.status().is_success() {
         return Err(upstream::failure(response).await.0);
     }
-    Ok(reply::stream(framing, boxed(Relay::flowing(response.into_body(), codec, pulse, in_flight))))
+    Ok(reply::stream(framing, Relay::flowing(response.into_body(), codec, pulse, in_flight).boxed()))
 }
 
 enum Encoder {
@@ -101,6 +88,7 @@ enum Encoder {
 /// The backend's stream, and what must happen to its events before any encoder sees them.
 struct Decoder {
     decoder: Box<dyn EventDecoder>,
+    think: Think,
     repair: Option<Repair>,
     names: Names,
 }
@@ -111,10 +99,12 @@ impl Decoder {
         step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>)),
         sink: &mut dyn FnMut(Event<'_>),
     ) {
-        let Decoder { decoder, repair, names } = self;
-        step(decoder.as_mut(), &mut |event| match repair {
-            Some(repair) => repair.event(event, &mut |event| names.event(event, sink)),
-            None => names.event(event, sink),
+        let Decoder { decoder, think, repair, names } = self;
+        step(decoder.as_mut(), &mut |event| {
+            think.event(event, &mut |event| match repair {
+                Some(repair) => repair.event(event, &mut |event| names.event(event, sink)),
+                None => names.event(event, sink),
+            });
         });
     }
 }
@@ -153,13 +143,19 @@ struct Codec {
     decoder: Decoder,
     encoder: Box<dyn EventEncoder>,
     protocol: &'static dyn Protocol,
+    /// What the backend's context holds, tokens; 0 when unknown.
+    context: u64,
     in_flight: InFlight,
 }
 
 impl Codec {
     fn run(&mut self, out: &mut Vec<u8>, step: impl FnOnce(&mut dyn EventDecoder, &mut dyn FnMut(Event<'_>))) {
-        let Codec { decoder, encoder, in_flight, .. } = self;
+        let Codec { decoder, encoder, in_flight, context, .. } = self;
         decoder.run(step, &mut |event| {
+            let event = match event {
+                Event::Error(problem) => Event::Error(problem.within(*context)),
+                event => event,
+            };
             match &event {
                 Event::Finish { usage, .. } => in_flight.usage(*usage),
                 Event::Error(problem) => in_flight.error(&problem.message),

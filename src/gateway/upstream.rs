@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
 use super::answer::Answer;
 use super::backend::Ready;
 use super::dial::{Dial, Line};
+use crate::protocol::head::{self, Head, Patch};
+use crate::protocol::scan::Span;
 use crate::protocol::{self, Auth, Problem, ProblemKind};
 
 /// The client.
@@ -45,8 +47,9 @@ impl Upstream {
         Upstream { dial: Dial::new() }
     }
 
-    /// Sends a JSON body to a path below the backend's prefix.
-    pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes) -> Sending {
+    /// Sends a JSON body to a path below the backend's prefix. A `tight` one is sent once more with a lower limit on
+    /// the answer when the backend says that only the limit did not fit.
+    pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes, tight: bool) -> Sending {
         let prefix = match &backend.prefix {
             Some(prefix) => prefix.as_str(),
             None => protocol::protocol(backend.speaks).prefix(),
@@ -58,15 +61,15 @@ impl Upstream {
                 headers.insert(name, value.clone());
             }
         }
-        self.send(backend, &format!("{prefix}{path}"), headers, body)
+        self.send(backend, &format!("{prefix}{path}"), headers, body, tight)
     }
 
     /// Sends a JSON body to a path below the backend's root.
-    pub(super) fn post_root(&self, backend: &Ready, path: &str, _from: &HeaderMap, body: Bytes) -> Sending {
-        self.send(backend, path, HeaderMap::new(), body)
+    pub(super) fn post_root(&self, backend: &Ready, path: &str, body: Bytes) -> Sending {
+        self.send(backend, path, HeaderMap::new(), body, false)
     }
 
-    fn send(&self, backend: &Ready, path: &str, mut headers: HeaderMap, body: Bytes) -> Sending {
+    fn send(&self, backend: &Ready, path: &str, mut headers: HeaderMap, body: Bytes, tight: bool) -> Sending {
         let url = format!("{}{path}", backend.base_url.trim_end_matches('/'));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let protocol = protocol::protocol(backend.speaks);
@@ -94,6 +97,12 @@ impl Upstream {
         let options = backend.options.clone();
         Box::pin(async move {
             let line = line.map_err(unreachable)?;
+            if tight {
+                let response = once(&line, request.clone(), options.timeout).await.map_err(Failure::problem)?;
+                let (response, lower) = lowered(response, request.body()).await;
+                let Some(lower) = lower else { return Ok(response) };
+                *request.body_mut() = lower;
+            }
             if options.retries == 0 {
                 // The prompt is let go as soon as it is sent.
                 return once(&line, request, options.timeout).await.map_err(Failure::problem);
@@ -159,6 +168,28 @@ async fn once(line: &Line, request: Request<Bytes>, limit: Option<Duration>) -> 
         None => sending.await,
     };
     outcome.map_err(Failure::Unreachable)
+}
+
+/// A refusal for which only the answer's limit was too large: the body with one that fits. Refusals are read to find
+/// that out, and handed on as they were.
+async fn lowered(response: Response<Answer>, body: &[u8]) -> (Response<Answer>, Option<Bytes>) {
+    if response.status() != StatusCode::BAD_REQUEST {
+        return (response, None);
+    }
+    let (parts, answer) = response.into_parts();
+    let read = Limited::new(answer, ERROR_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let overflow = Problem::from_engine(400, &read).overflow;
+    let lower = overflow.filter(|(prompt, max)| prompt < max).and_then(|(prompt, max)| {
+        let head = Head::scan(body)?;
+        // A prompt of nothing means that the limit alone was refused, before the prompt was looked at.
+        let room = if prompt == 0 { head::clamped(max, body.len(), max)? } else { max - prompt };
+        let lower = |(span, limit): &(Span, u64)| {
+            (*limit > room).then(|| Patch { span: span.clone(), with: room.to_string().into_bytes() })
+        };
+        let patches: Vec<Patch> = head.max_tokens.iter().filter_map(lower).collect();
+        (!patches.is_empty()).then(|| head::splice(body, patches).into())
+    });
+    (Response::from_parts(parts, Answer::Read(Some(read))), lower)
 }
 
 /// Whether another try may do better, in the backend's own word if it has one.

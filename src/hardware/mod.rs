@@ -3,16 +3,28 @@
 //! Nothing here decides what to run; `plan` does.
 
 mod amd;
+mod apple;
+mod ascend;
+mod cambricon;
+mod card;
 mod cgroup;
 mod cpu;
+mod hygon;
+mod intel;
 mod link;
 mod memory;
+mod metax;
+mod mthreads;
 mod nvidia;
 #[cfg(test)]
 mod recorded;
 mod replay;
+mod rows;
+#[cfg(test)]
+mod sampled;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +144,17 @@ pub struct Hardware {
 }
 
 /// The vendors that are asked, in the order their devices are listed.
-pub const VENDORS: &[&dyn Vendor] = &[&nvidia::Nvidia::SYSTEM, &amd::Amd];
+pub const VENDORS: &[&dyn Vendor] = &[
+    &nvidia::Nvidia::SYSTEM,
+    &amd::Amd,
+    &ascend::Ascend,
+    &apple::Apple,
+    &intel::Intel,
+    &mthreads::MooreThreads,
+    &metax::MetaX,
+    &cambricon::Cambricon,
+    &hygon::Hygon,
+];
 
 /// Looks at the machine: a few files and every vendor's library, all vendors at once. Tens of milliseconds at most
 /// where no driver hangs.

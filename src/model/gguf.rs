@@ -9,7 +9,7 @@ use std::path::Path;
 use reader::{Reader, Value};
 
 use super::locate::unreadable;
-use super::{Format, ModelError, Shape, Weights};
+use super::{Cache, CacheGroup, Format, ModelError, Shape, Weights};
 
 /// Where a file stands in a split model: `NAME-00002-of-00003.gguf`.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,29 +67,57 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
     })
 }
 
+/// Families that give every n-th layer full attention and the others a window, without saying so in the file
+/// (llama.cpp's `set_swa_pattern` per architecture).
+const FULL_EVERY: &[(&str, u64)] = &[("gemma2", 2), ("gemma3", 6), ("gemma3n", 5), ("gpt-oss", 2), ("cohere2", 4)];
+
 fn shape(header: &Header, architecture: &str) -> Option<Shape> {
     let number = |key: &str| header.number(&format!("{architecture}.{key}"));
     let (layers, hidden) = (number("block_count")?, number("embedding_length")?);
     let heads = number("attention.head_count").unwrap_or(0);
     let key = format!("{architecture}.attention.head_count_kv");
+    let kv_heads = header.number(&key).unwrap_or(heads);
+    let head_dim = number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0);
     // Hybrids give a list, one number per layer, 0 where there is no cache.
     let kv_layers = match header.values.get(&key) {
         Some(Value::Numbers { positive, count, .. }) if positive < count => Some(*positive),
         _ => number("full_attention_interval").filter(|n| *n > 1).map(|n| layers / n).filter(|n| *n > 0),
     };
-    let rank = number("attention.kv_lora_rank").filter(|n| *n > 0);
+    let latent = number("attention.kv_lora_rank").filter(|n| *n > 0).map(|rank| Cache::Latent {
+        elements: rank.saturating_add(number("rope.dimension_count").unwrap_or(0)),
+        indexed: number("attention.indexer.key_length").is_some(),
+    });
+    let plain = Cache::Heads { heads: kv_heads, size: head_dim };
+    let group = |layers: u64, cache, window| (layers > 0).then_some(CacheGroup { layers, cache, window });
+    let every = FULL_EVERY.iter().find(|(name, _)| *name == architecture).map(|(_, every)| *every);
+    let cache: Vec<CacheGroup> = match (latent, kv_layers, number("attention.sliding_window"), every) {
+        (None, None, Some(window), Some(every)) if window > 0 => {
+            let full = layers / every;
+            [group(full, plain, None), group(layers - full, plain, Some(window))].into_iter().flatten().collect()
+        }
+        (None, None, _, _) => Vec::new(),
+        (latent, kv_layers, _, _) => {
+            let full = kv_layers.unwrap_or(layers).min(layers);
+            let state = Cache::State { bytes: 0, mamba: number("ssm.state_size").is_some() };
+            let full = group(full, latent.unwrap_or(plain), None);
+            [full, group(layers - kv_layers.unwrap_or(layers).min(layers), state, None)].into_iter().flatten().collect()
+        }
+    };
+    let experts = number("expert_count").filter(|n| *n > 0);
     Some(Shape {
         layers,
         hidden,
         heads,
-        kv_heads: header.number(&key).unwrap_or(heads),
-        head_dim: number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0),
+        kv_heads,
+        head_dim,
         vocab: number("vocab_size").or_else(|| header.number("tokenizer.ggml.tokens")).unwrap_or(0),
-        mla_kv_dim: rank.map(|r| r.saturating_add(number("rope.dimension_count").unwrap_or(0))),
-        experts: number("expert_count").filter(|n| *n > 0),
+        intermediate: number("feed_forward_length"),
+        experts,
+        experts_per_token: number("expert_used_count"),
         moe_intermediate: number("expert_feed_forward_length"),
-        kv_layers,
-        indexer: rank.is_some() && number("attention.indexer.key_length").is_some(),
+        dense_layers: number("leading_dense_block_count").unwrap_or(0),
+        cache,
+        ..Shape::default()
     })
 }
 

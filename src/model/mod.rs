@@ -3,18 +3,22 @@
 
 pub mod demo;
 
+mod cache;
 mod config;
 mod error;
 mod gguf;
 mod locate;
 mod safetensors;
+mod shape;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use cache::{CacheTerms, Layout};
 pub use error::ModelError;
 pub use locate::read_path;
+pub use shape::{Cache, CacheGroup, KvKind, Shape};
 
 /// How the weights are stored; with the system and the accelerator it decides the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,53 +30,6 @@ pub enum Format {
     Gguf,
     /// A tag in an Ollama registry or store.
     OllamaTag,
-}
-
-/// The numbers of the architecture that memory arithmetic needs. Counts are per model, not per GPU.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Shape {
-    /// Transformer blocks.
-    pub layers: u64,
-    /// Hidden size.
-    pub hidden: u64,
-    /// Attention heads.
-    pub heads: u64,
-    /// Key/value heads (= heads without grouping).
-    pub kv_heads: u64,
-    /// Size of one head.
-    pub head_dim: u64,
-    /// Vocabulary.
-    pub vocab: u64,
-    /// MLA: kv_lora_rank + qk_rope_head_dim elements per layer and token, instead of K and V per head.
-    pub mla_kv_dim: Option<u64>,
-    /// Experts (MoE) and the intermediate size of one.
-    pub experts: Option<u64>,
-    /// Intermediate size of one expert.
-    pub moe_intermediate: Option<u64>,
-    /// Layers whose cache grows with the context, when not all do (linear or Mamba hybrids, sliding windows).
-    pub kv_layers: Option<u64>,
-    /// Sparse attention keeps an index key beside MLA (DeepSeek V3.2, GLM 5).
-    pub indexer: bool,
-}
-
-/// Bytes the index key of sparse attention takes per layer and token: 128 in fp8 and their scale.
-const INDEX_BYTES: u64 = 132;
-
-impl Shape {
-    /// Bytes of KV cache one token takes over all layers and heads, on one GPU without tensor parallelism, for cache
-    /// elements of `element_bytes` (2 for fp16 and bf16, 1 for fp8). Sliding windows count only their full-attention
-    /// layers here: what the windows hold does not grow with the context.
-    pub fn kv_bytes_per_token(&self, element_bytes: u64) -> u64 {
-        let layers = self.kv_layers.unwrap_or(self.layers);
-        let per_layer = match self.mla_kv_dim {
-            Some(elements) => {
-                let index = if self.indexer { INDEX_BYTES } else { 0 };
-                elements.saturating_mul(element_bytes).saturating_add(index)
-            }
-            None => [2, self.kv_heads, self.head_dim, element_bytes].into_iter().fold(1, u64::saturating_mul),
-        };
-        layers.saturating_mul(per_layer)
-    }
 }
 
 /// A model that was found on disk (or is named by an Ollama tag), described by its headers.

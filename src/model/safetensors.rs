@@ -1,11 +1,12 @@
 //! A model directory's weight files, by their headers: all there, none cut short.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::locate::{names, read_bounded, unreadable};
 use super::{Format, ModelError, Weights, config};
@@ -22,7 +23,59 @@ struct Entry {
 
 #[derive(Deserialize)]
 struct Index {
-    weight_map: BTreeMap<String, String>,
+    weight_map: Files,
+}
+
+/// The files of an index, each once; the names of tens of thousands of tensors are not kept.
+struct Files(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Files, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Files;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map from tensors to files")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Files, A::Error> {
+                let mut files = BTreeSet::new();
+                let mut last = String::new();
+                while map.next_key::<IgnoredAny>()?.is_some() {
+                    let file: std::borrow::Cow<'de, str> = map.next_value()?;
+                    if last != *file {
+                        last = file.into_owned();
+                        files.insert(last.clone());
+                    }
+                }
+                Ok(Files(files))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+/// Where the data of a file's tensors ends.
+struct End(u64);
+
+impl<'de> Deserialize<'de> for End {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<End, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = End;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of tensors")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<End, A::Error> {
+                let mut end = 0;
+                while map.next_key::<IgnoredAny>()?.is_some() {
+                    let entry: Entry = map.next_value()?;
+                    end = entry.data_offsets.map_or(end, |(_, last)| last.max(end));
+                }
+                Ok(End(end))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 /// Reads a directory that has config.json.
@@ -59,7 +112,7 @@ fn shards(dir: &Path, holds: &[String]) -> Result<Vec<PathBuf>, ModelError> {
     let index = dir.join("model.safetensors.index.json");
     if index.is_file() {
         let listed: Index = config::parse(&index, &read_bounded(&index, INDEX_MAX)?)?;
-        let wanted: BTreeSet<String> = listed.weight_map.into_values().collect();
+        let wanted = listed.weight_map.0;
         if let Some(odd) = wanted.iter().find(|name| name.contains(['/', '\\']) || name.as_str() == "..") {
             return Err(ModelError::Malformed { path: index, why: format!("\"{odd}\" is not a plain file name") });
         }
@@ -123,9 +176,7 @@ fn check(path: &Path) -> Result<u64, ModelError> {
     }
     let mut text = vec![0; header as usize];
     file.read_exact(&mut text).map_err(unreadable(path))?;
-    let entries: BTreeMap<String, Entry> =
-        serde_json::from_slice(&text).map_err(|e| malformed(format!("its header cannot be read: {e}")))?;
-    let end = entries.values().filter_map(|e| e.data_offsets).map(|(_, end)| end).max().unwrap_or(0);
+    let End(end) = serde_json::from_slice(&text).map_err(|e| malformed(format!("its header cannot be read: {e}")))?;
     let expected = end.saturating_add(header + 8);
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => Err(ModelError::Truncated { path: path.to_owned(), expected, found }),

@@ -2,6 +2,7 @@
 
 use super::{Facts, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
+use crate::hardware::{Device, VendorId};
 use crate::host::Os;
 use crate::model::Format;
 use crate::profile::EngineRecipe;
@@ -56,8 +57,10 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
                 }
                 _ => "the processor",
             };
-            let because =
-                format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
+            let unused = unused(&facts.hardware.devices, accelerator);
+            let because = format!(
+                "the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}{unused}"
+            );
             Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
         }
         EngineId::Ollama => {
@@ -80,7 +83,8 @@ fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanErro
         (Os::Linux, false) => choice(
             Accelerator::Cpu,
             format!(
-                "the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor"
+                "the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor{}",
+                unused(&facts.hardware.devices, Accelerator::Cpu)
             ),
         ),
         (Os::Windows, _) => Err(PlanError::NoEngine {
@@ -96,6 +100,28 @@ fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanErro
             instead: vec!["use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into()],
         }),
     }
+}
+
+/// The accelerators that this plan leaves alone, in words, because nothing is planned for their vendor. A GPU that only
+/// shares the processor's memory is not worth the words.
+fn unused(devices: &[Device], accelerator: Accelerator) -> String {
+    let mut said = String::new();
+    let planned = |vendor: VendorId| match vendor {
+        VendorId::Nvidia => true,
+        VendorId::Apple => accelerator == Accelerator::Metal,
+        _ => false,
+    };
+    let idle = || devices.iter().filter(|d| d.usable && !d.unified && !planned(d.vendor));
+    let mut told = Vec::new();
+    for device in idle() {
+        if !told.contains(&device.vendor) {
+            told.push(device.vendor);
+            let count = idle().filter(|d| d.vendor == device.vendor).count();
+            said +=
+                &format!("; {count} × {} stays unused: llmup does not plan for {:?} yet", device.name, device.vendor);
+        }
+    }
+    said
 }
 
 fn words(format: Format) -> &'static str {
@@ -131,10 +157,16 @@ pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reas
         let said = describe(&recipe);
         return (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }));
     }
-    let twin = facts.profiles.iter().find(|p| {
-        !p.scripted && architecture.is_some_and(|a| p.architectures.iter().chain(&p.gguf_architectures).any(|x| x == a))
+    let mut twins = facts.profiles.iter().filter_map(|p| {
+        let same = |x: &String| architecture.is_some_and(|a| a == x);
+        let twin = !p.scripted && p.architectures.iter().chain(&p.gguf_architectures).any(same);
+        twin.then(|| of(p)).flatten().map(|recipe| (p, recipe))
     });
-    match twin.and_then(|p| of(p).map(|r| (p, r))) {
+    // Families with different parsers share architectures, and a wrong parser is worse than none.
+    let agreed = twins.next().filter(|(_, first)| {
+        twins.all(|(_, r)| r.tool_parser == first.tool_parser && r.reasoning_parser == first.reasoning_parser)
+    });
+    match agreed {
         Some((profile, mut recipe)) => {
             // Parsers belong to the architecture; versions and extra flags to the very model.
             recipe.min_version = None;
@@ -165,4 +197,30 @@ fn describe(recipe: &EngineRecipe) -> String {
         said.push(recipe.args.join(" "));
     }
     said.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accelerators_that_no_plan_uses_are_named() {
+        let device = |vendor, index, unified| Device {
+            vendor,
+            index,
+            name: "910B3".into(),
+            uuid: None,
+            memory_total_bytes: 64 << 30,
+            memory_free_bytes: None,
+            architecture: None,
+            unified,
+            usable: true,
+            problem: None,
+        };
+        let npus: Vec<Device> = (0..8).map(|index| device(VendorId::Ascend, index, false)).collect();
+        assert_eq!(unused(&npus, Accelerator::Cpu), "; 8 × 910B3 stays unused: llmup does not plan for Ascend yet");
+        let broken = Device { usable: false, ..device(VendorId::Ascend, 0, false) };
+        let others = [device(VendorId::Nvidia, 0, false), device(VendorId::Intel, 0, true), broken];
+        assert_eq!(unused(&others, Accelerator::Cpu), "");
+    }
 }

@@ -45,7 +45,7 @@ impl Explain for PlanError {
                 "{}: weights {} + context {} + engine {} = {}; usable {} of {}",
                 bill.place,
                 bytes(bill.weights_bytes),
-                bytes(bill.kv_bytes),
+                bytes(bill.kv_bytes_needed),
                 bytes(bill.overhead_bytes),
                 bytes(bill.needed_bytes()),
                 bytes(bill.budget_bytes),

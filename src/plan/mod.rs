@@ -1,7 +1,7 @@
 //! hardware × model × profile × engines → [`LaunchPlan`], with a reason for every choice, or a refusal with numbers.
 //! Pure: it asks nothing and starts nothing, and needs no engine installed.
 //!
-//! [`choose`] decides the engine, [`fit`] does the arithmetic, [`text`] renders both for people.
+//! [`choose`] decides the engine, [`fit`] the sizes (GPUs, or one pool of memory), [`text`] renders both for people.
 
 use serde::Serialize;
 
@@ -13,7 +13,12 @@ use crate::profile::{EngineRecipe, ModelProfile};
 pub mod choose;
 mod error;
 pub mod fit;
+mod flags;
+mod gpus;
+mod memory;
 mod nearest;
+mod pool;
+mod spread;
 pub mod text;
 
 pub use error::PlanError;
@@ -36,6 +41,8 @@ pub struct Request {
     pub utilization: Option<f64>,
     /// `--tensor-parallel-size`.
     pub tensor_parallel: Option<u32>,
+    /// Flags passed on to the engine: those that change its memory are read.
+    pub engine_args: Vec<String>,
 }
 
 /// Engines that are there, as far as planning cares.
@@ -45,6 +52,15 @@ pub struct Installed {
     pub engine: EngineId,
     /// Built for the processor only.
     pub cpu_build: bool,
+    /// Its major and minor version, when known.
+    pub version: Option<(u32, u32)>,
+}
+
+/// Major and minor of a version such as `0.11.2` or `0.29.1rc1`.
+pub fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim().trim_start_matches('v').split('.');
+    let digits = |part: &str| part.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    Some((digits(parts.next()?)?, digits(parts.next()?)?))
 }
 
 /// A choice and why it was made.
@@ -74,8 +90,16 @@ pub struct Bill {
     /// Weights.
     pub weights_bytes: u64,
     /// KV cache for one conversation of the planned context.
-    pub kv_bytes: u64,
-    /// Activations, graphs, the runtime's own.
+    pub kv_bytes_needed: u64,
+    /// What is left for the KV cache.
+    pub kv_bytes_available: u64,
+    /// Tokens that holds over all conversations, as vLLM counts them; `None` when the shape is unknown.
+    pub kv_tokens: Option<u64>,
+    /// The activation peak of a step.
+    pub activation_bytes: u64,
+    /// CUDA graphs.
+    pub graph_bytes: u64,
+    /// Activations, graphs and the runtime's own together.
     pub overhead_bytes: u64,
     /// What the engine may use there.
     pub budget_bytes: u64,
@@ -86,7 +110,7 @@ pub struct Bill {
 impl Bill {
     /// All that is needed.
     pub fn needed_bytes(&self) -> u64 {
-        self.weights_bytes.saturating_add(self.kv_bytes).saturating_add(self.overhead_bytes)
+        self.weights_bytes.saturating_add(self.kv_bytes_needed).saturating_add(self.overhead_bytes)
     }
 }
 
@@ -150,11 +174,12 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     let choice = choose::engine(&facts)?;
     reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
 
-    let (recipe, because) = choose::recipe(&facts, choice.engine);
+    let (mut recipe, because) = choose::recipe(&facts, choice.engine);
     if let Some(because) = because {
         reasons.push(because);
     }
-    let fitted = fit::fit(&facts, &choice)?;
+    let fitted = fit::fit(&facts, &choice, &recipe)?;
+    recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
 
     let to_install = !facts.installed.iter().any(|i| i.engine == choice.engine);
@@ -195,5 +220,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     })
 }
 
+#[cfg(test)]
+mod accuracy;
 #[cfg(test)]
 mod tests;

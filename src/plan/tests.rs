@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Explain;
 use crate::hardware::{Cpu, Device, Memory, VendorId};
 use crate::host::Os;
-use crate::model::{Format, Shape};
+use crate::model::{Cache, CacheGroup, Format, Shape};
 
 const GIB: u64 = 1 << 30;
 
@@ -63,7 +63,7 @@ fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<Lau
 fn safetensors_on_nvidia_under_linux_go_to_vllm_on_one_gpu() {
     let plan = make(&Request::default(), &machine(4, 80), &weights(Format::Safetensors, 15)).unwrap();
     assert_eq!((plan.engine, plan.tensor_parallel, plan.max_model_len), (EngineId::Vllm, 1, 131_072));
-    assert_eq!(plan.utilization, 0.9);
+    assert_eq!(plan.utilization, 0.92);
     assert!(plan.to_install);
 }
 
@@ -110,6 +110,7 @@ fn fp8_experts_are_split_in_whole_blocks_only() {
     weights.quantization = Some("fp8".into());
     if let Some(shape) = weights.shape.as_mut() {
         shape.moe_intermediate = Some(768);
+        shape.quant_block = Some(128);
     }
     // 768 / 4 = 192 is not a multiple of 128; 60 GiB over 2 × 48 fit.
     let plan = make(&Request::default(), &machine(4, 48), &weights).unwrap();
@@ -157,7 +158,8 @@ fn an_engine_that_cannot_load_the_format_is_refused() {
 fn latent_attention_is_priced_by_its_latent_not_by_heads() {
     let mut model = weights(Format::Safetensors, 15);
     if let Some(shape) = model.shape.as_mut() {
-        shape.mla_kv_dim = Some(576);
+        let cache = Cache::Latent { elements: 576, indexed: false };
+        shape.cache = vec![CacheGroup { layers: 32, cache, window: None }];
     }
     let plan = make(&Request::default(), &machine(1, 80), &model).unwrap();
     assert_eq!(plan.kv_bytes_per_token, Some(32 * 576 * 2));

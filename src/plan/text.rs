@@ -14,14 +14,14 @@ pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> St
         out.push_str("memory\n");
     }
     for bill in &plan.per_gpu {
-        let bar = bar(bill.weights_bytes, bill.kv_bytes, bill.overhead_bytes, bill.total_bytes, 24);
+        let bar = bar(bill.weights_bytes, bill.kv_bytes_needed, bill.overhead_bytes, bill.total_bytes, 24);
         out.push_str(&format!(
             "  {}\n    {bar} {} of {}\n    weights {} · context {} · engine {}\n",
             bill.place,
             bytes(bill.needed_bytes()),
             bytes(bill.total_bytes),
             bytes(bill.weights_bytes),
-            bytes(bill.kv_bytes),
+            bytes(bill.kv_bytes_needed),
             bytes(bill.overhead_bytes)
         ));
     }

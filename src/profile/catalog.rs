@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 
+use super::check::check;
 use super::{ModelProfile, ProfileError};
 use crate::fs::FileError;
 
@@ -38,21 +39,18 @@ struct Source {
 
 impl Source {
     fn load(self) -> Result<Found, ProfileError> {
-        let (file, profile) = match &self.origin {
+        let (file, text) = match &self.origin {
             Origin::BuiltIn => {
-                let file = format!("built-in profile {}.yaml", self.stem);
                 let text = MODELS.get_file(format!("{}.yaml", self.stem)).and_then(|f| f.contents_utf8());
-                let profile = parse::<ModelProfile>(&file, text.unwrap_or_default())?;
-                (file, profile)
+                (format!("built-in profile {}.yaml", self.stem), text.unwrap_or_default().to_owned())
             }
             Origin::User(path) => {
                 let text = std::fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))?;
-                let file = path.display().to_string();
-                let profile = parse::<ModelProfile>(&file, &text)?;
-                (file, profile)
+                (path.display().to_string(), text)
             }
         };
-        check(&file, &self.stem, &profile)?;
+        let profile = parse::<ModelProfile>(&file, &text)?;
+        check(&file, &text, &self.stem, &profile)?;
         Ok(Found { profile, origin: self.origin })
     }
 }
@@ -60,6 +58,27 @@ impl Source {
 /// Every profile, the user's own in place of built-in ones of the same name, sorted by name.
 pub fn all(user_dir: &Path) -> Result<Vec<ModelProfile>, ProfileError> {
     sources(user_dir)?.into_iter().map(|source| source.load().map(|found| found.profile)).collect()
+}
+
+/// Every profile that can be read, sorted by name, and what is wrong with the others.
+#[derive(Debug)]
+pub struct Listing {
+    /// The profiles.
+    pub found: Vec<Found>,
+    /// One error per file that is no profile.
+    pub broken: Vec<ProfileError>,
+}
+
+/// Like [`all`], but a broken file does not stand in the way of the others.
+pub fn list(user_dir: &Path) -> Result<Listing, ProfileError> {
+    let mut listing = Listing { found: Vec::new(), broken: Vec::new() };
+    for source in sources(user_dir)? {
+        match source.load() {
+            Ok(found) => listing.found.push(found),
+            Err(error) => listing.broken.push(error),
+        }
+    }
+    Ok(listing)
 }
 
 /// The profile called `name`, or that has it as an alias; case does not matter. Names beat aliases.
@@ -185,21 +204,4 @@ pub(super) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Pr
             message,
         }
     })
-}
-
-/// What the types alone cannot say.
-fn check(file: &str, stem: &str, profile: &ModelProfile) -> Result<(), ProfileError> {
-    let invalid = |message: String| ProfileError::Invalid { file: file.to_owned(), line: None, column: None, message };
-    if !profile.name.eq_ignore_ascii_case(stem) {
-        return Err(invalid(format!("the name {:?} must equal the file's name, {stem:?}", profile.name)));
-    }
-    for variant in &profile.variants {
-        if !["safetensors", "gguf", "ollama"].contains(&variant.format.as_str()) {
-            return Err(invalid(format!("format {:?} is none of safetensors, gguf, ollama", variant.format)));
-        }
-        if variant.format == "ollama" && variant.ollama.is_none() {
-            return Err(invalid("a variant of format ollama needs its tag, as in `ollama: llama3.1:8b`".to_owned()));
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ fn nowhere() -> &'static Path {
 fn every_built_in_profile_is_sound() {
     let vllm = engine("vllm").unwrap().unwrap();
     let profiles = all(nowhere()).unwrap();
-    assert!(profiles.len() >= 10, "{}", profiles.len());
+    assert!(profiles.len() >= 90, "{}", profiles.len());
     let mut taken = BTreeSet::new();
     for profile in &profiles {
         let name = &profile.name;
@@ -27,8 +27,19 @@ fn every_built_in_profile_is_sound() {
         assert_eq!(profile.variants.is_empty(), profile.scripted, "{name}");
         for variant in &profile.variants {
             assert!(!variant.source.is_empty(), "{name} {} has no source", variant.quantization);
-            assert!(variant.hugging_face.is_some() || variant.ollama.is_some(), "{name} {}", variant.quantization);
+            let from = [&variant.hugging_face, &variant.model_scope, &variant.ollama];
+            assert!(from.iter().any(|place| place.is_some()), "{name} {}", variant.quantization);
+            for repository in [&variant.hugging_face, &variant.model_scope].into_iter().flatten() {
+                assert_eq!(repository.split('/').count(), 2, "{name}: {repository} is no OWNER/NAME");
+            }
+            assert_eq!(variant.format == "ollama", variant.ollama.is_some(), "{name}");
         }
+        assert!(profile.sampling.as_ref().is_none_or(|s| !s.source.is_empty()), "{name}: sampling has no source");
+        for (vendor, recipe) in &profile.accelerators {
+            assert!(!recipe.source.is_empty(), "{name}: {vendor} has no source");
+            assert!(!recipe.args.iter().any(|arg| vllm.removed(arg)), "{name}: {vendor}");
+        }
+        assert!(profile.engines.contains_key("vllm") || profile.variants.iter().all(|v| v.ollama.is_some()), "{name}");
         let sizes: Vec<f64> = profile.variants.iter().filter_map(|variant| variant.weights_gb).collect();
         assert!(sizes.is_sorted_by(|a, b| a >= b), "{name}: variants go from the biggest to the smallest: {sizes:?}");
         if let Some(recipe) = profile.engines.get("vllm") {
@@ -46,6 +57,89 @@ fn every_built_in_profile_is_sound() {
             assert!(["vllm", "llama-cpp", "ollama"].contains(&id.as_str()), "{name}: engine {id}");
         }
     }
+}
+
+/// What differs from 1 would be a typing error of the one who wrote the size or the count.
+#[test]
+fn published_sizes_agree_with_the_count_of_parameters() {
+    let mut checked = 0;
+    for profile in all(nowhere()).unwrap() {
+        for variant in &profile.variants {
+            let (Some(gb), Some(count)) = (variant.weights_gb, profile.parameters_b) else { continue };
+            // What is stored in 16 bits is exact; the average of a quantisation is not, and Ollama's tags carry vision
+            // parts that are not quantised.
+            let near = match variant.quantization.as_str() {
+                "bf16" => 0.05,
+                _ => 0.45,
+            };
+            let Some(each) = size::bytes_per_parameter(&variant.quantization, count) else { continue };
+            let ratio = gb / (count * each);
+            let what = format!("{} {}: {gb} GB for {count}B", profile.name, variant.quantization);
+            if variant.ollama.is_some() {
+                assert!((0.9..2.0).contains(&ratio), "{what}");
+            } else {
+                assert!((1.0 - near..1.0 + near).contains(&ratio), "{what}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "{checked}");
+}
+
+#[test]
+fn sizes_are_published_estimated_or_unknown() {
+    let profile: ModelProfile = serde_yaml::from_str(
+        "name: m\ntitle: t\nparameters_b: 10\nvariants:\n\
+         - {quantization: bf16, format: safetensors, weights_gb: 20.5}\n\
+         - {quantization: fp8, format: safetensors}\n\
+         - {quantization: odd, format: gguf, memory_min_gb: 8}\n\
+         - {quantization: nvfp4, format: safetensors}\n",
+    )
+    .unwrap();
+    let sizes: Vec<_> = profile.variants.iter().map(|v| profile.size(v).map(|s| (s.bytes, s.estimated))).collect();
+    let expected = [Some((20_500_000_000, false)), Some((10_500_000_000, true)), Some((8_000_000_000, true)), None];
+    assert_eq!(sizes, expected);
+}
+
+/// The shapes against recorded config.json of the same models, where those are at hand.
+#[test]
+fn shapes_agree_with_published_configurations() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples/model_facts.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there", path.display());
+        return;
+    };
+    let facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut checked = 0;
+    for profile in all(nowhere()).unwrap() {
+        let names = profile.variants.iter().flat_map(|v| [&v.hugging_face, &v.model_scope]).flatten();
+        for fact in names.filter_map(|name| facts.get(name)) {
+            let number = |key: &str| fact.get(key).and_then(serde_json::Value::as_u64);
+            let name = &profile.name;
+            if let Some(first) = profile.architectures.first() {
+                assert_eq!(fact.pointer("/architectures/0").and_then(|a| a.as_str()), Some(first.as_str()), "{name}");
+            }
+            let own = number("max_position_embeddings");
+            assert!(profile.context_max.is_none_or(|context| own.is_none_or(|own| context <= own)), "{name}: {own:?}");
+            let Some(shape) = &profile.shape else { continue };
+            for (key, value) in [
+                ("num_hidden_layers", shape.layers),
+                ("hidden_size", shape.hidden),
+                ("num_attention_heads", shape.heads),
+                ("vocab_size", shape.vocab),
+            ] {
+                assert_eq!(number(key), Some(value), "{name}: {key}");
+            }
+            if number("global_head_dim").is_none() {
+                assert!(number("num_key_value_heads").is_none_or(|heads| heads == shape.kv_heads), "{name}");
+                assert!(number("head_dim").is_none_or(|dim| dim == shape.head_dim), "{name}");
+            }
+            let latent = number("kv_lora_rank").zip(number("qk_rope_head_dim")).map(|(rank, rope)| rank + rope);
+            assert_eq!(shape.mla_kv_dim, latent, "{name}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 30, "{checked}");
 }
 
 #[test]

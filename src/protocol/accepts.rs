@@ -27,6 +27,27 @@ pub enum Otherwise {
 }
 
 impl Accepts {
+    /// What a list of input modalities says (`architecture.input_modalities` of llama.cpp's server and OpenRouter).
+    pub fn of_modalities(modalities: &[&str]) -> Accepts {
+        let has = |name: &str| Some(modalities.contains(&name));
+        match modalities.is_empty() {
+            true => Accepts::default(),
+            false => {
+                Accepts { images: has("image"), documents: has("file"), audio: has("audio"), ..Accepts::default() }
+            }
+        }
+    }
+
+    /// The same, with what is unknown here taken from `other`.
+    pub fn or(self, other: Accepts) -> Accepts {
+        Accepts {
+            images: self.images.or(other.images),
+            documents: self.documents.or(other.documents),
+            audio: self.audio.or(other.audio),
+            otherwise: self.otherwise,
+        }
+    }
+
     /// Why this cannot be read, in a few words; `None` when it can, as far as we know.
     fn obstacle(self, media: &Media<'_>) -> Option<&'static str> {
         // Uploads are kept by the provider the caller thinks we are: nobody here has the bytes.

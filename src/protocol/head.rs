@@ -60,13 +60,17 @@ impl Head {
     }
 
     /// Edits that keep the answer's limit inside a context of `context` tokens. A limit that fits is left alone: how
-    /// much the prompt takes is the engine's to know, and current engines shorten the answer themselves.
-    pub fn clamp(&self, body: &[u8], context: u64, patches: &mut Vec<Patch>) {
+    /// much the prompt takes is the engine's to know, and current engines shorten the answer themselves. The answer is
+    /// the limit that was put in, if one was.
+    pub fn clamp(&self, body: &[u8], context: u64, patches: &mut Vec<Patch>) -> Option<u64> {
+        let mut put = None;
         for (span, asked) in &self.max_tokens {
             if let Some(fits) = clamped(*asked, body.len(), context) {
                 patches.push(Patch { span: span.clone(), with: fits.to_string().into_bytes() });
+                put = Some(fits);
             }
         }
+        put
     }
 }
 

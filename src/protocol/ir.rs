@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::Id;
+use super::text::Text;
 
 /// A request.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Request<'a> {
     /// Whether a stream shall tell its usage (only Chat lets callers choose).
     pub wants_usage: bool,
     /// System texts, in order.
-    pub system: Vec<Cow<'a, str>>,
+    pub system: Vec<Text<'a>>,
     /// The conversation. Two turns of one role may follow each other.
     pub turns: Vec<Turn<'a>>,
     /// The tools on offer; those that were added late stand last, so that the prompt's prefix stays.
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub format: Format<'a>,
     /// What the caller says about reasoning.
     pub reasoning: Reasoning<'a>,
+    /// How many words the answer shall have (OpenAI's `verbosity`).
+    pub verbosity: Option<Cow<'a, str>>,
     /// Conversations with the same key share a prompt prefix (`prompt_cache_key`).
     pub cache_key: Option<Cow<'a, str>>,
     /// Who is behind the caller.
@@ -91,7 +94,7 @@ pub enum Role {
 #[derive(Debug)]
 pub enum Part<'a> {
     /// Words.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// The model's earlier reasoning.
     Thinking {
         /// What it thought; may be empty when only the signature is known.
@@ -201,7 +204,7 @@ pub struct Tool<'a> {
     /// The group it belongs to.
     pub namespace: Option<Cow<'a, str>>,
     /// What it does.
-    pub description: Option<Cow<'a, str>>,
+    pub description: Option<Text<'a>>,
     /// JSON schema of its arguments; `None` for freeform tools and for tools without arguments.
     pub schema: Option<Cow<'a, RawValue>>,
     /// Whether arguments must follow the schema exactly.

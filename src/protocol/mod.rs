@@ -6,11 +6,13 @@
 pub mod accepts;
 pub mod anthropic;
 pub mod carrier;
+pub mod effort;
 pub mod event;
 pub mod gemini;
 pub mod head;
 pub mod ids;
 pub mod ir;
+pub mod losses;
 pub mod media;
 pub mod names;
 pub mod ollama;
@@ -18,10 +20,13 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod overflow;
 pub mod problem;
+pub mod pull;
 pub mod quote;
 pub mod repair;
 pub mod scan;
 pub mod sse;
+pub mod text;
+pub mod think;
 
 pub use problem::{Problem, ProblemKind};
 

@@ -69,6 +69,15 @@ impl Problem {
         self
     }
 
+    /// The same, told by a backend whose context holds `context` tokens (0: unknown): an overflow without numbers gets
+    /// these, since clients compact on them only.
+    pub fn within(mut self, context: u64) -> Self {
+        if self.kind == ProblemKind::ContextOverflow && self.overflow.is_none() && context > 0 {
+            self.overflow = Some((context.saturating_add(1), context));
+        }
+        self
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self.kind {
@@ -221,6 +230,19 @@ mod tests {
         let problem = Problem::from_engine(400, cases[0].0.as_bytes());
         assert_eq!(problem.anthropic_message(), format!("prompt is too long: {prompt} tokens > {max} maximum"));
         assert_eq!(problem.status(), 400);
+    }
+
+    #[test]
+    fn an_overflow_without_numbers_gets_the_backends_context() {
+        let body = br#"{"error":{"message":"Your input exceeds the window.","code":"context_length_exceeded"}}"#;
+        let problem = Problem::from_engine(400, body);
+        assert_eq!((problem.kind, problem.overflow), (ProblemKind::ContextOverflow, None));
+        assert_eq!(problem.clone().within(0), problem);
+        let known = problem.within(8192);
+        assert_eq!(known.anthropic_message(), "prompt is too long: 8193 tokens > 8192 maximum");
+        assert!(known.openai_message().starts_with("This model's maximum context length is 8192 tokens."));
+        assert_eq!(known.clone().within(1), known);
+        assert_eq!(Problem::from_engine(400, b"no").within(8192).overflow, None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn zeros(word: u64) -> u64 {
 }
 
 /// Where the first byte from `at` on stands that JSON wants escaped.
-fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
     while let Some(Ok(eight)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
         let word = u64::from_le_bytes(eight);
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::gateway::{Offer, Ready, nearby};
+use crate::protocol::accepts::Accepts;
 use crate::protocol::{Auth, Id, protocol};
 
 /// How long the backend may take.
@@ -111,7 +112,13 @@ fn read(speaks: Id, list: &Value) -> Vec<Offer> {
         ];
         let told = keys.iter().find_map(|key| model.get(key)?.as_u64());
         let told = told.or_else(|| model.pointer("/meta/n_ctx").and_then(Value::as_u64));
-        Some(Offer { name: name.strip_prefix("models/").unwrap_or(name).to_owned(), context: told.unwrap_or(0) })
+        let modalities = model.pointer("/architecture/input_modalities").and_then(Value::as_array);
+        let modalities: Vec<&str> = modalities.into_iter().flatten().filter_map(Value::as_str).collect();
+        Some(Offer {
+            name: name.strip_prefix("models/").unwrap_or(name).to_owned(),
+            context: told.unwrap_or(0),
+            accepts: Accepts::of_modalities(&modalities),
+        })
     };
     list.get(models).and_then(Value::as_array).into_iter().flatten().filter_map(offer).collect()
 }
@@ -124,7 +131,7 @@ mod tests {
     #[test]
     fn contexts_are_read_in_every_servers_words() {
         let is = |speaks: Id, list: Value, name: &str, context: u64| {
-            assert_eq!(read(speaks, &list), [Offer { name: name.to_owned(), context }], "{list}");
+            assert_eq!(read(speaks, &list), [Offer { name: name.to_owned(), context, ..Offer::default() }], "{list}");
         };
         is(Id::Chat, json!({"data": [{"id": "a", "max_model_len": 32768}]}), "a", 32768);
         is(Id::Chat, json!({"data": [{"id": "a", "context_length": 8192}]}), "a", 8192);

@@ -9,6 +9,7 @@ use crate::config::{Model, Speaks};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::{Options, Ready};
+use crate::protocol::accepts::{Accepts, Otherwise};
 use crate::protocol::{Id, Vendor, protocol};
 
 /// A model to serve.
@@ -72,6 +73,12 @@ pub fn of_model(model: &Model) -> Result<Target> {
         speaks,
         vendor: vendor(model.provider.prefix, &base_url),
         api_key: model.api_key.clone(),
+        accepts: Accepts {
+            images: model.images,
+            documents: model.documents,
+            audio: model.audio,
+            otherwise: if model.refuses_media { Otherwise::Refuse } else { Otherwise::Note },
+        },
         options: Arc::new(options(model)?),
         ..Ready::chat(base_url, &model.model)
     };

@@ -112,8 +112,11 @@ fn fitted(target: &Target, offers: &Arc<[Offer]>) -> Ready {
     }
     // Ollama's own names have a tag.
     let is = |offer: &&Offer| offer.name == ready.model || offer.name.strip_suffix(":latest") == Some(&ready.model);
-    if let Some(offer) = offers.iter().find(is).filter(|offer| !target.context_given && offer.context > 0) {
-        ready.context = offer.context;
+    if let Some(offer) = offers.iter().find(is) {
+        if !target.context_given && offer.context > 0 {
+            ready.context = offer.context;
+        }
+        ready.accepts = ready.accepts.or(offer.accepts);
     }
     ready
 }
@@ -128,7 +131,10 @@ mod tests {
     }
 
     fn offers(pairs: &[(&str, u64)]) -> Arc<[Offer]> {
-        pairs.iter().map(|(name, context)| Offer { name: (*name).to_owned(), context: *context }).collect()
+        pairs
+            .iter()
+            .map(|(name, context)| Offer { name: (*name).to_owned(), context: *context, ..Offer::default() })
+            .collect()
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
 use crate::progress::Progress;
+use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Vendor};
 use crate::supervisor::{Child, ExitStatus, port};
 
@@ -54,6 +55,17 @@ pub(super) fn vendor(engine: EngineId) -> Vendor {
         EngineId::LlamaCpp => Vendor::LlamaCpp,
         EngineId::Ollama => Vendor::Ollama,
     }
+}
+
+/// What the launched model can read. llama.cpp b11669 answers 500 to pictures and sounds unless it has a projector,
+/// and takes no documents at all; vLLM says itself what its model cannot read (400).
+fn accepts(engine: EngineId, engine_args: &[String]) -> Accepts {
+    if engine != EngineId::LlamaCpp {
+        return Accepts::default();
+    }
+    let projector = engine_args.iter().any(|arg| arg.starts_with("--mmproj") || arg == "-mm");
+    let seen = if projector { None } else { Some(false) };
+    Accepts { images: seen, audio: seen, documents: Some(false), ..Accepts::default() }
 }
 
 /// Installs what is missing, when the user agrees.
@@ -171,6 +183,7 @@ pub(super) async fn launch_backend(
                 native: native(serves),
                 vendor: vendor(plan.engine),
                 api_key: Some(key.to_owned()),
+                accepts: accepts(plan.engine, &args.engine_args),
                 ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
             },
             confirmed: confirmed.is_some(),

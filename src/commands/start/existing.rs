@@ -59,6 +59,7 @@ async fn attach(args: &StartArgs, base: &str, prefix: Option<String>) -> Result<
     let told = Some(offer.context).filter(|context| *context > 0);
     ready.context = args.context.or(told).unwrap_or(ASSUMED_CONTEXT);
     ready.model.clone_from(&offer.name);
+    ready.accepts = offer.accepts;
     if args.context.is_none() && told.is_none() {
         output::note(&format!(
             "the engine does not tell its context; assuming {ASSUMED_CONTEXT} tokens, say better with --context"

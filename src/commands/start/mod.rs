@@ -20,7 +20,7 @@ use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Facts, Installed, LaunchPlan, Request};
+use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
 
 use target::{Target, TargetError};
 
@@ -39,7 +39,10 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = decide(&args, &mut target, &hardware, &found)?;
+    let plan = match decide(&args, &mut target, &hardware, &found)? {
+        Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
+        decided => decided?,
+    };
     let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
 
     if args.dry_run {
@@ -55,19 +58,39 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     serve::run(&args, paths, target, plan, engine, &hardware)
 }
 
+/// Shows how a model would be started, here or on `other` hardware, and starts nothing.
+pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u8> {
+    let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
+    let mut target = target::resolve(&args, paths)?;
+    // What is installed there is not known.
+    match decide(&args, &mut target, &hardware, &[])? {
+        Ok(plan) => show(&args, &target, &plan, None, paths),
+        Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Exit::Ok.code())
+}
+
 /// Plans the weights that are there, or of a profile's variants the first (the best) that fits.
-fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[Found]) -> Result<LaunchPlan> {
+fn decide(
+    args: &StartArgs,
+    target: &mut Target,
+    hardware: &Hardware,
+    found: &[Found],
+) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
         engine: args.engine.id(),
         context: args.context,
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
+        engine_args: args.engine_args.clone(),
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
         if !installed.iter().any(|i| i.engine == engine.engine) {
             let cpu_build = engine.build.as_deref() == Some("cpu");
-            installed.push(Installed { engine: engine.engine, cpu_build });
+            let version = engine.version.as_deref().and_then(plan::version);
+            installed.push(Installed { engine: engine.engine, cpu_build, version });
         }
     }
     let plan = |weights: &crate::model::Weights| {
@@ -81,7 +104,7 @@ fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[F
         })
     };
     if target.missing.is_none() {
-        return Ok(plan(&target.weights)?);
+        return Ok(plan(&target.weights));
     }
     let mut refused = None;
     let nvidia = hardware.has_nvidia();
@@ -96,13 +119,13 @@ fn decide(args: &StartArgs, target: &mut Target, hardware: &Hardware, found: &[F
             Ok(good) => {
                 target.missing = Some(variant.clone());
                 target.weights = weights;
-                return Ok(good);
+                return Ok(Ok(good));
             }
             Err(error) => refused = Some(error),
         }
     }
     match refused {
-        Some(error) => Err(error.into()),
+        Some(error) => Ok(Err(error)),
         None => Err(Plain::new(
             Exit::Config,
             format!("none of the downloads that the profile {} lists is for this machine", target.name),
@@ -129,6 +152,10 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
             map.insert("model".into(), target.name.clone().into());
             map.insert("command".into(), argv.collect::<Vec<_>>().into());
             map.insert("env".into(), serde_json::Value::Object(env.collect()));
+            let tokens = plan.per_gpu.iter().filter_map(|bill| bill.kv_tokens).min();
+            let at_once = tokens.map(|tokens| tokens as f64 / plan.max_model_len.max(1) as f64);
+            map.insert("max_concurrency".into(), at_once.into());
+            map.insert("alternatives".into(), serde_json::Value::Array(Vec::new()));
             map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
         }
         output::json(&value);

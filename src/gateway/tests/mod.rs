@@ -2,6 +2,7 @@
 
 mod basics;
 mod connections;
+mod fits;
 mod gemini;
 mod limits;
 mod native;

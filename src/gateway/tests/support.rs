@@ -73,6 +73,11 @@ async fn read_request(socket: &mut TcpStream) -> Option<(String, String)> {
 }
 
 pub async fn backend(script: Script) -> (String, Arc<Seen>) {
+    backend_in_turn(vec![script]).await
+}
+
+/// Each request gets the next script, those behind the last one the last.
+pub async fn backend_in_turn(scripts: Vec<Script>) -> (String, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Seen::default());
@@ -80,11 +85,15 @@ pub async fn backend(script: Script) -> (String, Arc<Seen>) {
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
-            let (script, seen) = (script.clone(), Arc::clone(&told));
+            let (scripts, seen) = (scripts.clone(), Arc::clone(&told));
             tokio::spawn(async move {
                 let Some(request) = read_request(&mut socket).await else { return };
-                seen.requests.lock().unwrap().push(request);
-                match script {
+                let turn = {
+                    let mut requests = seen.requests.lock().unwrap();
+                    requests.push(request);
+                    requests.len() - 1
+                };
+                match scripts[turn.min(scripts.len() - 1)].clone() {
                     Script::Say(bytes) => socket.write_all(&bytes).await.unwrap(),
                     Script::Hang(bytes) => {
                         socket.write_all(&bytes).await.unwrap();

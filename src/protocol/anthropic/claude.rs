@@ -1,6 +1,8 @@
 //! What the versions of Claude differ in, read off the model's name. Other models behind Messages (llama.cpp, vLLM,
 //! DeepSeek, …) have no version here and get the oldest form of everything, which all of them know.
 
+use crate::protocol::effort;
+
 /// Major and minor version: `claude-opus-4-5-20251101` is 4.5, `claude-3-7-sonnet-latest` 3.7.
 pub(super) type Version = (u32, u32);
 
@@ -55,23 +57,15 @@ pub(super) fn samples(version: Option<Version>, name: &str, others: bool) -> boo
 /// The effort's word for it; 4.6 has nothing above `high` on every model.
 pub(super) fn effort(version: Option<Version>, effort: &str) -> &'static str {
     match effort {
-        "minimal" | "low" => "low",
-        "medium" => "medium",
         "xhigh" if version >= Some((4, 7)) => "xhigh",
         "max" if version >= Some((4, 7)) => "max",
-        _ => "high",
+        other => effort::of_three(other),
     }
 }
 
 /// Tokens of reasoning for an effort; `limit` is the whole answer's. `None` when there is no room for the least.
 pub(super) fn budget(effort: Option<&str>, asked: Option<u64>, limit: u64) -> Option<u64> {
-    let wanted = asked.unwrap_or(match effort {
-        Some("minimal") => 1_024,
-        Some("low") => 4_096,
-        Some("high") => 24_576,
-        Some("xhigh" | "max") => u64::MAX,
-        _ => 12_288,
-    });
+    let wanted = asked.unwrap_or_else(|| effort.map_or(effort::budget("medium"), effort::budget));
     // The answer itself keeps a quarter.
     let fits = wanted.max(1_024).min(limit / 4 * 3);
     (fits >= 1_024).then_some(fits)
@@ -79,11 +73,7 @@ pub(super) fn budget(effort: Option<&str>, asked: Option<u64>, limit: u64) -> Op
 
 /// The effort that goes with a budget.
 pub(super) fn effort_of(budget: u64) -> &'static str {
-    match budget {
-        0..=4_096 => "low",
-        4_097..=12_288 => "medium",
-        _ => "high",
-    }
+    effort::of_three(effort::of_budget(budget))
 }
 
 #[cfg(test)]

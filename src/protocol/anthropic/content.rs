@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::request::invalid;
-use super::wire::{Block, Found, Source, Text, without_place};
+use super::wire::{Block, Content, Found, Source, Text, without_place};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Source as Place, ToolUse};
+use crate::protocol::pull::{self, Words};
+use crate::protocol::text::Text as PromptText;
 use crate::protocol::{Problem, media};
 
 /// What reading the messages one after the other needs to remember.
@@ -23,14 +25,9 @@ pub(super) struct Reader<'a> {
     made: usize,
 }
 
-/// Words.
-pub(super) fn text(text: Cow<'_, str>) -> Part<'_> {
-    Part::Text(text)
-}
-
 impl<'a> Reader<'a> {
     /// The texts of a system content.
-    pub(super) fn texts(&mut self, content: &'a RawValue, at: &str) -> Result<Vec<Cow<'a, str>>, Problem> {
+    pub(super) fn texts(&mut self, content: Content<'a>, at: &str) -> Result<Vec<PromptText<'a>>, Problem> {
         let mut found = Vec::new();
         for block in blocks(content, at)? {
             match block.text {
@@ -43,7 +40,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The parts of a message's content.
-    pub(super) fn parts(&mut self, content: &'a RawValue, at: &str) -> Result<Vec<Part<'a>>, Problem> {
+    pub(super) fn parts(&mut self, content: Content<'a>, at: &str) -> Result<Vec<Part<'a>>, Problem> {
         let mut found = Vec::new();
         for (n, block) in blocks(content, at)?.into_iter().enumerate() {
             self.block(block, &|| format!("{at}.content.{n}"), &mut found)?;
@@ -80,7 +77,7 @@ impl<'a> Reader<'a> {
             "tool_result" => {
                 let id = self.answered(block.tool_use_id);
                 let parts = match block.content {
-                    Some(content) => self.parts(content, &at())?,
+                    Some(content) => self.parts(Content::Raw(content), &at())?,
                     None => Vec::new(),
                 };
                 found.push(Part::ToolResult { id, parts, is_error: block.is_error == Some(true) });
@@ -103,7 +100,12 @@ impl<'a> Reader<'a> {
                 let title = block.title.unwrap_or_default();
                 let source = block.source.and_then(|raw| string(raw.get()).ok()).unwrap_or_default();
                 let mut words = format!("[search result] {title} ({source})");
-                for text in block.content.map(|content| self.texts(content, &at())).transpose()?.unwrap_or_default() {
+                for text in block
+                    .content
+                    .map(|content| self.texts(Content::Raw(content), &at()))
+                    .transpose()?
+                    .unwrap_or_default()
+                {
                     words.push('\n');
                     words.push_str(&text);
                 }
@@ -168,12 +170,12 @@ impl<'a> Reader<'a> {
             "text" => {
                 let data = source.data.unwrap_or_default();
                 let words = lead.map_or(data.clone(), |lead| format!("{lead}\n{data}").into());
-                found.extend((!words.is_empty()).then_some(Part::Text(words)));
+                found.extend((!words.is_empty()).then_some(Part::Text(words.into())));
             }
             "content" => {
                 found.extend(lead.map(|lead| Part::Text(lead.into())));
                 if let Some(content) = source.content {
-                    found.extend(self.parts(content, &at())?);
+                    found.extend(self.parts(Content::Raw(content), &at())?);
                 }
             }
             _ => {
@@ -190,11 +192,18 @@ impl<'a> Reader<'a> {
 }
 
 /// The blocks of a content: a string is one text.
-fn blocks<'a>(content: &'a RawValue, at: &str) -> Result<Vec<Block<'a>>, Problem> {
-    let raw = content.get();
-    let read = match raw.as_bytes().first() {
-        Some(b'"') => string(raw).map(|text| vec![Block { kind: "text".into(), text: Some(text), ..Block::default() }]),
-        Some(b'[') => serde_json::from_str(raw),
+fn blocks<'a>(content: Content<'a>, at: &str) -> Result<Vec<Block<'a>>, Problem> {
+    let one = |text| vec![Block { kind: "text".into(), text: Some(text), ..Block::default() }];
+    let raw = match content {
+        Content::Read(Words::Text(text)) => return Ok(one(text)),
+        Content::Read(Words::Other(blocks)) => return Ok(blocks),
+        Content::Raw(raw) => raw,
+    };
+    if let Some(text) = PromptText::of(raw) {
+        return Ok(one(text));
+    }
+    let read = match raw.get().as_bytes().first() {
+        Some(b'[') => pull::from_str(raw.get()),
         _ => return Err(invalid(format!("{at}.content: must be a string or a list of blocks"))),
     };
     read.map_err(|error| invalid(format!("{at}.content: {}", without_place(&error.to_string()))))

@@ -180,6 +180,8 @@ struct State {
     /// Arguments that stood in the call's first event; they count when no piece follows.
     input: String,
     called: bool,
+    /// Events about other blocks that came while a call was incomplete.
+    waiting: Vec<Vec<u8>>,
     stop: Option<Stop>,
     counts: [u64; 5],
 }
@@ -196,6 +198,10 @@ impl State {
         if let Some(error) = frame.error {
             return self.fail(problem(&error, data), sink);
         }
+        // Anthropic sends one block after the other; gateways in front of other servers let calls overlap.
+        if self.open == Open::Tool && frame.index != self.at && frame.kind.starts_with("content_block_") {
+            return self.waiting.push(data.to_vec());
+        }
         match frame.kind.as_ref() {
             "message_start" => {
                 let message = frame.message.unwrap_or_default();
@@ -210,7 +216,10 @@ impl State {
                 self.begin(sink);
                 self.delta(frame.index, frame.delta.unwrap_or_default(), sink);
             }
-            "content_block_stop" if frame.index == self.at => self.close(sink),
+            "content_block_stop" if frame.index == self.at => {
+                self.close(sink);
+                self.go_on(sink);
+            }
             "message_delta" => {
                 if let Some(delta) = frame.delta
                     && let Some(reason) = delta.stop_reason
@@ -334,8 +343,20 @@ impl State {
         sink(Event::BlockEnd);
     }
 
+    /// What had to wait for the call that is complete now.
+    fn go_on(&mut self, sink: Sink<'_>) {
+        for data in std::mem::take(&mut self.waiting) {
+            self.data(&data, sink);
+        }
+    }
+
     fn finish(&mut self, sink: Sink<'_>) {
         self.close(sink);
+        // Each time round at least one of them is told.
+        while !self.waiting.is_empty() && !self.ended {
+            self.go_on(sink);
+            self.close(sink);
+        }
         self.ended = true;
         let [input, cached, cache_write, output, reasoning] = self.counts;
         let prompt = input.saturating_add(cached).saturating_add(cache_write);

@@ -2,6 +2,7 @@
 
 use super::event::{Event, Usage};
 use super::ir::Part;
+use super::text::Text;
 use super::{
     AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target,
     ids, ir, names, quote, scan,
@@ -55,7 +56,7 @@ fn message_id(id: &str) -> String {
 fn estimate(request: &ir::Request<'_>) -> u64 {
     fn bytes(parts: &[Part<'_>]) -> usize {
         let one = |part: &Part<'_>| match part {
-            Part::Text(text) => text.len(),
+            Part::Text(text) => text.about(),
             Part::Thinking { text, .. } => text.len(),
             // What a picture costs depends on the model; Anthropic counts about 1,500 tokens.
             Part::Media(_) => 6000,
@@ -64,11 +65,11 @@ fn estimate(request: &ir::Request<'_>) -> u64 {
         };
         parts.iter().map(one).sum()
     }
-    let system: usize = request.system.iter().map(|text| text.len()).sum();
+    let system: usize = request.system.iter().map(Text::about).sum();
     let turns: usize = request.turns.iter().map(|turn| bytes(&turn.parts)).sum();
     let tool = |tool: &ir::Tool<'_>| {
         tool.name.len()
-            + tool.description.as_deref().map_or(0, str::len)
+            + tool.description.as_ref().map_or(0, Text::about)
             + tool.schema.as_deref().map_or(0, |schema| schema.get().len())
     };
     let tools: usize = request.tools.iter().map(tool).sum();

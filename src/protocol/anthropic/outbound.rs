@@ -163,8 +163,9 @@ fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
         quote::comma(out);
         quote::raw(out, "{\"name\":");
         quote::string(out, &tool.name);
-        if let Some(description) = tool.description.as_deref().filter(|text| !text.is_empty()) {
-            quote::member(out, "description", description);
+        if let Some(description) = tool.description.as_ref().filter(|text| !text.is_empty()) {
+            quote::key(out, "description");
+            description.write(out);
         }
         quote::key(out, "input_schema");
         schema(tool.schema.as_deref().map_or("", |schema| schema.get()), out);

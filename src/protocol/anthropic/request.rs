@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use super::content::Reader;
 use super::tidy::BILLING;
+use super::tools;
 use super::wire::{Body, Format as WireFormat, Text, Thinking, ToolChoice, without_place};
-use super::{content, tools};
-use crate::protocol::ir::{Choice, Format, Framing, Reasoning, Request, Role, Tool, Turn};
-use crate::protocol::{Id, Problem, ProblemKind, scan};
+use crate::protocol::ir::{Choice, Format, Framing, Part, Reasoning, Request, Role, Tool, Turn};
+use crate::protocol::text::Text as PromptText;
+use crate::protocol::{Id, Problem, ProblemKind, pull, scan};
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
-    let wire: Body<'_> = serde_json::from_slice(body).map_err(|error| match error.classify() {
+    let wire: Body<'_> = pull::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => invalid(without_place(&error.to_string()).to_owned()),
         _ => invalid(format!("the request body is not JSON: {error}")),
     })?;
@@ -45,7 +46,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
                 if request.turns.iter().all(|turn| turn.role == Role::User) {
                     request.system.extend(texts);
                 } else {
-                    push(&mut request.turns, Role::User, texts.into_iter().map(content::text).collect());
+                    push(&mut request.turns, Role::User, texts.into_iter().map(Part::Text).collect());
                 }
             }
             "assistant" => push(&mut request.turns, Role::Assistant, reader.parts(content, &at)?),
@@ -88,7 +89,7 @@ pub(super) fn invalid(message: String) -> Problem {
     Problem::new(ProblemKind::Invalid, message)
 }
 
-fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<crate::protocol::ir::Part<'a>>) {
+fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<Part<'a>>) {
     match turns.last_mut() {
         Some(last) if last.role == role => last.parts.extend(parts),
         _ => turns.push(Turn { role, parts }),
@@ -97,12 +98,12 @@ fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<crate::protocol::i
 
 /// A system text without the client's billing line: the block goes, of one long string its first line (as in
 /// [`super::tidy`]).
-fn without_billing(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn without_billing(text: PromptText<'_>) -> Option<PromptText<'_>> {
     if !text.starts_with(BILLING) {
         return Some(text);
     }
     let rest = text.split_once('\n')?.1.to_owned();
-    (!rest.is_empty()).then_some(Cow::Owned(rest))
+    (!rest.is_empty()).then(|| rest.into())
 }
 
 fn choice<'a>(wire: ToolChoice<'a>, tools: &[Tool<'_>], dropped: &mut Vec<String>) -> Result<Choice<'a>, Problem> {

@@ -45,7 +45,7 @@ fn one<'a>(tool: wire::Tool<'a>, at: usize, dropped: &mut Vec<String>) -> Result
                 description.push_str(&format!(" The screen is {width} by {height} pixels."));
             }
             let schema = RawValue::from_string(schema.to_owned()).ok().map(Cow::Owned);
-            (Some(tool.description.unwrap_or(description.into())), schema)
+            (Some(tool.description.unwrap_or_else(|| description.into())), schema)
         }
         (None, None) if kind == "custom" => (tool.description, None),
         (None, None) => {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, Source, ToolUse};
 use crate::protocol::quote;
+use crate::protocol::text::Text;
 
 /// One message.
 pub(super) struct Message {
@@ -93,7 +94,7 @@ fn assistant<'a>(parts: impl Iterator<Item = &'a Part<'a>>, unsigned: bool, open
     for part in parts {
         match part {
             // Nothing but space is refused.
-            Part::Text(words) => blocks.extend((!words.trim().is_empty()).then(|| text(words))),
+            Part::Text(words) => blocks.extend((!words.trim().is_empty()).then(|| text_of(words))),
             Part::Thinking { text, signature } => blocks.extend(thinking(text, signature.as_deref(), unsigned)),
             Part::ToolUse(call) => {
                 open.push(plain(&call.id).into_owned());
@@ -111,12 +112,12 @@ fn user<'a>(parts: impl Iterator<Item = &'a Part<'a>>, open: &mut Vec<String>) -
     let (mut results, mut rest) = (Vec::new(), Vec::new());
     for part in parts {
         match part {
-            Part::Text(words) => rest.extend((!words.trim().is_empty()).then(|| text(words))),
+            Part::Text(words) => rest.extend((!words.trim().is_empty()).then(|| text_of(words))),
             Part::Media(item) => rest.push(media(item)),
             Part::ToolResult { id, parts, is_error } => {
                 let id = plain(id);
                 let content = parts.iter().filter_map(|part| match part {
-                    Part::Text(words) if !words.trim().is_empty() => Some(text(words)),
+                    Part::Text(words) if !words.trim().is_empty() => Some(text_of(words)),
                     Part::Media(item) => Some(media(item)),
                     _ => None,
                 });
@@ -153,6 +154,13 @@ fn text(words: &str) -> Block {
     block(Kind::Other, json)
 }
 
+fn text_of(words: &Text<'_>) -> Block {
+    let mut json = b"{\"type\":\"text\",\"text\":".to_vec();
+    words.write(&mut json);
+    json.push(b'}');
+    block(Kind::Other, json)
+}
+
 fn thinking(text: &str, signature: Option<&str>, unsigned: bool) -> Option<Block> {
     let mut json = Vec::new();
     let sealed = signature.unwrap_or_default();
@@ -177,9 +185,7 @@ fn tool_use(call: &ToolUse<'_>) -> Block {
     quote::member(&mut json, "id", &plain(&call.id));
     quote::member(&mut json, "name", &call.name);
     quote::key(&mut json, "input");
-    let object =
-        call.input.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(&call.input).is_ok();
-    quote::raw(&mut json, if object { call.input.as_ref() } else { "{}" });
+    quote::raw(&mut json, &call.object());
     json.push(b'}');
     block(Kind::ToolUse, json)
 }

@@ -7,6 +7,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::protocol::pull::{Eager, Words};
+use crate::protocol::text::Text as PromptText;
+
 /// A string that borrows (a bare `Cow` never does).
 #[derive(Default, serde::Deserialize)]
 #[serde(transparent)]
@@ -17,7 +20,7 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 pub(super) struct Body<'a> {
     pub model: Text<'a>,
     pub stream: Option<bool>,
-    pub system: Option<&'a RawValue>,
+    pub system: Option<Content<'a>>,
     pub messages: Option<Vec<Message<'a>>>,
     pub tools: Option<Vec<Tool<'a>>>,
     pub tool_choice: Option<ToolChoice<'a>>,
@@ -106,12 +109,15 @@ pub(super) fn without_place(error: &str) -> &str {
     error.split(" at line ").next().unwrap_or(error)
 }
 
+/// A string or blocks, read at once where they are fine.
+pub(super) type Content<'a> = Eager<'a, Words<'a, Vec<Block<'a>>>>;
+
 #[derive(serde::Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub role: Cow<'a, str>,
     #[serde(borrow)]
-    pub content: Option<&'a RawValue>,
+    pub content: Option<Content<'a>>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -120,7 +126,7 @@ pub(super) struct Block<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
     #[serde(borrow)]
-    pub text: Option<Cow<'a, str>>,
+    pub text: Option<PromptText<'a>>,
     #[serde(borrow)]
     pub thinking: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -201,7 +207,7 @@ pub(super) struct Tool<'a> {
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     #[serde(borrow)]
-    pub description: Option<Cow<'a, str>>,
+    pub description: Option<PromptText<'a>>,
     #[serde(borrow)]
     pub input_schema: Option<&'a RawValue>,
     pub strict: Option<bool>,

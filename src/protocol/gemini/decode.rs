@@ -190,7 +190,7 @@ impl State {
             return;
         }
         let text = match (part.text, part.code, part.result) {
-            (Some(text), ..) => text,
+            (Some(text), ..) => text.into_cow(),
             (_, Some(code), _) => format!("```\n{}\n```\n", code.code.unwrap_or_default().0).into(),
             (.., Some(result)) => format!("```\n{}\n```\n", result.output.unwrap_or_default().0).into(),
             _ => Cow::Borrowed(""),
@@ -236,9 +236,11 @@ impl State {
 
     /// Puts a call's proof onto the thinking in front of it too: most protocols carry proofs there only.
     fn vouch(&mut self, proof: Option<&str>, sink: Sink<'_>) {
-        if let Some(proof) = proof
-            && self.proof.is_none()
-        {
+        if let Some(proof) = proof {
+            // What is open may have a proof of its own: the call's gets a block for itself then.
+            if self.proof.is_some() {
+                self.close(sink);
+            }
             self.begin(Open::Thinking, sink);
             sink(Event::Signature(Cow::Borrowed(proof)));
             sink(Event::BlockEnd);

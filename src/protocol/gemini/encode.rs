@@ -8,7 +8,7 @@ use super::SKIP;
 use super::write::string;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Reasoning, Request, Role, Source, ToolUse};
-use crate::protocol::{Target, ir};
+use crate::protocol::{Target, effort, ir};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut contents = Contents::default();
@@ -41,7 +41,7 @@ fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
         string(&tool.name, out);
         if let Some(description) = &tool.description {
             out.extend_from_slice(b",\"description\":");
-            string(description, out);
+            description.write(out);
         }
         if let Some(schema) = &tool.schema {
             out.extend_from_slice(b",\"parametersJsonSchema\":");
@@ -77,6 +77,9 @@ const SAMPLING: [(&str, &str); 6] = [
 
 /// Google takes no more stop sequences.
 const STOPS: usize = 5;
+
+/// Most tokens of thoughts every model of the 2.5 series takes.
+const MOST_THOUGHTS: u64 = 24_576;
 
 fn settings(request: &Request<'_>, model: &str, out: &mut Vec<u8>) {
     let mut first = true;
@@ -142,24 +145,13 @@ fn thinking(reasoning: &Reasoning<'_>, model: &str) -> Option<String> {
             members.push(format!("\"thinkingBudget\":{least}"));
         }
         (false, Some(budget), None, _) | (false, Some(budget), Some(_), false) => {
-            members.push(format!("\"thinkingBudget\":{}", budget.min(24_576)));
+            members.push(format!("\"thinkingBudget\":{}", budget.min(MOST_THOUGHTS)));
         }
         (false, _, Some(effort), true) => {
-            let level = match effort {
-                "minimal" | "low" => "low",
-                "medium" => "medium",
-                _ => "high",
-            };
-            members.push(format!("\"thinkingLevel\":\"{level}\""));
+            members.push(format!("\"thinkingLevel\":\"{}\"", effort::of_three(effort)));
         }
         (false, None, Some(effort), false) => {
-            let budget = match effort {
-                "minimal" => 1_024,
-                "low" => 4_096,
-                "medium" => 12_288,
-                _ => 24_576,
-            };
-            members.push(format!("\"thinkingBudget\":{budget}"));
+            members.push(format!("\"thinkingBudget\":{}", effort::budget(effort).min(MOST_THOUGHTS)));
         }
         (false, None, None, _) => {}
     }
@@ -171,6 +163,8 @@ struct Content {
     role: Role,
     /// Results, commas between them; they come first.
     results: Vec<u8>,
+    /// The media of results: beside them, in front of what the user says next.
+    shown: Vec<u8>,
     /// Everything else, commas between them.
     parts: Vec<u8>,
     /// Whether a call stands in it: only the first one of a step needs a signature.
@@ -202,10 +196,16 @@ impl<'a> Contents<'a> {
                 if self.list.is_empty() {
                     // A conversation begins with the user.
                     let parts = b"{\"text\":\"(the conversation begins with the model)\"}".to_vec();
-                    self.list.push(Content { role: Role::User, results: Vec::new(), parts, called: false });
+                    self.list.push(Content {
+                        role: Role::User,
+                        results: Vec::new(),
+                        shown: Vec::new(),
+                        parts,
+                        called: false,
+                    });
                 }
             }
-            self.list.push(Content { role, results: Vec::new(), parts: Vec::new(), called: false });
+            self.list.push(Content { role, results: Vec::new(), shown: Vec::new(), parts: Vec::new(), called: false });
         }
         let last = self.list.len() - 1;
         &mut self.list[last]
@@ -277,9 +277,10 @@ impl<'a> Contents<'a> {
                         content.parts.push(b'}');
                     }
                     // Beside the result, not in it: models before Gemini 3 refuse media there.
+                    let beside = if open.is_some() { &mut content.shown } else { &mut content.parts };
                     for part in parts {
                         if let Part::Media(one) = part {
-                            media(one, &mut content.parts);
+                            media(one, beside);
                         }
                     }
                 }
@@ -296,11 +297,13 @@ impl<'a> Contents<'a> {
             }
             let role = if content.role == Role::User { "user" } else { "model" };
             out.extend_from_slice(format!("{{\"role\":\"{role}\",\"parts\":[").as_bytes());
-            out.extend_from_slice(&content.results);
-            if !content.results.is_empty() && !content.parts.is_empty() {
-                out.push(b',');
+            let mut first = true;
+            for list in [&content.results, &content.shown, &content.parts] {
+                if !list.is_empty() && !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(list);
             }
-            out.extend_from_slice(&content.parts);
             out.extend_from_slice(b"]}");
         }
     }
@@ -324,17 +327,7 @@ fn function_call(call: &ToolUse<'_>, signature: Option<&str>, out: &mut Vec<u8>)
     out.extend_from_slice(b",\"name\":");
     string(&call.name, out);
     out.extend_from_slice(b",\"args\":");
-    let input = call.input.trim();
-    if input.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok() {
-        out.extend_from_slice(input.as_bytes());
-    } else if input.is_empty() {
-        out.extend_from_slice(b"{}");
-    } else {
-        // What the model once wrote there was no object.
-        out.extend_from_slice(b"{\"input\":");
-        string(input, out);
-        out.push(b'}');
-    }
+    out.extend_from_slice(call.object().as_bytes());
     out.push(b'}');
     if let Some(signature) = signature {
         out.extend_from_slice(b",\"thoughtSignature\":");

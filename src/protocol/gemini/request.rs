@@ -9,11 +9,10 @@ use super::schema;
 use super::turns::Turns;
 use super::wire::{Body, Calling, Config, Content, Tool as WireTool};
 use crate::protocol::ir::{Choice, Format, Request, Tool};
-use crate::protocol::{Id, Problem, ProblemKind};
+use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
-    let mut wire: Body<'_> =
-        serde_json::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
+    let mut wire: Body<'_> = pull::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     if let Some(wrapped) = wire.wrapped.take() {
         wire = *wrapped;
     }
@@ -55,7 +54,7 @@ pub(super) fn invalid(message: String) -> Problem {
 }
 
 fn system<'a>(content: Content<'a>, request: &mut Request<'a>) {
-    let texts = content.text.map(|text| text.0).into_iter();
+    let texts = content.text.map(|text| text.0.into()).into_iter();
     for text in texts.chain(content.parts.0.into_iter().filter_map(|part| {
         if part.text.is_none() {
             request.dropped.push("part of systemInstruction".to_owned());
@@ -81,7 +80,7 @@ fn tools<'a>(wire: Vec<WireTool<'a>>, request: &mut Request<'a>) {
             request.tools.push(Tool {
                 name,
                 namespace: None,
-                description: function.description.map(|text| text.0),
+                description: function.description,
                 schema: plain.or_else(|| function.parameters.filter(|raw| raw.get() != "null").map(schema::normal)),
                 strict: None,
                 freeform: None,

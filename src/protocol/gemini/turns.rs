@@ -10,7 +10,8 @@ use super::lenient::Text;
 use super::request::invalid;
 use super::wire::{Blob, Call, Content, FileData, Part as WirePart, Response};
 use crate::protocol::ir::{Media, MediaKind, Part, Role, Source, ToolUse, Turn};
-use crate::protocol::{Problem, carrier, media};
+use crate::protocol::text::Text as PromptText;
+use crate::protocol::{Problem, carrier, media, pull};
 
 /// What clients put where a signature is missing; no proof of anything.
 const DUMMIES: [&str; 2] = [super::SKIP, "context_engineering_is_the_way_to_go"];
@@ -46,7 +47,7 @@ impl<'a> Turns<'a> {
         }
         let mut parts = Vec::new();
         if let Some(Text(text)) = content.text.filter(|text| !text.0.is_empty()) {
-            parts.push(Part::Text(text));
+            parts.push(Part::Text(text.into()));
         }
         for part in content.parts.0 {
             self.part(part, role, &mut parts, dropped)?;
@@ -93,7 +94,7 @@ impl<'a> Turns<'a> {
         } else if let Some(text) = part.text {
             if part.thought {
                 if !text.is_empty() || signature.is_some() {
-                    parts.push(Part::Thinking { text, signature });
+                    parts.push(Part::Thinking { text: text.into_cow(), signature });
                 }
             } else if !text.is_empty() {
                 parts.push(Part::Text(text));
@@ -140,7 +141,7 @@ impl<'a> Turns<'a> {
             // The call was cut out of the history.
             None => given.unwrap_or_else(|| format!("gemini_result_{name}").into()),
         };
-        let (text, is_error) = wire.response.map_or((Cow::Borrowed(""), false), result);
+        let (text, is_error) = wire.response.map_or((PromptText::default(), false), result);
         let mut parts = Vec::new();
         if !text.is_empty() {
             parts.push(Part::Text(text));
@@ -158,7 +159,7 @@ impl<'a> Turns<'a> {
 }
 
 /// The words of a result, and whether it failed: Google's convention is one member `output` or `error`.
-fn result(raw: &RawValue) -> (Cow<'_, str>, bool) {
+fn result(raw: &RawValue) -> (PromptText<'_>, bool) {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wrapper<'a> {
@@ -169,17 +170,17 @@ fn result(raw: &RawValue) -> (Cow<'_, str>, bool) {
         #[serde(borrow)]
         error: Option<&'a RawValue>,
     }
-    match serde_json::from_str::<Wrapper<'_>>(raw.get()) {
+    match pull::from_str::<Wrapper<'_>>(raw.get()) {
         Ok(Wrapper { output: Some(only), result: None, error: None })
         | Ok(Wrapper { output: None, result: Some(only), error: None }) => (words(only), false),
         Ok(Wrapper { output: None, result: None, error: Some(only) }) => (words(only), true),
-        _ if raw.get() == "null" => (Cow::Borrowed(""), false),
-        _ => (Cow::Borrowed(raw.get()), false),
+        _ if raw.get() == "null" => (PromptText::default(), false),
+        _ => (raw.get().into(), false),
     }
 }
 
-fn words(raw: &RawValue) -> Cow<'_, str> {
-    serde_json::from_str::<Text<'_>>(raw.get()).map_or(Cow::Borrowed(raw.get()), |text| text.0)
+fn words(raw: &RawValue) -> PromptText<'_> {
+    PromptText::of(raw).unwrap_or_else(|| raw.get().into())
 }
 
 fn kind(mime: &str) -> MediaKind {

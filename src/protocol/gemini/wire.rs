@@ -9,6 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::lenient::{FromText, Many, Text};
+use crate::protocol::text::Text as PromptText;
 
 #[derive(Deserialize)]
 pub(super) struct Body<'a> {
@@ -52,7 +53,7 @@ impl<'de: 'a, 'a> FromText<'de> for Content<'a> {
 /// A part: one of its members says what it is.
 #[derive(Default)]
 pub(super) struct Part<'a> {
-    pub text: Option<Cow<'a, str>>,
+    pub text: Option<PromptText<'a>>,
     pub thought: bool,
     pub signature: Option<Cow<'a, str>>,
     pub inline: Option<Blob<'a>>,
@@ -67,7 +68,7 @@ pub(super) struct Part<'a> {
 
 impl<'de: 'a, 'a> FromText<'de> for Part<'a> {
     fn from_text(text: Cow<'de, str>) -> Option<Self> {
-        Some(Part { text: Some(text), ..Part::default() })
+        Some(Part { text: Some(text.into()), ..Part::default() })
     }
 }
 
@@ -90,7 +91,7 @@ impl<'de: 'a, 'a> Visitor<'de> for PartVisitor<'a> {
         let mut part = Part::default();
         while let Some(Text(key)) = map.next_key::<Text<'a>>()? {
             match key.as_ref() {
-                "text" => part.text = map.next_value::<Option<Text<'a>>>()?.map(|text| text.0),
+                "text" => part.text = map.next_value()?,
                 "thought" => part.thought = map.next_value::<Option<bool>>()? == Some(true),
                 "thoughtSignature" | "thought_signature" => {
                     part.signature = map.next_value::<Option<Text<'a>>>()?.map(|text| text.0);
@@ -215,7 +216,7 @@ pub(super) struct Declaration<'a> {
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
     #[serde(borrow)]
-    pub description: Option<Text<'a>>,
+    pub description: Option<PromptText<'a>>,
     /// The OpenAPI subset.
     #[serde(borrow)]
     pub parameters: Option<&'a RawValue>,

@@ -33,7 +33,7 @@ struct Format<'a> {
 /// Makes a function of the tool.
 pub(super) fn describe(tool: &mut Tool<'_>) {
     let format = tool.freeform.take().flatten();
-    let mut text = tool.description.take().unwrap_or_default().into_owned();
+    let mut text = tool.description.take().unwrap_or_default().into_cow().into_owned();
     let mut say = |more: &str| {
         if !text.is_empty() {
             text.push_str("\n\n");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Request, Role, Source, Tool, ToolUse, Turn};
-use crate::protocol::{Target, quote};
+use crate::protocol::{Target, effort, quote};
 
 /// Sampling settings that are `options` there; Chat's `repetition_penalty` has another name.
 const OPTIONS: [(&str, &str); 9] = [
@@ -76,12 +76,7 @@ fn think(request: &Request<'_>, model: &str, out: &mut Vec<u8>) {
     if request.reasoning.enabled == Some(false) || request.reasoning.effort.as_deref() == Some("none") {
         quote::raw(out, ",\"think\":false");
     } else if let Some(effort) = request.reasoning.effort.as_deref().filter(|_| model.contains("gpt-oss")) {
-        let level = match effort {
-            "minimal" | "low" => "low",
-            "medium" => "medium",
-            _ => "high",
-        };
-        quote::member(out, "think", level);
+        quote::member(out, "think", effort::of_three(effort));
     }
 }
 
@@ -158,7 +153,8 @@ impl<'a> Messages<'_, 'a> {
             match part {
                 Part::Text(more) => text.push_str(more),
                 Part::Thinking { text: more, .. } => thinking.push_str(more),
-                Part::ToolUse(ToolUse { id, name, input, .. }) => {
+                Part::ToolUse(call) => {
+                    let ToolUse { id, name, .. } = call;
                     self.open.push((id, name));
                     let lead = if calls.is_empty() { ",\"tool_calls\":[{" } else { ",{" };
                     quote::raw(&mut calls, lead);
@@ -167,8 +163,7 @@ impl<'a> Messages<'_, 'a> {
                     quote::raw(&mut calls, ",\"function\":{\"name\":");
                     quote::string(&mut calls, name);
                     quote::key(&mut calls, "arguments");
-                    let object = input.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(input).is_ok();
-                    quote::raw(&mut calls, if object { input } else { "{}" });
+                    quote::raw(&mut calls, &call.object());
                     quote::raw(&mut calls, "}}");
                 }
                 Part::Media(_) | Part::ToolResult { .. } => {}
@@ -239,6 +234,7 @@ fn media<'a>(media: &'a Media<'_>, images: &mut Vec<&'a str>) -> Option<Cow<'a, 
         }
         (MediaKind::Image, Source::Url(url)) => Some(format!("[image{name} at {url}]").into()),
         (MediaKind::Image, Source::File(_)) => Some(format!("[image{name} left out: uploaded elsewhere]").into()),
+        (MediaKind::Document, Source::Url(url)) => Some(format!("[document{name} at {url}]").into()),
         (MediaKind::Document, _) => Some(format!("[document{name} left out: this engine reads none]").into()),
         (MediaKind::Audio, _) => Some(format!("[audio{name} left out: this engine hears none]").into()),
     }

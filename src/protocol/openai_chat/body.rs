@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::chunk::{Custom, Extra, Function};
 use super::wire::{Count, Either, Text};
+use crate::protocol::pull::Words;
 
 /// The members with a meaning here, and all others as they stand. Written out because `&RawValue` fails beside
 /// `flatten`.
@@ -110,7 +111,7 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub role: Text<'a>,
     #[serde(borrow)]
-    pub content: Option<Either<'a, Vec<Part<'a>>>>,
+    pub content: Option<Words<'a, Vec<Part<'a>>>>,
     #[serde(borrow)]
     pub refusal: Option<Text<'a>>,
     #[serde(borrow)]

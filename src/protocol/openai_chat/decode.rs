@@ -8,11 +8,10 @@ use super::body::{self, Body};
 use super::turns;
 use super::wire::{Count, Either, Text};
 use crate::protocol::ir::{Choice, Format, Framing, Request, Tool};
-use crate::protocol::{Id, Problem, ProblemKind};
+use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
-    let body: Body<'_> =
-        serde_json::from_slice(bytes).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
+    let body: Body<'_> = pull::from_slice(bytes).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     let mut request = Request {
         from: Some(Id::Chat),
         model: body.model.map(|model| model.0).unwrap_or_default(),
@@ -30,6 +29,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
     }
     turns::read(body.messages, &mut request)?;
     tools(body.tools.unwrap_or_default(), &mut request);
+    if body.functions.is_some() && request.tools.is_empty() {
+        // The first form of tools has a place for one call.
+        request.parallel = Some(false);
+    }
     for function in body.functions.unwrap_or_default() {
         offer(&mut request, function, None);
     }
@@ -82,7 +85,7 @@ fn offer<'a>(request: &mut Request<'a>, tool: body::Signature<'a>, freeform: Opt
     request.tools.push(Tool {
         name: tool.name.0,
         namespace: None,
-        description: tool.description.map(|text| text.0),
+        description: tool.description.map(|text| text.0.into()),
         schema: tool.parameters.filter(|_| freeform.is_none()).map(Cow::Borrowed),
         strict: tool.strict,
         freeform,
@@ -151,8 +154,11 @@ fn format(format: Option<body::ResponseFormat<'_>>) -> Result<Format<'_>, Proble
     }
 }
 
-/// Callers say in many ways how much to reason. What does not parse is no reason to refuse: it stays in the extras.
+/// Callers say in many ways how much to reason, and how much to say. What does not parse is no reason to refuse: it stays in the extras.
 fn reasoning<'a>(name: &str, value: &'a RawValue, request: &mut Request<'a>) {
+    if name == "verbosity" {
+        request.verbosity = serde_json::from_str::<Text<'a>>(value.get()).ok().map(|text| text.0);
+    }
     let said = &mut request.reasoning;
     let object = || serde_json::from_str::<body::Reasoning<'a>>(value.get()).unwrap_or_default();
     match name {

@@ -1,13 +1,13 @@
 //! The conversation, written so that strict templates take it: one system message and it comes first, roles merged,
 //! every tool call followed by its results and nothing between.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{parts, write};
 use crate::protocol::Vendor;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, ToolUse};
+use crate::protocol::text::Text;
 
 /// Templates and servers refuse a call without a result: one that never came is said so.
 const MISSING: &str = "[no result: the call was interrupted]";
@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, vendor: Vendor) {
     out.push(b'[');
     if request.system.iter().any(|text| !text.is_empty()) {
         out.extend_from_slice(br#"{"role":"system","content":""#);
-        joined(out, request.system.iter().map(Cow::as_ref).filter(|text| !text.is_empty()), "\n\n");
+        joined(out, request.system.iter().filter(|text| !text.is_empty()).map(Words::Text), "\n\n");
         out.extend_from_slice(b"\"}");
     }
     let pairs = Pairs::find(request);
@@ -80,17 +80,46 @@ impl<'r, 'a> Pairs<'r, 'a> {
     }
 }
 
+/// Words of the caller's, or ours.
+#[derive(Clone, Copy)]
+enum Words<'r> {
+    Text(&'r Text<'r>),
+    Plain(&'r str),
+}
+
+impl Words<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Words::Text(text) => text.write_inner(out),
+            Words::Plain(text) => write::inner(out, text),
+        }
+    }
+}
+
 /// What goes into a user message.
 enum Content<'r> {
-    Text(Cow<'r, str>),
+    Text(&'r Text<'r>),
+    /// A result nobody asked for, written as the inside of a string.
+    Written(Vec<u8>),
     Media(&'r Media<'r>),
+}
+
+impl Content<'_> {
+    /// The words, as the inside of a string.
+    fn write_inner(&self, out: &mut Vec<u8>) {
+        match self {
+            Content::Text(text) => text.write_inner(out),
+            Content::Written(inner) => out.extend_from_slice(inner),
+            Content::Media(_) => {}
+        }
+    }
 }
 
 /// Collects one message at a time: either the assistant's or the user's fields are in use.
 struct Writer<'o, 'r> {
     out: &'o mut Vec<u8>,
     vendor: Vendor,
-    texts: Vec<&'r str>,
+    texts: Vec<Words<'r>>,
     thoughts: Vec<&'r str>,
     proofs: Vec<&'r str>,
     calls: Vec<(&'r ToolUse<'r>, Option<&'r Part<'r>>)>,
@@ -106,12 +135,12 @@ impl<'r> Writer<'_, 'r> {
         }
         self.flush_user();
         if !self.texts.is_empty() {
-            self.texts.push("\n");
+            self.texts.push(Words::Plain("\n"));
         }
         self.said = true;
         for part in parts {
             match part {
-                Part::Text(text) => self.texts.push(text),
+                Part::Text(text) => self.texts.push(Words::Text(text)),
                 Part::Thinking { text, signature } => {
                     if !text.is_empty() {
                         self.thoughts.push(text);
@@ -121,7 +150,7 @@ impl<'r> Writer<'_, 'r> {
                 }
                 Part::ToolUse(call) => self.calls.push((call, answer())),
                 // The protocol has no place for what a model drew.
-                Part::Media(media) => self.texts.push(parts::placeholder(media.kind)),
+                Part::Media(media) => self.texts.push(Words::Plain(parts::placeholder(media.kind))),
                 Part::ToolResult { .. } => {}
             }
         }
@@ -131,7 +160,7 @@ impl<'r> Writer<'_, 'r> {
         for part in parts {
             match part {
                 Part::Text(text) if text.is_empty() => {}
-                Part::Text(text) => self.say(Content::Text(Cow::Borrowed(text))),
+                Part::Text(text) => self.say(Content::Text(text)),
                 Part::Media(media) => self.say(Content::Media(media)),
                 Part::ToolResult { parts, is_error, .. } => {
                     if !orphan() {
@@ -142,8 +171,8 @@ impl<'r> Writer<'_, 'r> {
                         continue;
                     }
                     let mut text = b"[tool result] ".to_vec();
-                    result(&mut text, parts, *is_error, |out, text| out.extend_from_slice(text.as_bytes()));
-                    self.say(Content::Text(String::from_utf8_lossy(&text).into_owned().into()));
+                    result(&mut text, parts, *is_error);
+                    self.say(Content::Written(text));
                     for part in parts {
                         if let Part::Media(media) = part {
                             self.say(Content::Media(media));
@@ -196,7 +225,7 @@ impl<'r> Writer<'_, 'r> {
             out.extend_from_slice(br#","content":""#);
             match answer {
                 Some(Part::ToolResult { parts, is_error, .. }) => {
-                    result(out, parts, *is_error, write::inner);
+                    result(out, parts, *is_error);
                     let media = parts.iter().filter_map(|part| match part {
                         Part::Media(media) => Some(Content::Media(media)),
                         _ => None,
@@ -220,22 +249,27 @@ impl<'r> Writer<'_, 'r> {
         let out = &mut *self.out;
         write::comma(out);
         out.extend_from_slice(br#"{"role":"user","content":"#);
-        if self.content.iter().all(|content| matches!(content, Content::Text(_))) {
+        if !self.content.iter().any(|content| matches!(content, Content::Media(_))) {
             // Plain text where it can be: not every template knows lists.
-            let texts = self.content.iter().map(|content| match content {
-                Content::Text(text) => text.as_ref(),
-                Content::Media(_) => "",
-            });
             out.push(b'"');
-            joined(out, texts, "\n");
+            for (at, content) in self.content.iter().enumerate() {
+                if at > 0 {
+                    out.extend_from_slice(b"\\n");
+                }
+                content.write_inner(out);
+            }
             out.push(b'"');
         } else {
             out.push(b'[');
             for content in &self.content {
                 write::comma(out);
                 match content {
-                    Content::Text(text) => parts::text(out, text),
                     Content::Media(media) => parts::media(out, media, self.vendor),
+                    words => {
+                        out.extend_from_slice(br#"{"type":"text","text":""#);
+                        words.write_inner(out);
+                        out.extend_from_slice(b"\"}");
+                    }
                 }
             }
             out.push(b']');
@@ -246,35 +280,35 @@ impl<'r> Writer<'_, 'r> {
 }
 
 /// The inside of a string: `texts` with `between` them.
-fn joined<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'t str>, between: &str) {
+fn joined<'t>(out: &mut Vec<u8>, texts: impl Iterator<Item = Words<'t>>, between: &str) {
     for (at, text) in texts.enumerate() {
         if at > 0 {
             write::inner(out, between);
         }
-        write::inner(out, text);
+        text.write(out);
     }
 }
 
-/// What a tool said. The protocol has no mark for failure, so words say it.
-fn result(out: &mut Vec<u8>, parts: &[Part<'_>], is_error: bool, append: impl Fn(&mut Vec<u8>, &str)) {
+/// What a tool said, as the inside of a string. The protocol has no mark for failure, so words say it.
+fn result(out: &mut Vec<u8>, parts: &[Part<'_>], is_error: bool) {
     if is_error {
-        append(out, "[tool error] ");
+        out.extend_from_slice(b"[tool error] ");
     }
     let mut first = true;
     for part in parts {
         let text = match part {
-            Part::Text(text) if !text.is_empty() => text.as_ref(),
-            Part::Media(media) => match media.kind {
+            Part::Text(text) if !text.is_empty() => Words::Text(text),
+            Part::Media(media) => Words::Plain(match media.kind {
                 MediaKind::Image => "[image: see the next user message]",
                 MediaKind::Document => "[document: see the next user message]",
                 MediaKind::Audio => "[audio: see the next user message]",
-            },
+            }),
             _ => continue,
         };
         if !std::mem::take(&mut first) {
-            append(out, "\n");
+            out.extend_from_slice(b"\\n");
         }
-        append(out, text);
+        text.write(out);
     }
 }
 
@@ -309,7 +343,7 @@ fn thoughts(out: &mut Vec<u8>, vendor: Vendor, texts: &[&str], proofs: &[&str]) 
     for name in names {
         write::key(out, name);
         out.push(b'"');
-        joined(out, texts.iter().copied(), "\n\n");
+        joined(out, texts.iter().copied().map(Words::Plain), "\n\n");
         out.push(b'"');
     }
 }

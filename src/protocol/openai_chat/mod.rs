@@ -22,6 +22,7 @@ mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod tidy;
 mod turns;
 mod wire;
 mod write;

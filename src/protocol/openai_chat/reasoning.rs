@@ -1,33 +1,16 @@
-//! How callers and servers say how much to reason, and the one table between the two ways to say it: efforts and
-//! budgets of tokens. Vendors name budgets of about this size for their efforts; any such table is a convention.
-//!
-//! | effort | budget |
-//! |---|---|
-//! | `minimal` | 1,024 |
-//! | `low` | 4,096 |
-//! | `medium` | 12,288 |
-//! | `high` | 24,576 |
-//! | `xhigh` | 49,152 |
-//! | `max` | no limit |
+//! How callers and servers say how much to reason. The table between efforts and budgets is [`effort`].
 
 use super::request::repeats;
 use super::write;
+use crate::protocol::effort::{self, of_three};
 use crate::protocol::ir::Request;
 use crate::protocol::{Target, Vendor};
-
-const TABLE: [(&str, u64); 5] =
-    [("minimal", 1_024), ("low", 4_096), ("medium", 12_288), ("high", 24_576), ("xhigh", 49_152)];
-
-/// The least effort whose budget holds `tokens`.
-fn effort_of(tokens: u64) -> &'static str {
-    TABLE.iter().find(|(_, budget)| tokens <= *budget).map_or("max", |(effort, _)| effort)
-}
 
 /// Appends what the vendor has for it. Whatever the caller said in the vendor's own words goes along by itself.
 pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, target: &Target<'_>) {
     let said = &request.reasoning;
     let off = said.enabled == Some(false) || said.effort.as_deref() == Some("none");
-    let effort = said.effort.as_deref().or(said.budget.map(effort_of)).filter(|_| !off);
+    let effort = said.effort.as_deref().or(said.budget.map(effort::of_budget)).filter(|_| !off);
     let enabled = if off { Some(false) } else { said.enabled.or(effort.map(|_| true)) };
     let own = |name: &str| repeats(request, name);
     match target.vendor {
@@ -43,7 +26,7 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, target: &Target<'_
                 write::raw(out, "thinking", kind);
             }
             if let Some(effort) = effort.filter(|_| target.vendor == Vendor::Volcengine && !own("reasoning_effort")) {
-                write::member(out, "reasoning_effort", three(effort));
+                write::member(out, "reasoning_effort", of_three(effort));
             }
         }
         Vendor::OpenAi => {
@@ -53,7 +36,7 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, target: &Target<'_
             }
         }
         Vendor::Google | Vendor::Ollama => {
-            let effort = if off { Some("none") } else { effort.map(three) };
+            let effort = if off { Some("none") } else { effort.map(of_three) };
             if let Some(effort) = effort.filter(|_| !own("reasoning_effort")) {
                 write::member(out, "reasoning_effort", effort);
             }
@@ -62,10 +45,11 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, target: &Target<'_
             if let Some(enabled) = enabled.filter(|_| !own("thinking")) {
                 write::raw(out, "thinking", r#"{"type":"#);
                 if enabled {
-                    let of_effort = TABLE.iter().find(|(known, _)| Some(*known) == effort).map(|(_, budget)| *budget);
                     out.extend_from_slice(br#""enabled""#);
                     write::key(out, "budget_tokens");
-                    write::number(out, said.budget.or(of_effort).unwrap_or(TABLE[3].1).max(1_024));
+                    // No limit is no number: the largest one that has a name.
+                    let asked = said.budget.unwrap_or_else(|| effort::budget(effort.unwrap_or("high")));
+                    write::number(out, asked.clamp(1_024, effort::budget("xhigh")));
                 } else {
                     out.extend_from_slice(br#""disabled""#);
                 }
@@ -81,18 +65,9 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, target: &Target<'_
                 write::raw(out, "chat_template_kwargs", switch);
             }
             if let Some(effort) = effort.filter(|_| !own("reasoning_effort")) {
-                write::member(out, "reasoning_effort", three(effort));
+                write::member(out, "reasoning_effort", of_three(effort));
             }
         }
-    }
-}
-
-/// Engines and most vendors know three efforts.
-fn three(effort: &str) -> &'static str {
-    match effort {
-        "minimal" | "low" => "low",
-        "medium" => "medium",
-        _ => "high",
     }
 }
 
@@ -127,9 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn budgets_and_names() {
-        let efforts = [0, 1_024, 1_025, 10_000, 24_576, 31_999, 100_000].map(effort_of);
-        assert_eq!(efforts, ["minimal", "minimal", "low", "medium", "high", "xhigh", "max"]);
+    fn models_that_reason_are_known_by_name() {
         for (model, expected) in
             [("o3-mini", true), ("gpt-5.2", true), ("gpt-4o", false), ("gpt-5-chat-latest", false), ("omni", false)]
         {

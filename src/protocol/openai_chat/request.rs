@@ -3,6 +3,7 @@
 
 use super::{messages, reasoning, write};
 use crate::protocol::ir::{Choice, Format, Part, Request, Tool};
+use crate::protocol::text::Text;
 use crate::protocol::{Id, Target, Vendor};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
@@ -34,6 +35,11 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     }
     stop(&mut out, request, target.vendor);
     reasoning::write(&mut out, request, target);
+    if let Some(words) = request.verbosity.as_deref().filter(|_| target.vendor == Vendor::OpenAi)
+        && !repeats(request, "verbosity")
+    {
+        write::member(&mut out, "verbosity", words);
+    }
     if matches!(target.vendor, Vendor::OpenAi | Vendor::OpenRouter) {
         identity(&mut out, request);
     }
@@ -61,7 +67,7 @@ pub(super) fn repeats(request: &Request<'_>, name: &str) -> bool {
 fn size(request: &Request<'_>) -> usize {
     fn parts(list: &[Part<'_>]) -> usize {
         let one = |part: &Part<'_>| match part {
-            Part::Text(text) => text.len() + 32,
+            Part::Text(text) => text.about() + 32,
             Part::Thinking { text, signature } => text.len() + signature.as_deref().map_or(0, str::len) + 32,
             Part::Media(media) => match &media.source {
                 crate::protocol::ir::Source::Base64 { data, .. } => data.len() + 128,
@@ -78,10 +84,10 @@ fn size(request: &Request<'_>) -> usize {
         .iter()
         .map(|tool| {
             let schema = tool.schema.as_ref().map_or(0, |schema| schema.get().len());
-            tool.name.len() + tool.description.as_deref().map_or(0, str::len) + schema + 96
+            tool.name.len() + tool.description.as_ref().map_or(0, Text::about) + schema + 96
         })
         .sum();
-    let system: usize = request.system.iter().map(|text| text.len() + 2).sum();
+    let system: usize = request.system.iter().map(|text| text.about() + 2).sum();
     let turns: usize = request.turns.iter().map(|turn| parts(&turn.parts) + 48).sum();
     let all = tools + system + turns;
     // Line ends and quotes of program text are escaped.
@@ -93,7 +99,8 @@ fn offer(out: &mut Vec<u8>, tool: &Tool<'_>) {
     out.extend_from_slice(br#"{"type":"function","function":{"#);
     write::member(out, "name", &tool.name);
     if let Some(description) = &tool.description {
-        write::member(out, "description", description);
+        write::key(out, "description");
+        description.write(out);
     }
     // Servers refuse a schema that is no object (vLLM 0.32: "Input should be a valid dictionary").
     let schema = tool.schema.as_deref().map(|schema| schema.get()).filter(|schema| schema.starts_with('{'));

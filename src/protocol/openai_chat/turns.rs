@@ -9,6 +9,7 @@ use super::details;
 use super::wire::{self, Either, Text};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, Source, ToolUse, Turn};
+use crate::protocol::pull::Words;
 use crate::protocol::{Problem, media};
 
 /// Calls without an id get one, the results behind them likewise.
@@ -129,7 +130,7 @@ fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<Stri
     // More than one: there were more blocks, whose words the protocol has joined.
     found.extend(proofs.map(|proof| Part::Thinking { text: Cow::Borrowed(""), signature: Some(proof.into()) }));
     found.extend(parts(message.content, dropped)?);
-    found.extend(message.refusal.filter(|text| !text.is_empty()).map(|text| Part::Text(text.0)));
+    found.extend(message.refusal.filter(|text| !text.is_empty()).map(|text| Part::Text(text.0.into())));
     for call in message.tool_calls.unwrap_or_default() {
         let google = call.extra_content.and_then(|extra| extra.google);
         let signature =
@@ -162,14 +163,14 @@ fn function_of(function: Function<'_>) -> (Cow<'_, str>, Cow<'_, str>, bool) {
 }
 
 fn parts<'a>(
-    content: Option<Either<'a, Vec<body::Part<'a>>>>,
+    content: Option<Words<'a, Vec<body::Part<'a>>>>,
     dropped: &mut Vec<String>,
 ) -> Result<Vec<Part<'a>>, Problem> {
     let list = match content {
         None => return Ok(Vec::new()),
-        Some(Either::Text(text)) if text.is_empty() => return Ok(Vec::new()),
-        Some(Either::Text(text)) => return Ok(vec![Part::Text(text)]),
-        Some(Either::Other(list)) => list,
+        Some(Words::Text(text)) if text.is_empty() => return Ok(Vec::new()),
+        Some(Words::Text(text)) => return Ok(vec![Part::Text(text)]),
+        Some(Words::Other(list)) => list,
     };
     let mut found = Vec::with_capacity(list.len());
     for part in list {
@@ -184,7 +185,7 @@ fn parts<'a>(
         };
         match (read, text) {
             (Some(media), _) => found.push(Part::Media(media)),
-            (None, Some(text)) => found.extend((!text.is_empty()).then_some(Part::Text(text.0))),
+            (None, Some(text)) => found.extend((!text.is_empty()).then_some(Part::Text(text.0.into()))),
             // The model at least learns that there was something.
             (None, None) => {
                 found.push(Part::Text(format!("[{}: not readable here]", kind.0).into()));

@@ -6,26 +6,27 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, read, string};
 use crate::protocol::ir::{Media, MediaKind, Part, Source};
-use crate::protocol::{Problem, ProblemKind, media};
+use crate::protocol::text::Text as PromptText;
+use crate::protocol::{Problem, ProblemKind, media, pull};
 
 /// A string, or parts.
 pub(super) fn parts<'a>(content: Option<&'a RawValue>, dropped: &mut Vec<String>) -> Result<Vec<Part<'a>>, Problem> {
     let Some(content) = content else { return Ok(Vec::new()) };
-    if let Some(text) = string(Some(content)) {
+    if let Some(text) = PromptText::of(content) {
         return Ok(texts(Some(text)).collect());
     }
     let list: Vec<&RawValue> = match content.get().as_bytes().first() {
-        Some(b'[') => serde_json::from_str(content.get()).map_err(unreadable)?,
+        Some(b'[') => pull::from_str(content.get()).map_err(unreadable)?,
         _ => vec![content],
     };
     let mut found = Vec::with_capacity(list.len());
     for raw in list {
         // A list of plain strings is no form of the protocol, but clear enough.
-        if let Some(text) = string(Some(raw)) {
+        if let Some(text) = PromptText::of(raw) {
             found.extend(texts(Some(text)));
             continue;
         }
-        found.extend(part(serde_json::from_str(raw.get()).map_err(unreadable)?, dropped));
+        found.extend(part(pull::from_str(raw.get()).map_err(unreadable)?, dropped));
     }
     Ok(found)
 }
@@ -34,7 +35,7 @@ fn unreadable(error: serde_json::Error) -> Problem {
     Problem::new(ProblemKind::Invalid, format!("a content does not parse: {error}"))
 }
 
-fn texts(text: Option<Cow<'_, str>>) -> impl Iterator<Item = Part<'_>> {
+fn texts(text: Option<PromptText<'_>>) -> impl Iterator<Item = Part<'_>> {
     text.filter(|text| !text.is_empty()).map(Part::Text).into_iter()
 }
 
@@ -42,7 +43,7 @@ fn part<'a>(part: wire::Part<'a>, dropped: &mut Vec<String>) -> Option<Part<'a>>
     let media = |kind, source, name, detail| Some(Part::Media(Media { kind, source, name, detail }));
     match part.kind.as_ref() {
         "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text" => texts(part.text).next(),
-        "refusal" => texts(part.refusal).next(),
+        "refusal" => texts(part.refusal.map(PromptText::from)).next(),
         "input_image" | "image_url" | "image" => {
             let nested: Option<wire::ImageUrl<'a>> = read(part.image_url);
             let (url, detail) = match nested {
@@ -103,7 +104,7 @@ fn file<'a>(data: Cow<'a, str>, name: Option<&str>) -> Source<'a> {
 }
 
 /// The texts among the parts, one by one.
-pub(super) fn only_texts<'a>(parts: Vec<Part<'a>>, dropped: &mut Vec<String>) -> Vec<Cow<'a, str>> {
+pub(super) fn only_texts<'a>(parts: Vec<Part<'a>>, dropped: &mut Vec<String>) -> Vec<PromptText<'a>> {
     let mut texts = Vec::with_capacity(parts.len());
     for part in parts {
         match part {

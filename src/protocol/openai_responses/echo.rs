@@ -150,7 +150,7 @@ fn tools(raw: Option<&RawValue>) -> String {
         quote(&mut out, tool.name.as_deref().unwrap_or_default());
         out.extend_from_slice(b",\"description\":");
         match &tool.description {
-            Some(description) => quote(&mut out, description),
+            Some(description) => description.write(&mut out),
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"parameters\":");

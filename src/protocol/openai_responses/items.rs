@@ -10,26 +10,34 @@ use super::special::Special;
 use super::wire::{Item, read, string};
 use super::{carry, content, tools};
 use crate::protocol::ir::{Part, Request, Role, Tool, ToolUse, Turn};
+use crate::protocol::pull::{Eager, Words};
+use crate::protocol::text::Text;
 use crate::protocol::{Problem, ProblemKind};
 
 /// Adds `input`, a string or items, to the request. Tools that came inside go to `late`.
 pub(super) fn add<'a>(
-    input: Option<&'a RawValue>,
+    input: Option<Eager<'a, Words<'a, Vec<Item<'a>>>>>,
     request: &mut Request<'a>,
     late: &mut Vec<Tool<'a>>,
 ) -> Result<(), Problem> {
-    let Some(input) = input else { return Ok(()) };
-    if let Some(text) = string(Some(input)) {
-        if !text.is_empty() {
-            request.turns.push(Turn { role: Role::User, parts: vec![Part::Text(text)] });
-        }
-        return Ok(());
-    }
-    let raws: Vec<&RawValue> = match input.get().as_bytes().first() {
-        Some(b'{') => vec![input],
-        _ => serde_json::from_str(input.get()).map_err(|e| invalid(format!("input does not parse: {e}")))?,
+    let read = match input {
+        None => return Ok(()),
+        Some(Eager::Raw(raw)) => match Text::of(raw) {
+            Some(text) => Words::Text(text),
+            None => Words::Other(one_by_one(raw, &mut request.dropped)?),
+        },
+        Some(Eager::Read(Words::Other(items))) => Words::Other(items.into_iter().map(Some).collect()),
+        Some(Eager::Read(Words::Text(text))) => Words::Text(text),
     };
-    let items = raws.iter().map(|raw| item(raw, &mut request.dropped)).collect::<Result<Vec<_>, _>>()?;
+    let items = match read {
+        Words::Other(items) => items,
+        Words::Text(text) => {
+            if !text.is_empty() {
+                request.turns.push(Turn { role: Role::User, parts: vec![Part::Text(text)] });
+            }
+            return Ok(());
+        }
+    };
     let mut outputs: HashMap<String, VecDeque<usize>> = HashMap::new();
     for (at, item) in items.iter().enumerate() {
         if let Some(item) = item.as_ref().filter(|item| kind(item).ends_with("_output")) {
@@ -46,6 +54,15 @@ pub(super) fn add<'a>(
         }
     }
     reader.settle()
+}
+
+/// Items some of which may not be as they should.
+fn one_by_one<'a>(input: &'a RawValue, dropped: &mut Vec<String>) -> Result<Vec<Option<Item<'a>>>, Problem> {
+    let raws: Vec<&RawValue> = match input.get().as_bytes().first() {
+        Some(b'{') => vec![input],
+        _ => serde_json::from_str(input.get()).map_err(|e| invalid(format!("input does not parse: {e}")))?,
+    };
+    raws.iter().map(|raw| item(raw, dropped)).collect()
 }
 
 /// `instructions` as items, as fetched responses show them.
@@ -205,7 +222,7 @@ impl<'a> Reader<'_, 'a> {
             let parts = content::parts(source, &mut self.request.dropped)?;
             let texts = content::only_texts(parts, &mut self.request.dropped);
             let text = match <[_; 1]>::try_from(texts) {
-                Ok([only]) => only,
+                Ok([only]) => only.into_cow(),
                 Err(texts) if texts.is_empty() => continue,
                 Err(texts) => texts.join("\n\n").into(),
             };
@@ -258,7 +275,7 @@ impl<'a> Reader<'_, 'a> {
                 };
                 vec![Part::Text(text.into())]
             }
-            "shell_call_output" | "local_shell_call_output" => match string(item.output) {
+            "shell_call_output" | "local_shell_call_output" => match item.output.and_then(Text::of) {
                 Some(text) => vec![Part::Text(text)],
                 None => vec![Part::Text(item.output.map_or("", RawValue::get).into())],
             },

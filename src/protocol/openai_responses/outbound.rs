@@ -1,11 +1,10 @@
 //! A Responses request for a backend that speaks it: stateless, always a stream.
 
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Request, Role, Source, Tool, ToolUse, Turn};
-use crate::protocol::{Id, Target, Vendor, carrier, media};
+use crate::protocol::{Id, Target, Vendor, carrier, effort, media};
 
 use super::echo::quote;
 use super::object::Object;
-use super::wire::{self, read};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut body = Object::new(Vec::with_capacity(4096));
@@ -39,13 +38,14 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     }
     format(request, &mut body);
     let asked = &request.reasoning;
-    let budget = asked.budget.map(|budget| match budget {
-        0..8_000 => "low",
-        8_000..24_000 => "medium",
-        _ => "high",
-    });
+    let budget = asked.budget.map(|budget| effort::of_three(effort::of_budget(budget)));
     let effort = asked.effort.as_deref().or(budget).map(|effort| if effort == "max" { "xhigh" } else { effort });
-    let effort = effort.filter(|_| asked.enabled != Some(false));
+    // OpenAI's older models have no word for none; engines would reason all the same if it were left out.
+    let effort = match asked.enabled {
+        Some(false) if openai => None,
+        Some(false) => Some("none"),
+        _ => effort,
+    };
     let show = asked.show == Some(true) || (asked.show.is_none() && asked.enabled == Some(true));
     if (effort.is_some() || show) && (!openai || reasons) {
         let mut reasoning = Object::new(Vec::new());
@@ -100,11 +100,8 @@ fn format(request: &Request<'_>, body: &mut Object) {
             text.raw("format", &format.end());
         }
     }
-    if request.from == Some(Id::Responses)
-        && let Some((_, raw)) = request.extras.iter().find(|(name, _)| name == "text")
-        && let Some(verbosity) = read::<wire::TextConfig<'_>>(Some(raw)).and_then(|text| text.verbosity)
-    {
-        text.raw("verbosity", verbosity.get().as_bytes());
+    if let Some(verbosity) = &request.verbosity {
+        text.text("verbosity", verbosity);
     }
     if !text.empty() {
         body.raw("text", &text.end());
@@ -152,7 +149,7 @@ fn tool(tool: &Tool<'_>) -> Vec<u8> {
     match tool.freeform {
         Some(format) => {
             if let Some(format) = format {
-                object.raw("format", format.get().as_bytes());
+                object.raw("format", &flat(format.get()));
             }
         }
         None => {
@@ -164,6 +161,20 @@ fn tool(tool: &Tool<'_>) -> Vec<u8> {
         }
     }
     object.end()
+}
+
+/// A freeform tool's format. Chat puts the grammar into an object of its own; here it is flat.
+fn flat(format: &str) -> Vec<u8> {
+    #[derive(serde::Deserialize)]
+    struct Nested<'a> {
+        #[serde(borrow)]
+        grammar: &'a serde_json::value::RawValue,
+    }
+    let inner = serde_json::from_str::<Nested<'_>>(format).ok().map(|nested| nested.grammar.get().trim());
+    match inner.and_then(|inner| inner.strip_prefix('{')?.strip_suffix('}')) {
+        Some(members) if !members.trim().is_empty() => format!(r#"{{"type":"grammar",{members}}}"#).into_bytes(),
+        _ => format.as_bytes().to_vec(),
+    }
 }
 
 struct Input {
@@ -224,11 +235,12 @@ impl Input {
                     self.item(item);
                 }
                 // OpenAI refuses reasoning without the item it led to.
-                Part::Thinking { text, signature } if at + 1 < parts.len() => {
+                Part::Thinking { text, signature } if parts[at + 1..].iter().any(leads) => {
                     let proof = signature.as_deref().and_then(|s| carrier::open(carrier::Maker::Responses, s));
                     self.reasoning(text, proof);
                 }
-                Part::ToolUse(ToolUse { id, name, namespace, input, freeform, .. }) => {
+                Part::ToolUse(call) => {
+                    let ToolUse { id, name, namespace, input, freeform, .. } = call;
                     self.open.push((id.as_ref().to_owned(), *freeform));
                     let mut item = Object::new(Vec::new());
                     item.text("type", if *freeform { "custom_tool_call" } else { "function_call" });
@@ -237,7 +249,10 @@ impl Input {
                     if let Some(namespace) = namespace {
                         item.text("namespace", namespace);
                     }
-                    item.text(if *freeform { "input" } else { "arguments" }, input);
+                    match freeform {
+                        true => item.text("input", input),
+                        false => item.text("arguments", &call.object()),
+                    }
                     self.item(item);
                 }
                 Part::Thinking { .. } | Part::Media(_) | Part::ToolResult { .. } => {}
@@ -303,6 +318,11 @@ impl Input {
             self.item(item);
         }
     }
+}
+
+/// Whether the part becomes an item that reasoning can lead to.
+fn leads(part: &Part<'_>) -> bool {
+    matches!(part, Part::Text(_) | Part::ToolUse(_))
 }
 
 /// A tool's output: text, or parts where there is more than text.

@@ -7,11 +7,10 @@ use serde_json::value::RawValue;
 use super::wire::{Body, Format as WireFormat, Reasoning, TextConfig, read, string};
 use super::{content, items, tools};
 use crate::protocol::ir::{Choice, Format, Framing, Request};
-use crate::protocol::{Id, Problem, ProblemKind};
+use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
-    let wire: Body<'_> =
-        serde_json::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
+    let wire: Body<'_> = pull::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     refuse(&wire)?;
     let mut request = Request {
         model: wire.model.clone().unwrap_or_default(),
@@ -71,6 +70,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
             _ => Format::Text,
         };
     }
+    request.verbosity = text.and_then(|text| string(text.verbosity));
     let reasoning: Option<Reasoning<'_>> = read(wire.reasoning);
     if let Some(reasoning) = reasoning {
         match string(reasoning.effort) {

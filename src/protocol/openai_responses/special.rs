@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::wire;
 use crate::protocol::ir::Tool;
+use crate::protocol::text::Text;
 
 /// Which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub(super) fn function<'a>(tool: &wire::Tool<'a>) -> Option<Tool<'a>> {
     Some(plain(special, description.into(), schema))
 }
 
-fn plain<'a>(special: Special, description: Cow<'a, str>, schema: Option<Cow<'a, RawValue>>) -> Tool<'a> {
+fn plain<'a>(special: Special, description: Text<'a>, schema: Option<Cow<'a, RawValue>>) -> Tool<'a> {
     Tool {
         name: special.name().into(),
         namespace: None,

@@ -21,6 +21,8 @@ pub(super) struct Encoder {
     sequence: u64,
     started: bool,
     open: Open,
+    /// The open item got its last piece; what comes next tells whether it is complete.
+    ending: bool,
     /// What the open item holds so far.
     text: String,
     signature: Option<String>,
@@ -61,6 +63,7 @@ impl Encoder {
             sequence: 0,
             started: false,
             open: Open::Nothing,
+            ending: false,
             text: String::new(),
             signature: None,
             done: Vec::new(),
@@ -233,7 +236,7 @@ impl Encoder {
         });
     }
 
-    fn close(&mut self, out: &mut Vec<u8>) {
+    fn close(&mut self, out: &mut Vec<u8>, status: &str) {
         if self.signature.is_some() {
             self.fill(out, false);
         }
@@ -259,7 +262,7 @@ impl Encoder {
                     out.extend_from_slice(&output_text(&text));
                 });
                 let mut item = format!(
-                    "{{\"type\":\"message\",\"id\":\"{id}\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":["
+                    "{{\"type\":\"message\",\"id\":\"{id}\",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":["
                 )
                 .into_bytes();
                 item.extend_from_slice(&output_text(&text));
@@ -302,7 +305,7 @@ impl Encoder {
                     });
                 }
                 self.text = text;
-                self.call_item("completed").unwrap_or_default()
+                self.call_item(status).unwrap_or_default()
             }
         };
         self.open = Open::Nothing;
@@ -313,6 +316,19 @@ impl Encoder {
         }
         self.done.extend_from_slice(&item);
         self.items += 1;
+    }
+
+    /// Closes the item whose end is known, now that `next` tells how. A call that a failure cut off is not handed
+    /// out: clients run a call as soon as its item is done (Codex does).
+    fn settle(&mut self, next: &Event<'_>, out: &mut Vec<u8>) {
+        match next {
+            Event::Finish { stop: Stop::MaxTokens | Stop::Refusal | Stop::ContextFull, .. } => {
+                self.close(out, "incomplete");
+            }
+            Event::Error(_) if matches!(self.open, Open::Call { .. }) => self.open = Open::Nothing,
+            Event::Error(_) => self.close(out, "incomplete"),
+            _ => self.close(out, "completed"),
+        }
     }
 
     fn finish(
@@ -356,6 +372,9 @@ fn reasoning(id: &str, text: &str, sealed: Option<&str>) -> Vec<u8> {
 impl EventEncoder for Encoder {
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         self.start(out);
+        if std::mem::take(&mut self.ending) {
+            self.settle(event, out);
+        }
         match event {
             Event::Start { .. } => {}
             Event::BlockStart(block) => self.open(block, out),
@@ -365,7 +384,7 @@ impl EventEncoder for Encoder {
                     self.signature = Some(sealed.as_ref().to_owned());
                 }
             }
-            Event::BlockEnd => self.close(out),
+            Event::BlockEnd => self.ending = true,
             Event::Finish { stop, usage } => match stop {
                 Stop::MaxTokens => self.finish(out, "incomplete", Some(*usage), Some("max_output_tokens"), None),
                 Stop::Refusal => self.finish(out, "incomplete", Some(*usage), Some("content_filter"), None),

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::protocol::pull::{self, Eager, Words};
+use crate::protocol::text::Text as PromptText;
+
 type Text<'a> = Option<Cow<'a, str>>;
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -15,7 +18,7 @@ pub(super) struct Body<'a> {
     pub model: Text<'a>,
     pub stream: Option<bool>,
     #[serde(borrow)]
-    pub input: Raw<'a>,
+    pub input: Option<Eager<'a, Words<'a, Vec<Item<'a>>>>>,
     #[serde(borrow)]
     pub instructions: Raw<'a>,
     #[serde(borrow)]
@@ -119,7 +122,7 @@ pub(super) struct Part<'a> {
     #[serde(borrow, rename = "type", default)]
     pub kind: Cow<'a, str>,
     #[serde(borrow)]
-    pub text: Text<'a>,
+    pub text: Option<PromptText<'a>>,
     #[serde(borrow)]
     pub refusal: Text<'a>,
     #[serde(borrow)]
@@ -163,7 +166,7 @@ pub(super) struct Tool<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
     #[serde(borrow)]
-    pub description: Text<'a>,
+    pub description: Option<PromptText<'a>>,
     #[serde(borrow)]
     pub parameters: Raw<'a>,
     pub strict: Option<bool>,
@@ -229,7 +232,7 @@ pub(super) struct Reasoning<'a> {
 
 /// The value as what is wanted; `None` when it is something else.
 pub(super) fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
-    serde_json::from_str(raw?.get()).ok()
+    pull::from_str(raw?.get()).ok()
 }
 
 /// The value as text, borrowed where it has no escapes.

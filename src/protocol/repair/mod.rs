@@ -3,6 +3,11 @@
 //! Models write calls in markup of their own, and engines without (or with the wrong) tool parser hand that markup on
 //! as words. Only what parses as a call of an offered tool is taken; every other text comes out byte by byte as it
 //! came in. Inside a code fence nothing is a call: there somebody shows one.
+//!
+//! It works on events, so only on answers that are translated. A chat caller in front of a chat backend gets the
+//! engine's bytes: reading and writing them anew would lose what no event can say (`logprobs`, several choices, an
+//! engine's own members), for the sake of markup that the engines we start do not leave, because their profile
+//! names the parser of the model.
 
 use std::borrow::Cow;
 

@@ -2,9 +2,12 @@
 
 use super::*;
 
+mod answers;
 mod cache;
 mod golden;
+mod peers;
 mod render;
+mod roundtrip;
 
 #[test]
 fn every_protocol_is_listed_once_and_says_errors_as_json() {

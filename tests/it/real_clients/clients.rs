@@ -14,8 +14,6 @@ pub struct Client {
     pub program: &'static str,
     /// The tool calls it can be led through, in order.
     pub steps: &'static [Step],
-    /// Faults of its own chat requests, which go through as they are; see [`crate::support::strict::Strict::start`].
-    pub faults: &'static [&'static str],
     pub setup: fn(&Home, &Gateway) -> Setup,
 }
 
@@ -69,7 +67,6 @@ pub const CLAUDE: Client = Client {
     name: "Claude Code",
     program: "claude",
     steps: ALL,
-    faults: &[],
     setup: |home, gateway| Setup::new(&["-p", PROMPT, "--allowedTools", "Bash,Write"]).exports(home, "claude", gateway),
 };
 
@@ -78,7 +75,6 @@ pub const CODEX: Client = Client {
     program: "codex",
     // `llmup env codex` writes a catalogue that offers apply_patch as a freeform tool.
     steps: &[Step::Shell, Step::ShellTwice, Step::Patch],
-    faults: &[],
     setup: |home, gateway| {
         let args = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT];
         Setup::new(&args).exports(home, "codex", gateway)
@@ -89,7 +85,6 @@ pub const GEMINI: Client = Client {
     name: "Gemini CLI",
     program: "gemini",
     steps: ALL,
-    faults: &[],
     setup: |home, gateway| {
         Setup::new(&["--yolo", "-p", PROMPT]).exports(home, "gemini", gateway).env("GEMINI_CLI_TRUST_WORKSPACE", "true")
     },
@@ -115,8 +110,6 @@ pub const OPENCODE: Client = Client {
     name: "OpenCode over chat",
     program: "opencode",
     steps: ALL,
-    // Its request for a title has two user messages.
-    faults: &["two user turns in a row"],
     setup: |_, gateway| opencode("@ai-sdk/openai-compatible", gateway),
 };
 
@@ -124,7 +117,6 @@ pub const OPENCODE_RESPONSES: Client = Client {
     name: "OpenCode over responses",
     program: "opencode",
     steps: ALL,
-    faults: &[],
     setup: |_, gateway| opencode("@ai-sdk/openai", gateway),
 };
 
@@ -132,7 +124,6 @@ pub const OPENCODE_MESSAGES: Client = Client {
     name: "OpenCode over messages",
     program: "opencode",
     steps: BOTH,
-    faults: &[],
     setup: |_, gateway| opencode("@ai-sdk/anthropic", gateway),
 };
 
@@ -140,8 +131,6 @@ pub const QWEN: Client = Client {
     name: "Qwen Code over chat",
     program: "qwen",
     steps: BOTH,
-    // Two of its tools have no parameters at all: get_goal and list_agents.
-    faults: &["the parameters are no object schema: null", "null is no schema"],
     setup: |_, gateway| {
         Setup::new(&["--yolo", "-p", PROMPT])
             .env("OPENAI_API_KEY", &gateway.key)
@@ -154,7 +143,6 @@ pub const QWEN_MESSAGES: Client = Client {
     name: "Qwen Code over messages",
     program: "qwen",
     steps: BOTH,
-    faults: &[],
     setup: |_, gateway| {
         Setup::new(&["--auth-type", "anthropic", "--yolo", "-p", PROMPT])
             .env("ANTHROPIC_API_KEY", &gateway.key)
@@ -167,7 +155,6 @@ pub const CONTINUE: Client = Client {
     name: "Continue over chat",
     program: "cn",
     steps: BOTH,
-    faults: &[],
     setup: |home, gateway| {
         let file = home.path().join("continue.yaml");
         // JSON is YAML.

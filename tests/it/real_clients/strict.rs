@@ -12,7 +12,7 @@ fn through(client: &Client) {
     let _turn = turn();
     let home = Home::new();
     let work = home.path().join("work");
-    let engine = Strict::start(client.steps, work.clone(), client.faults);
+    let engine = Strict::start(client.steps, work.clone());
     let (llmup, gateway) = in_front_of(&home, &engine.url, strict::KEY);
     let ended = run(client, &program, &home, &gateway);
     gateway.assert_well();

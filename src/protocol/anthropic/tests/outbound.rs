@@ -103,7 +103,7 @@ fn turns_alternate_and_results_come_first() {
             {"role": "assistant", "content": [
                 {"type": "text", "text": "after"},
                 {"type": "tool_use", "id": "a_1", "name": "Read", "input": {"p": 1}},
-                {"type": "tool_use", "id": "b", "name": "Read", "input": {}},
+                {"type": "tool_use", "id": "b", "name": "Read", "input": {"input": "nonsense"}},
                 {"type": "tool_use", "id": "c", "name": "Read", "input": {}}]},
             {"role": "user", "content": [
                 {"type": "tool_result", "tool_use_id": "b", "content": [], "is_error": true},

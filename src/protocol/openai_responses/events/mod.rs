@@ -170,7 +170,8 @@ impl State {
             _ => return None,
         };
         let slot = self.slot(key, kind);
-        if slot.name.is_empty() && matches!(kind, Kind::Function | Kind::Custom) {
+        // Whatever a backend says later, an open block stays what it is.
+        if !slot.opened && slot.name.is_empty() && matches!(kind, Kind::Function | Kind::Custom) {
             let given = |id: &Text<'_>| id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
             slot.kind = kind;
             slot.id = given(&item.call_id).or_else(|| given(&item.id)).unwrap_or_else(|| ids::new("call_"));

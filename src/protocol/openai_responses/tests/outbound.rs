@@ -360,6 +360,18 @@ fn in_and_out_agree() {
     assert_eq!(again, without_proof);
 }
 
+#[test]
+fn an_item_that_changes_its_kind_under_way_stays_what_it_was_opened_as() {
+    let frames = [
+        r#"{"type":"response.output_text.delta","output_index":2,"item_id":"f1","delta":"words"}"#,
+        r#"{"type":"response.output_item.added","output_index":3,"item":{"type":"custom_tool_call","id":"t1","call_id":"b","name":"apply_patch","input":""}}"#,
+        r#"{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","id":"f1","call_id":"a","arguments":"{}"}}"#,
+        r#"{"type":"response.failed","response":{"status":"failed"}}"#,
+    ];
+    let stream: String = frames.iter().map(|frame| format!("data: {frame}\n\n")).collect();
+    decode(&[stream.as_bytes()]);
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_survived(parts: Vec<Vec<u8>>) {

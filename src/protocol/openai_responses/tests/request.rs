@@ -19,7 +19,7 @@ fn refused(body: &Value) -> String {
 /// The conversation in short: a turn a line.
 fn turns(request: &Request<'_>) -> Vec<String> {
     let short = |part: &Part<'_>| match part {
-        Part::Text(text) => text.clone().into_owned(),
+        Part::Text(text) => text.to_string(),
         Part::Thinking { text, .. } => format!("<{text}>"),
         Part::ToolUse(call) => {
             let group = call.namespace.as_deref().map(|group| format!("{group}/")).unwrap_or_default();
@@ -47,7 +47,7 @@ fn turns(request: &Request<'_>) -> Vec<String> {
 
 fn input(items: Value) -> (Vec<String>, Vec<String>, Vec<String>) {
     with(&json!({"model": "m", "input": items}), |request| {
-        let system = request.system.iter().map(|text| text.clone().into_owned()).collect();
+        let system = request.system.iter().map(|text| text.to_string()).collect();
         (system, turns(&request), request.dropped)
     })
 }

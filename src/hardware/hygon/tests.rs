@@ -1,0 +1,52 @@
+use super::*;
+use crate::hardware::recorded::Recorded;
+
+#[test]
+fn cards_come_in_the_order_of_their_numbers_and_unknown_ones_stay() {
+    let text = "WARNING: card is in a low power state\n\
+        {\"card10\": {\"Card Series\": \"K100_AI\", \"vram Total Memory (MiB)\": \"65520\", \"vram Total Used Memory (MiB)\": \"20\"},\n\
+         \"card2\": {\"Card series\": \"N/A\", \"VRAM Total Memory (B)\": \"17163091968\", \"VRAM Total Used Memory (B)\": \"0\"},\n\
+         \"card3\": {}, \"card4\": {\"vram Total Memory (MiB)\": \"N/A\"}, \"system\": {\"Driver version\": \"6.3.8\"}} done\n";
+    let reading = parse_hy_smi(text);
+    let told: Vec<_> = reading.cards.iter().map(|c| (c.index, c.name.as_deref(), c.used, c.total)).collect();
+    assert_eq!(
+        told,
+        [
+            (2, None, Some(0), Some(17_163_091_968)),
+            (3, None, None, None),
+            (4, None, None, None),
+            (10, Some("K100_AI"), Some(20 << 20), Some(65520 << 20)),
+        ]
+    );
+    assert_eq!(reading.versions, [("hygon driver".to_owned(), "6.3.8".to_owned())]);
+}
+
+#[test]
+fn lines_are_read_under_any_of_their_names() {
+    let text = "DCU[0]  : Card Series:   Z100\nHCU[1] : vram Total Memory (MiB): 16368\n\
+                GPU[0]\t: vram Total Memory (MiB): 16368\nHCU[0] : vram Total Used Memory (MiB): 8\n\
+                NPU[7] : vram Total Memory (MiB): 1\nDriver Version: 6.2.30\n";
+    let reading = parse_hy_smi(text);
+    let told: Vec<_> = reading.cards.iter().map(|c| (c.index, c.used, c.total)).collect();
+    assert_eq!(told, [(0, Some(8 << 20), Some(16368 << 20)), (1, None, Some(16368 << 20))]);
+}
+
+#[test]
+fn amds_device_file_alone_is_not_hygons() {
+    assert_eq!(Hygon.probe(&Recorded::default().file("/dev/kfd", "")), Probe::default());
+    let probe = Hygon.probe(&Recorded::default().file("/dev/kfd", "").file("/dev/mkfd", ""));
+    assert!(probe.problems[0].contains("hy-smi"), "{:?}", probe.problems);
+    let told = "{\"card0\": {\"vram Total Memory (MiB)\": \"16368\", \"vram Total Used Memory (MiB)\": \"8\"}}";
+    let probe = Hygon.probe(&Recorded::default().program("hy-smi", "--json", 0, told));
+    assert!(probe.devices[0].usable && probe.problems.is_empty());
+}
+
+#[test]
+fn json_without_its_commas_is_read() {
+    let text = "{\"card0\": {\"Card Series\": \"BW1000\", \"Average Graphics Package Power (W)\": \"90.0\"\
+                \"Average GFX Core Power (W)\": \"21.0\", \"\": \"\", \"\": \"\", \"vram Total Memory (MiB)\": \"65520\", \
+                \"vram Total Used Memory (MiB)\": \"100\"}, \"card1\": {\"Unique ID\": \"77\", \"odd\": 5, \"Card Series\": \"BW1000\"}}";
+    let told: Vec<_> = parse_hy_smi(text).cards.into_iter().map(|c| (c.index, c.name, c.uuid, c.total)).collect();
+    let name = Some("BW1000".to_owned());
+    assert_eq!(told, [(0, name.clone(), None, Some(65520 << 20)), (1, name, Some("77".to_owned()), None)]);
+}
