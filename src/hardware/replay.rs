@@ -76,7 +76,17 @@ pub fn replay(recordings: &[(String, PathBuf)]) -> Result<Hardware, ReplayError>
         }
         readable(path)?;
         match kind {
-            Some(kind) => found.add((kind.read)(path)),
+            Some(kind) => {
+                let mut probe = (kind.read)(path);
+                // What an earlier recording told of the same device is one picture with this; devices of one
+                // recording stay apart.
+                for device in std::mem::take(&mut probe.devices) {
+                    let told = found.devices.len();
+                    device.join(&mut found.devices);
+                    probe.devices.extend(found.devices.drain(told..));
+                }
+                found.add(probe);
+            }
             None => machine(name, path, &mut found)?,
         }
     }

@@ -92,6 +92,22 @@ fn a_kind_or_a_path_that_is_not_there_is_refused() {
 }
 
 #[test]
+fn two_recordings_of_one_card_are_one_card() {
+    let home = Home::new();
+    let csv = from(&home, "nvidia-smi-csv", "gpus.csv", CSV);
+    let matrix =
+        from(&home, "nvidia-smi", "topo.txt", "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-7\nGPU1\tNV4\t X \t0-7\n");
+    let found = json(&home.run(&["hardware", "--json", "--from", &csv, "--from", &matrix]));
+    assert_eq!(found["devices"][0]["uuid"], "GPU-5a5a");
+    assert_eq!(
+        (&found["links"][0]["kind"], &found["links"][0]["devices"]),
+        (&"nvlink".into(), &serde_json::json!([0, 1]))
+    );
+    let shown = home.run(&["hardware", "--from", &csv, "--from", &matrix]).out;
+    assert!(shown.contains("links      nvidia: 0-1 NVLink (NV4)"), "{shown}");
+}
+
+#[test]
 fn two_trees_of_another_machine_are_one_picture() {
     let home = Home::new();
     let node = home.path().join("topology/nodes/3");

@@ -143,7 +143,7 @@ fn busy(processes: &[Process]) -> Option<String> {
 /// Sets the memory; what is in the way of knowing it.
 fn fill(device: &mut Device, memory: &Amount, shared: bool, system: &dyn Fn() -> Memory) -> Option<String> {
     let known_free = match memory {
-        Amount::Known { total, free } if !shared => {
+        Amount::Known { total, free } if !shared && *total > 0 => {
             device.memory_total_bytes = *total;
             device.memory_free_bytes = *free;
             return None;
@@ -151,7 +151,7 @@ fn fill(device: &mut Device, memory: &Amount, shared: bool, system: &dyn Fn() ->
         Amount::Unreadable(why) => {
             return Some(format!("the driver cannot read it ({why}); look at `nvidia-smi`, and reboot if it stays so"));
         }
-        Amount::Unknown if !shared => {
+        Amount::Unknown | Amount::Known { .. } if !shared => {
             return Some("how much memory it has is not told; see `nvidia-smi -q -x`".to_owned());
         }
         Amount::Known { free, .. } => *free,
