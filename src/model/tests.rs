@@ -1,3 +1,4 @@
+mod families;
 mod published;
 
 use std::path::Path;

@@ -136,10 +136,10 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
         reasons.push(reason("whole experts on each GPU", "cut in parts they would not be whole quantised blocks"));
     }
     if let Some(Lean { steps, sequences }) = best.lean {
-        if job.flags.sequences.is_none() {
+        if job.flags.sequences.is_none() && sequences < best.rank.own.sequences {
             args.extend(["--max-num-seqs".to_owned(), sequences.to_string()]);
         }
-        if job.flags.batched_tokens.is_none() {
+        if job.flags.batched_tokens.is_none() && steps < best.rank.own.steps {
             args.extend(["--max-num-batched-tokens".to_owned(), steps.to_string()]);
         }
         let why = "vLLM's own numbers are for servers with many users and leave too little memory here";
@@ -220,17 +220,17 @@ impl Try {
                 (longest(rank.cache_room(budget, OPTIMISTIC)), Verdict::Tight)
             };
         let mut made = Obstacles::default();
-        let mut lean = lean.map(|_| Lean { steps: rank.steps, sequences: rank.sequences });
+        let mut lean = lean.map(|_| rank.takes);
         if let Some(most) = rank.layout.as_ref().and_then(|l| l.sequences_in(room))
             && !job.flags.eager
             && job.version.is_none_or(|version| version >= (0, 19))
-            && most < rank.sequences
+            && most < rank.takes.sequences
             && context > 0
         {
             let free = facts.request.context.or(job.flags.context).is_none() && job.flags.sequences.is_none();
             match most {
-                1.. if free => lean = Some(Lean { steps: rank.steps, sequences: most.min(FEWER_SEQUENCES) }),
-                _ => made.states(most, rank.sequences),
+                1.. if free => lean = Some(Lean { sequences: most.min(FEWER_SEQUENCES), ..rank.takes }),
+                _ => made.states(most, rank.takes.sequences),
             }
         }
         if let Some(share) = asked {

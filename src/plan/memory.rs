@@ -93,10 +93,10 @@ pub(super) struct Rank {
     pub activation: u64,
     pub runtime: u64,
     pub graphs: u64,
-    /// Tokens of one step.
-    pub steps: u64,
-    /// Sequences at once.
-    pub sequences: u64,
+    /// What it takes on at once.
+    pub takes: Lean,
+    /// What it would by itself.
+    pub own: Lean,
     pub layout: Option<Layout>,
 }
 
@@ -127,8 +127,8 @@ impl Rank {
             runtime: if spread.gpus() > 1 { RUNTIME + GIB / 4 } else { RUNTIME },
             // Before 0.21 graphs were captured outside the budget.
             graphs: if job.version.is_none_or(|v| v >= (0, 21)) { graphs } else { 0 },
-            steps,
-            sequences,
+            takes: Lean { steps, sequences },
+            own,
             layout,
         }
     }
