@@ -40,6 +40,9 @@ pub enum Command {
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
+    /// List the models llmup knows, or with --fits those that would run on this machine.
+    #[command(after_help = MODELS_EXAMPLES)]
+    Models(ModelsArgs),
     /// Check the machine, the engines, ports, clients and their settings.
     Doctor(DoctorArgs),
     /// Install, list or remove engines.
@@ -67,6 +70,15 @@ Examples:
   eval \"$(llmup env claude)\"                                  bash, zsh
   llmup env claude --shell fish | source                      fish
   llmup env claude --shell powershell | Invoke-Expression     PowerShell";
+
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  llmup models
+  llmup models --fits
+  llmup models --fits --json
+
+FIT: fits (with room), tight (only when the engine needs less than usual). Your own profiles, one YAML file each in
+the folder profiles of the configuration folder (LLMUP_CONFIG_DIR), beat built-in ones of the same name.";
 
 /// `auto` or an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -247,6 +259,17 @@ pub struct EnvArgs {
     #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmup models`.
+#[derive(Debug, Clone, Args)]
+pub struct ModelsArgs {
+    /// What would run on this machine, in which form and with how much context, the most useful first.
+    #[arg(long)]
+    pub fits: bool,
+    /// As JSON: all facts, and with --fits the reasons.
     #[arg(long)]
     pub json: bool,
 }

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod models;
 pub mod request_log;
 pub mod running;
 pub mod serve;
@@ -21,6 +22,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Plan(args) => start::run(crate::cli::StartArgs { dry_run: true, ..args }, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),
     }
