@@ -42,6 +42,9 @@ pub enum Command {
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
+    /// List the models llmup knows, or with --fits those that would run on this machine.
+    #[command(after_help = MODELS_EXAMPLES)]
+    Models(ModelsArgs),
     /// Check the machine, the engines, ports, clients and their settings.
     Doctor(DoctorArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
@@ -86,6 +89,15 @@ Examples:
   llmup hardware --json
   llmup hardware --from nvidia-smi-xml=gpus.xml               what `nvidia-smi -q -x > gpus.xml` recorded elsewhere
   llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt";
+
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  llmup models
+  llmup models --fits
+  llmup models --fits --json
+
+FIT: fits (with room), tight (only when the engine needs less than usual). Your own profiles, one YAML file each in
+the folder profiles of the configuration folder (LLMUP_CONFIG_DIR), beat built-in ones of the same name.";
 
 /// `auto` or an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -280,6 +292,17 @@ pub struct EnvArgs {
     #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmup models`.
+#[derive(Debug, Clone, Args)]
+pub struct ModelsArgs {
+    /// What would run on this machine, in which form and with how much context, the most useful first.
+    #[arg(long)]
+    pub fits: bool,
+    /// As JSON: all facts, and with --fits the reasons.
     #[arg(long)]
     pub json: bool,
 }

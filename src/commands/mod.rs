@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod hardware;
+pub mod models;
 pub mod plan;
 pub mod request_log;
 pub mod running;
@@ -23,6 +24,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

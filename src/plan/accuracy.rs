@@ -180,7 +180,6 @@ fn machine(record: &Value) -> Option<Hardware> {
         cpu: Cpu::default(),
         memory: Memory { total_bytes: 512 << 30, available_bytes: 500 << 30 },
         devices: (0..number(record, "gpus")? as u32).map(device).collect(),
-        links: Vec::new(),
         versions: Default::default(),
         links: Vec::new(),
         problems: Vec::new(),
