@@ -101,7 +101,13 @@ impl ByTool {
                 .unread(host, format!("a {} is here but `{}` is not; {}", self.called, self.tool.name, self.install)),
         };
         reading.hide(self.visible, host.env(self.visible).as_deref());
-        reading.probe(self.vendor, self.called, &format!("look at `{}`", self.tool.name))
+        reading.probe(self.vendor, self.called, &self.cure())
+    }
+
+    /// How to learn the memory of a device that does not say it.
+    pub(super) fn cure(&self) -> String {
+        let words: Vec<&str> = [self.tool.name].iter().chain(self.args).copied().collect();
+        format!("look at `{}`", words.join(" "))
     }
 
     fn read(&self, host: &dyn Host, text: &str, code: Option<i32>) -> Reading {
@@ -125,7 +131,7 @@ impl ByTool {
             if reading.cards.is_empty() {
                 reading.problems.push(format!("{} is no answer of `{}`", path.display(), self.tool.name));
             }
-            reading.probe(self.vendor, self.called, &format!("look at `{}`", self.tool.name))
+            reading.probe(self.vendor, self.called, &self.cure())
         })
     }
 }

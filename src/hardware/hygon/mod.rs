@@ -17,7 +17,7 @@ pub(super) struct Hygon;
 const ASKED: ByTool = ByTool {
     vendor: VendorId::Hygon,
     called: "Hygon DCU",
-    tool: Tool { name: "hy-smi", elsewhere: &["/opt/hyhal/bin/hy-smi", "/opt/dtk/bin/hy-smi"] },
+    tool: Tool { name: "hy-smi", elsewhere: &["/opt/hyhal/bin/hy-smi", "/usr/local/hyhal/bin/hy-smi"] },
     args: &["--showmeminfo", "vram", "--showproductname", "--json"],
     parse: parse_hy_smi,
     visible: "HIP_VISIBLE_DEVICES",
@@ -41,8 +41,8 @@ impl Vendor for Hygon {
     }
 }
 
-/// Reads the JSON, or the lines that older versions print (`HCU[0] : vram Total Memory (MiB): 65520`). Both may come
-/// after warnings.
+/// Reads the JSON, or the lines that come without `--json` (`HCU[0] : vram Total Memory (MiB): 65520`), or the table
+/// that comes without any argument and says the memory in percent only. All may come after warnings.
 fn parse_hy_smi(text: &str) -> Reading {
     let mut cards: Vec<Card> = Vec::new();
     let mut driver = None;
@@ -54,7 +54,13 @@ fn parse_hy_smi(text: &str) -> Reading {
         }
     }
     if cards.is_empty() {
+        let mut in_table = false;
         for line in text.lines() {
+            let word = line.split_whitespace().next().unwrap_or_default();
+            in_table |= line.contains("VRAM%") && ["HCU", "DCU"].contains(&word);
+            if let (true, Ok(index)) = (in_table, word.parse()) {
+                tell(&mut cards, index, "", "");
+            }
             let Some((what, value)) = line.rsplit_once(':') else { continue };
             if let Some((index, key)) = line_of_card(what) {
                 tell(&mut cards, index, key, value);

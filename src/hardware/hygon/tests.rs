@@ -50,3 +50,16 @@ fn json_without_its_commas_is_read() {
     let name = Some("BW1000".to_owned());
     assert_eq!(told, [(0, name.clone(), None, Some(65520 << 20)), (1, name, Some("77".to_owned()), None)]);
 }
+
+#[test]
+fn the_table_without_arguments_says_which_there_are() {
+    let text = "==== System Management Interface ====\n=====================================\n\
+                HCU     Temp     AvgPwr     Perf     PwrCap     VRAM%      HCU%      Mode\n\
+                0       40.0C    100.0W     auto     500.0W     12%        0.0%      Normal\n\
+                1       41.0C    101.0W     auto     500.0W     0%         0.0%      Normal\n\
+                =====================================\n==== End of SMI Log ====\n";
+    let probe = parse_hy_smi(text).probe(VendorId::Hygon, "Hygon DCU", &ASKED.cure());
+    assert_eq!((probe.devices.len(), probe.devices[1].memory_total_bytes), (2, 0));
+    let problem = probe.devices[0].problem.as_deref().unwrap();
+    assert!(problem.contains("`hy-smi --showmeminfo vram --showproductname --json`"), "{problem}");
+}
