@@ -156,8 +156,10 @@ fn row(device: &Device, terminal: bool) -> String {
     let word = vendor(device.vendor);
     let place = format!("{word} {}", device.index);
     let name = match &device.architecture {
-        Some(architecture) => format!("{} ({architecture})", device.name),
-        None => device.name.clone(),
+        Some(architecture) if !device.name.contains(architecture.as_str()) => {
+            format!("{} ({architecture})", device.name)
+        }
+        _ => device.name.clone(),
     };
     let shared = if device.unified { ", shares main memory" } else { "" };
     let mut text = format!("{place:<9}{total:>9} {free:>9}  {name}{shared}\n");

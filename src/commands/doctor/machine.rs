@@ -36,7 +36,9 @@ impl Check for HardwareCheck {
             Finding::ok(section, text)
         });
         for device in &hardware.devices {
-            let what = format!("{} ({})", device.name, bytes(device.memory_total_bytes));
+            let total = device.memory_total_bytes;
+            let size = if total == 0 { "memory unknown".to_owned() } else { bytes(total) };
+            let what = format!("{} ({size})", device.name);
             findings.push(match (&device.problem, device.usable) {
                 (None, true) => {
                     let free =
