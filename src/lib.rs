@@ -10,6 +10,7 @@
 //! [`commands`] joins them, one file per subcommand; the rest is foundation.
 #![cfg_attr(test, allow(clippy::expect_used))]
 
+mod allocator;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -81,6 +81,8 @@ impl Echo {
         let verbosity = text.as_ref().and_then(|text| text.verbosity).map_or("\"medium\"", RawValue::get);
         add("text", &format!("{{\"format\":{format},\"verbosity\":{verbosity}}}"));
         add("tools", &tools(find("tools")));
+        // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
+        members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
         Echo { id: format!("resp_{unique}"), created: now(), members }
     }
 
@@ -129,7 +131,7 @@ fn usage(usage: Usage) -> String {
         "{{\"input_tokens\":{prompt},\"input_tokens_details\":{{\"cached_tokens\":{cached},\"cache_write_tokens\":\
          {cache_write}}},\"output_tokens\":{output},\"output_tokens_details\":{{\"reasoning_tokens\":{reasoning}}},\
          \"total_tokens\":{}}}",
-        prompt + output
+        prompt.saturating_add(output)
     )
 }
 

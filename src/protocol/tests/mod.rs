@@ -5,6 +5,7 @@ use super::*;
 mod answers;
 mod cache;
 mod golden;
+mod lines;
 mod peers;
 mod render;
 mod roundtrip;

@@ -1,6 +1,4 @@
-//! How glibc's allocator treats long prompts. Left alone it maps every block of more than 128 KB anew, or gives the
-//! top of the heap back whenever more than that is free: then each long request pays for its pages once more, and a
-//! page fault costs as much as copying the page (30 of 140 µs per 150 KB request).
+//! glibc's allocator.
 #![allow(unsafe_code)] // one call into the C library, which has no safe wrapper
 
 /// Blocks up to this size come from the heap, bytes.
@@ -15,8 +13,8 @@ const KEPT: i32 = 4 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAPS: i32 = 2;
 
-/// Sets the allocator up for long requests; elsewhere than on Linux with glibc nothing. Before the first thread.
-pub fn tune() {
+/// Sets it up; with another C library nothing.
+pub(super) fn tune() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         use nix::libc;
