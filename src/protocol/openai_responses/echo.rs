@@ -83,6 +83,7 @@ impl Echo {
         add("tools", &tools(find("tools")));
         // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
         members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        mend(&mut members);
         Echo { id: format!("resp_{unique}"), created: now(), members }
     }
 
@@ -135,6 +136,31 @@ fn usage(usage: Usage) -> String {
     )
 }
 
+/// Half a surrogate pair, which strict readers of JSON refuse, becomes U+FFFD; both are written with six characters.
+fn mend(json: &mut [u8]) {
+    let unit = |json: &[u8], at: usize| {
+        let digits = json.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
+        u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
+    };
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &json[at..]) {
+        at += found;
+        at += match unit(json, at) {
+            Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                6
+            }
+            Some(_) => 6,
+            // Another escape: what follows the backslash begins none.
+            None => 2,
+        };
+        if at >= json.len() {
+            return;
+        }
+    }
+}
+
 /// The tools as they were offered; functions in their flat form with every key.
 fn tools(raw: Option<&RawValue>) -> String {
     let mut out = Vec::from(b"[");
@@ -162,4 +188,25 @@ fn tools(raw: Option<&RawValue>) -> String {
     }
     out.push(b']');
     String::from_utf8(out).unwrap_or_else(|_| "[]".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mend;
+
+    #[test]
+    fn only_halves_of_pairs_are_mended() {
+        for (text, mended) in [
+            (r#""a\udbbb b""#, r#""a\ufffd b""#),
+            (r#""\udc00\ud83d\ude00\ud83d""#, r#""\ufffd\ud83d\ude00\ufffd""#),
+            (r#""\\ud800 \n\"\u00e9""#, r#""\\ud800 \n\"\u00e9""#),
+            (r#""\ud83d\\ude00""#, r#""\ufffd\\ude00""#),
+            ("", ""),
+            ("\\", "\\"),
+        ] {
+            let mut json = text.as_bytes().to_vec();
+            mend(&mut json);
+            assert_eq!(String::from_utf8(json).unwrap(), mended);
+        }
+    }
 }
