@@ -5,27 +5,36 @@ use super::run::{Gateway, files, installed, run, turn};
 use crate::real_llama::{home_with_engine, start_demo};
 use crate::support::Home;
 
-/// One prompt that ends with the demo's file on disk.
-fn makes_the_file(client: &Client, program: &std::path::Path, home: &Home, gateway: &Gateway) {
+/// One prompt that ends with the demo's file on disk, at most a moment after the client.
+fn makes_the_file(client: &Client, program: &std::path::Path, home: &Home, gateway: &Gateway) -> Result<(), String> {
     let ended = run(client, program, home, gateway);
     gateway.assert_well();
     assert_eq!(ended.failed(), None, "{}\n{}", client.name, ended.said());
-    let mut made = files(home);
-    // Seen once, on a machine with nine times more work than processors: the result came back and there was no file.
-    // Continue puts commands that take long into the background, and they end with it.
-    if made.is_empty() && client.name == clients::CONTINUE.name {
-        llmup::output::note("Continue left no file; once more");
-        assert_eq!(run(client, program, home, gateway).failed(), None);
-        made = files(home);
+    for _ in 0..30 {
+        if files(home).iter().any(|name| name == "llmup-demo.txt") {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    assert!(made.iter().any(|name| name == "llmup-demo.txt"), "{}: {made:?}\n{}", client.name, ended.said());
+    Err(format!("{}: {:?}\n{}", client.name, files(home), ended.said()))
 }
 
 fn on_llama_cpp(client: &Client) {
-    let (Some(program), Some(home)) = (installed(client), home_with_engine()) else { return };
-    let _turn = turn();
-    let (_llmup, ready) = start_demo(&home, &[]);
-    makes_the_file(client, &program, &home, &Gateway::of(&ready));
+    let Some(program) = installed(client) else { return };
+    // Continue 1.5.47 now and then ends before the command it ran has written anything, though its result came back.
+    let tries = if client.name == clients::CONTINUE.name { 4 } else { 1 };
+    let mut outcome = Ok(());
+    for _ in 0..tries {
+        let Some(home) = home_with_engine() else { return };
+        let _turn = turn();
+        let (_llmup, ready) = start_demo(&home, &[]);
+        outcome = makes_the_file(client, &program, &home, &Gateway::of(&ready));
+        if outcome.is_ok() {
+            return;
+        }
+        llmup::output::note("no file; once more");
+    }
+    assert_eq!(outcome, Ok(()));
 }
 
 macro_rules! on_llama_cpp {
@@ -63,7 +72,7 @@ fn against_a_running_gateway() {
         let Some(program) = installed(client).filter(|_| wanted) else { continue };
         let home = Home::new();
         let ran = std::panic::AssertUnwindSafe(|| makes_the_file(client, &program, &home, &gateway));
-        if std::panic::catch_unwind(ran).is_err() {
+        if !matches!(std::panic::catch_unwind(ran), Ok(Ok(()))) {
             failed.push(client.name);
         }
     }
