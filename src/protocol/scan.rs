@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::quote;
+
 /// Where a value stands in the text.
 pub type Span = Range<usize>;
 
@@ -141,16 +143,21 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 /// `at` is on the opening quote; the answer is behind the closing one. Most bytes of a request are looked at here and
 /// nowhere else.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
-    let start = at + 1;
-    let mut at = start;
+    // What stands before `seen` belongs to an escape.
+    let (mut block, mut seen) = (at + 1, at + 1);
     loop {
-        // Looking for quotes only: text is full of `\n`, and each stop costs more than the bytes between.
-        let quote = at + memchr::memchr(b'"', text.get(at..)?)?;
-        let slashes = text[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
-        at = quote + 1;
-        if slashes % 2 == 0 {
-            return Some(at);
+        let mut specials = quote::specials(text, block)?;
+        while specials != 0 {
+            let at = block + specials.trailing_zeros() as usize;
+            specials &= specials - 1;
+            match text.get(at) {
+                _ if at < seen => {}
+                Some(b'"') => return Some(at + 1),
+                Some(b'\\') => seen = at + 2,
+                _ => {}
+            }
         }
+        block += quote::BLOCK;
     }
 }
 

@@ -78,7 +78,9 @@ impl Echo {
         add("text", &format!("{{\"format\":{format},\"verbosity\":{verbosity}}}"));
         add("tools", &tools(find("tools")));
         // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
-        members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        if memchr::memchr2(b'\n', b'\r', &members).is_some() {
+            members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        }
         mend(&mut members);
         Echo { id: format!("resp_{unique}"), created: ids::now(), members }
     }

@@ -20,7 +20,7 @@ pub use forms::{Eager, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
-    match std::str::from_utf8(bytes).ok().and_then(quick) {
+    match simdutf8::basic::from_utf8(bytes).ok().and_then(quick) {
         Some(value) => Ok(value),
         None => serde_json::from_slice(bytes),
     }
@@ -112,30 +112,30 @@ impl<'de> Reader<'de> {
     fn string(&mut self) -> Result<(&'de str, bool), Odd> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
-        let (mut at, mut escapes) = (start, false);
+        // What stands before `seen` belongs to an escape.
+        let (mut block, mut seen, mut escapes) = (start, start, false);
         loop {
-            at = quote::special(bytes, at).ok_or(Odd)?;
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escapes = true;
-                    at += match bytes.get(at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u') => {
-                            let digits = bytes.get(at + 2..at + 6).ok_or(Odd)?;
-                            if !digits.iter().all(u8::is_ascii_hexdigit) {
-                                return Err(Odd);
-                            }
-                            6
-                        }
-                        _ => return Err(Odd),
-                    };
+            let mut specials = quote::specials(bytes, block).ok_or(Odd)?;
+            while specials != 0 {
+                let at = block + specials.trailing_zeros() as usize;
+                specials &= specials - 1;
+                if at < seen {
+                    continue;
                 }
-                _ => return Err(Odd),
+                match bytes.get(at) {
+                    Some(b'"') => {
+                        self.at = at + 1;
+                        return Ok((self.text.get(start..at).ok_or(Odd)?, escapes));
+                    }
+                    Some(b'\\') => {
+                        escapes = true;
+                        seen = at + escape(bytes, at)?;
+                    }
+                    _ => return Err(Odd),
+                }
             }
+            block += quote::BLOCK;
         }
-        self.at = at + 1;
-        Ok((self.text.get(start..at).ok_or(Odd)?, escapes))
     }
 
     /// A number as it stands, and whether it is an integer.
@@ -224,6 +224,18 @@ impl<'de> Reader<'de> {
                 (_, false) => Err(Odd),
             },
         }
+    }
+}
+
+/// The length of the escape at `at`.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, Odd> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => {
+            let digits = bytes.get(at + 2..at + 6).ok_or(Odd)?;
+            if digits.iter().all(u8::is_ascii_hexdigit) { Ok(6) } else { Err(Odd) }
+        }
+        _ => Err(Odd),
     }
 }
 
