@@ -1,7 +1,8 @@
 //! JSON, appended piece by piece to bytes that go out as they are: no tree is built for what is written once.
 
 use serde::Serialize;
-use wide::u8x16;
+
+use super::blocks::special;
 
 /// Appends `text` as a JSON string, quotes included. A request is mostly text that needs no escape, so text is looked
 /// through in blocks and copied in runs.
@@ -36,37 +37,6 @@ pub fn inner(out: &mut Vec<u8>, text: &str) {
         copied = at;
     }
     out.extend_from_slice(&bytes[copied..]);
-}
-
-/// Bytes that are looked at together.
-pub(super) const BLOCK: usize = 16;
-
-/// A bit for each of the [`BLOCK`] bytes from `at` on that JSON wants escaped, the first byte's the lowest. `None` behind
-/// the end.
-pub(super) fn specials(bytes: &[u8], at: usize) -> Option<u32> {
-    let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-    let block = match rest.first_chunk::<BLOCK>() {
-        Some(block) => *block,
-        None => {
-            let mut block = [b' '; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            block
-        }
-    };
-    let (block, of) = (u8x16::new(block), |byte| u8x16::new([byte; BLOCK]));
-    let control = block.min(of(0x1f)).simd_eq(block);
-    let found = control | block.simd_eq(of(b'"')) | block.simd_eq(of(b'\\'));
-    Some(found.to_bitmask())
-}
-
-/// Where the first byte from `at` on stands that JSON wants escaped.
-fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match specials(bytes, at)? {
-            0 => at += BLOCK,
-            found => return Some(at + found.trailing_zeros() as usize),
-        }
-    }
 }
 
 /// Appends `,"key":` and `text` as a JSON string. `key` holds plain characters only.

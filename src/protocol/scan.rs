@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::quote;
+use super::blocks;
 
 /// Where a value stands in the text.
 pub type Span = Range<usize>;
@@ -143,22 +143,7 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 /// `at` is on the opening quote; the answer is behind the closing one. Most bytes of a request are looked at here and
 /// nowhere else.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
-    // What stands before `seen` belongs to an escape.
-    let (mut block, mut seen) = (at + 1, at + 1);
-    loop {
-        let mut specials = quote::specials(text, block)?;
-        while specials != 0 {
-            let at = block + specials.trailing_zeros() as usize;
-            specials &= specials - 1;
-            match text.get(at) {
-                _ if at < seen => {}
-                Some(b'"') => return Some(at + 1),
-                Some(b'\\') => seen = at + 2,
-                _ => {}
-            }
-        }
-        block += quote::BLOCK;
-    }
+    blocks::end(text, at + 1).map(|end| end + 1)
 }
 
 /// `at` is where a value starts; the answer is behind it.

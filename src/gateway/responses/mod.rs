@@ -208,8 +208,12 @@ fn own_items(store: &Store, body: &Bytes, input: Option<Span>, referring: bool) 
             }
             out.into()
         }
-        // Not a slice of the body: that would keep the tools and all the rest alive too.
-        Some(b'[') => Bytes::copy_from_slice(text[1..text.len() - 1].trim_ascii()),
+        Some(b'[') => {
+            let items = text[1..text.len() - 1].trim_ascii();
+            // A slice keeps the tools and all the rest alive too; but a copy of a long input takes as long as reading it.
+            let mostly = items.len() >= body.len() / 2;
+            if mostly { body.slice_ref(items) } else { Bytes::copy_from_slice(items) }
+        }
         Some(b'"') => {
             let mut item = Vec::from(br#"{"type":"message","role":"user","content":"#.as_slice());
             item.extend_from_slice(text);

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{quote, text};
+use super::{blocks, text};
 
 mod forms;
 #[cfg(test)]
@@ -110,32 +110,10 @@ impl<'de> Reader<'de> {
 
     /// The inside of the string that begins here, and whether it holds escapes.
     fn string(&mut self) -> Result<(&'de str, bool), Odd> {
-        let bytes = self.text.as_bytes();
         let start = self.at + 1;
-        // What stands before `seen` belongs to an escape.
-        let (mut block, mut seen, mut escapes) = (start, start, false);
-        loop {
-            let mut specials = quote::specials(bytes, block).ok_or(Odd)?;
-            while specials != 0 {
-                let at = block + specials.trailing_zeros() as usize;
-                specials &= specials - 1;
-                if at < seen {
-                    continue;
-                }
-                match bytes.get(at) {
-                    Some(b'"') => {
-                        self.at = at + 1;
-                        return Ok((self.text.get(start..at).ok_or(Odd)?, escapes));
-                    }
-                    Some(b'\\') => {
-                        escapes = true;
-                        seen = at + escape(bytes, at)?;
-                    }
-                    _ => return Err(Odd),
-                }
-            }
-            block += quote::BLOCK;
-        }
+        let (end, escapes) = blocks::checked_end(self.text.as_bytes(), start).ok_or(Odd)?;
+        self.at = end + 1;
+        Ok((self.text.get(start..end).ok_or(Odd)?, escapes))
     }
 
     /// A number as it stands, and whether it is an integer.
@@ -224,18 +202,6 @@ impl<'de> Reader<'de> {
                 (_, false) => Err(Odd),
             },
         }
-    }
-}
-
-/// The length of the escape at `at`.
-fn escape(bytes: &[u8], at: usize) -> Result<usize, Odd> {
-    match bytes.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
-        Some(b'u') => {
-            let digits = bytes.get(at + 2..at + 6).ok_or(Odd)?;
-            if digits.iter().all(u8::is_ascii_hexdigit) { Ok(6) } else { Err(Odd) }
-        }
-        _ => Err(Odd),
     }
 }
 
