@@ -78,6 +78,7 @@ pub fn run(
 
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    crate::allocator::tune();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| {
         Plain::new(
             Exit::Bug,
