@@ -67,7 +67,7 @@ fn as_text(instance: &Instance, now: u64) -> String {
         line("context", format!("{} tokens", instance.context));
         return out;
     }
-    out.push_str(&format!("  {:<22}{:>14}{:>14}{:>9}\n", "", "planned", "real", ""));
+    out.push_str(&format!("  {:<22}{:>14}{:>14}\n", "", "planned", "real"));
     for row in rows {
         let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| row.unit.show(value));
         let deviation = row.deviation().map(|d| format!("{:+.0} %", d * 100.0)).unwrap_or_default();

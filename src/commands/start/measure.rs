@@ -74,7 +74,8 @@ pub fn planned(plan: &LaunchPlan) -> Sizes {
             (Accelerator::Cpu, Some(bytes), Some(each)) => bytes.checked_div(each),
             _ => bills.iter().filter_map(|bill| bill.kv_tokens).min(),
         },
-        _ => Some(plan.max_model_len),
+        EngineId::LlamaCpp => Some(plan.max_model_len),
+        EngineId::Ollama => None,
     };
     let some = |bytes: Option<u64>| bytes.filter(|n| *n > 0);
     Sizes {
