@@ -127,3 +127,61 @@ fn recorded_starts_are_read_back() {
     let told = ollama_ps(body("ollama_native_api.txt", "/api/ps").as_bytes(), "tiny");
     assert_eq!((told.context, told.on_gpu), (Some(65_536), Some(0.0)));
 }
+
+/// Marks of all the lines that are read, with anything between them.
+fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    const MARKS: &[&str] = &[
+        "Using max model len ",
+        "Available KV cache memory: ",
+        "KV cache size: ",
+        "Maximum concurrency for ",
+        "tokens per request: ",
+        "Model loading took ",
+        "Actual usage is ",
+        " GiB for peak activation",
+        "et (",
+        "GiB for KV cache on node",
+        " KV buffer size =",
+        " compute buffer size =",
+        " MiB (",
+        " cells,",
+        "offloaded ",
+        " layers to GPU",
+        "/",
+        "9",
+        "99999999999999999999",
+        "1e309",
+        ".",
+        ",",
+        "-",
+        "\n",
+        "\r",
+        "é",
+        "estimated maximum model length is ",
+        "Setting attention block size to ",
+        "Free memory on device",
+        "(",
+        " GiB)",
+        "is less than desired GPU memory utilization",
+        "No available memory for the cache blocks",
+        "out of memory. Tried to allocate",
+        "Capturing CUDA graph",
+        "Graph capturing finished",
+        "Error: ",
+    ];
+    let piece = prop_oneof![4 => proptest::sample::select(MARKS).prop_map(str::to_owned), 1 => ".{0,4}"];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_log_breaks_the_readers(text in hostile()) {
+        for engine in EngineId::ALL {
+            let told = log(engine, &text);
+            proptest::prop_assert!(told.on_gpu.is_none_or(|share| (0.0..=1.0).contains(&share)));
+            proptest::prop_assert!(told.concurrency.is_none_or(f64::is_finite));
+            let _ = crate::engine::driver(engine).diagnose(&text);
+        }
+    }
+}

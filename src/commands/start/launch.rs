@@ -1,5 +1,6 @@
 //! From a plan to a running engine: its command line, its log, its phases on the screen, what a failure means.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,9 +93,7 @@ pub fn command(
     key: Option<&str>,
 ) -> CommandLine {
     let mut command = own_command(target, plan, engine, known, paths, port, key);
-    if let Some(known) = known {
-        command.args = known.without_unknown(command.args).0;
-    }
+    command.args = understood(command.args, engine, known).0;
     // Last, so that they win.
     command.args.extend(args.engine_args.iter().map(Into::into));
     command
@@ -108,8 +107,20 @@ pub fn left_out(
     known: Option<&KnownFlags>,
     paths: &Paths,
 ) -> Vec<String> {
-    let Some(known) = known else { return Vec::new() };
-    known.without_unknown(own_command(target, plan, Some(engine), Some(known), paths, 0, None).args).1
+    understood(own_command(target, plan, Some(engine), known, paths, 0, None).args, Some(engine), known).1
+}
+
+/// `args` without the flags the engine does not know, and those. What comes first is for its interpreter.
+fn understood(
+    mut args: Vec<OsString>,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+) -> (Vec<OsString>, Vec<String>) {
+    let Some(known) = known else { return (args, Vec::new()) };
+    let prefix = engine.map_or(0, |found| found.prefix_args.len()).min(args.len());
+    let (kept, left_out) = known.without_unknown(args.split_off(prefix));
+    args.extend(kept);
+    (args, left_out)
 }
 
 /// The command without the user's flags.
