@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
 use super::answer::Answer;
 use super::backend::Ready;
-use super::dial::{Dial, Line};
+use super::dial::{Dial, Line, Post};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::scan::Span;
 use crate::protocol::{self, Auth, Problem, ProblemKind};
@@ -54,54 +54,53 @@ impl Upstream {
             Some(prefix) => prefix.as_str(),
             None => protocol::protocol(backend.speaks).prefix(),
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Vec::with_capacity(8);
         let forwarded = if path.starts_with(MESSAGES) { &FORWARDED_MESSAGES[..] } else { &[] };
         for name in FORWARDED.iter().chain(forwarded) {
             if let Some(value) = from.get(name) {
-                headers.insert(name, value.clone());
+                headers.push((name.clone(), value.clone()));
             }
         }
-        self.send(backend, &format!("{prefix}{path}"), headers, body, tight)
+        self.send(backend, [prefix, path], headers, body, tight)
     }
 
     /// Sends a JSON body to a path below the backend's root.
     pub(super) fn post_root(&self, backend: &Ready, path: &str, body: Bytes) -> Sending {
-        self.send(backend, path, HeaderMap::new(), body, false)
+        self.send(backend, ["", path], Vec::new(), body, false)
     }
 
-    fn send(&self, backend: &Ready, path: &str, mut headers: HeaderMap, body: Bytes, tight: bool) -> Sending {
-        let url = format!("{}{path}", backend.base_url.trim_end_matches('/'));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fn send(
+        &self,
+        backend: &Ready,
+        [prefix, path]: [&str; 2],
+        mut headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+        tight: bool,
+    ) -> Sending {
+        headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
         let protocol = protocol::protocol(backend.speaks);
         for (name, value) in protocol.headers() {
-            headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
-        }
-        if let Some(key) = &backend.api_key
-            && let Some((name, value)) = shown(protocol.auth(), key)
-        {
-            headers.insert(name, value);
-        }
-        for (name, value) in &backend.options.headers {
-            headers.insert(name.clone(), value.clone());
-        }
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.headers_mut() = headers;
-        let line = match url.parse() {
-            Ok(uri) => {
-                *request.uri_mut() = uri;
-                self.dial.line(request.uri())
+            let name = HeaderName::from_static(name);
+            if headers.iter().all(|(known, _)| *known != name) {
+                headers.push((name, HeaderValue::from_static(value)));
             }
-            Err(error) => Err(format!("{error}")),
-        };
+        }
+        let key = backend.api_key.as_ref().and_then(|key| shown(protocol.auth(), key));
+        for (name, value) in key.into_iter().chain(backend.options.headers.iter().cloned()) {
+            headers.retain(|(known, _)| *known != name);
+            headers.push((name, value));
+        }
+        let url = [backend.base_url.trim_end_matches('/'), prefix, path].concat();
+        let mut request = Post { url, headers, body };
+        let line = self.dial.line(&request.url);
         let options = backend.options.clone();
         Box::pin(async move {
             let line = line.map_err(unreachable)?;
             if tight {
                 let response = once(&line, request.clone(), options.timeout).await.map_err(Failure::problem)?;
-                let (response, lower) = lowered(response, request.body()).await;
+                let (response, lower) = lowered(response, &request.body).await;
                 let Some(lower) = lower else { return Ok(response) };
-                *request.body_mut() = lower;
+                request.body = lower;
             }
             if options.retries == 0 {
                 // The prompt is let go as soon as it is sent.
@@ -161,7 +160,7 @@ fn unreachable(why: String) -> Problem {
     Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"))
 }
 
-async fn once(line: &Line, request: Request<Bytes>, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
+async fn once(line: &Line, request: Post, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
     let sending = line.send(request);
     let outcome = match limit {
         Some(limit) => tokio::time::timeout(limit, sending).await.map_err(|_| Failure::Late(limit))?,

@@ -12,6 +12,8 @@ use crate::protocol::ir::Request;
 use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids};
 
 pub(super) struct Encoder {
+    /// Whether events are written; a whole answer needs their sum only.
+    framed: bool,
     echo: Echo,
     unique: String,
     /// Whether the caller wants reasoning sealed.
@@ -56,6 +58,7 @@ impl Encoder {
             || read::<bool>(find("store")) == Some(false);
         let marks = request.extras.iter().filter_map(|(key, _)| key.strip_prefix(tools::SPECIAL));
         Encoder {
+            framed: true,
             echo: Echo::new(request, &unique),
             sealed,
             special: marks.filter_map(Special::by_name).collect(),
@@ -74,6 +77,9 @@ impl Encoder {
 
     /// An event: its head, then what `rest` appends behind a comma.
     fn frame(&mut self, out: &mut Vec<u8>, name: &str, rest: impl FnOnce(&mut Vec<u8>)) {
+        if !self.framed {
+            return;
+        }
         for piece in ["event: ", name, "\ndata: {\"type\":\"", name, "\",\"sequence_number\":"] {
             out.extend_from_slice(piece.as_bytes());
         }
@@ -111,7 +117,7 @@ impl Encoder {
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
-        if std::mem::replace(&mut self.started, true) {
+        if std::mem::replace(&mut self.started, true) || !self.framed {
             return;
         }
         let mut response = Vec::new();
@@ -407,13 +413,12 @@ impl EventEncoder for Encoder {
 /// The whole answer: the response the stream would have ended with.
 pub(super) struct Answer {
     encoder: Encoder,
-    scratch: Vec<u8>,
     failed: Option<Problem>,
 }
 
 impl Answer {
     pub(super) fn new(request: &Request<'_>) -> Self {
-        Answer { encoder: Encoder::new(request), scratch: Vec::new(), failed: None }
+        Answer { encoder: Encoder { framed: false, ..Encoder::new(request) }, failed: None }
     }
 }
 
@@ -422,8 +427,7 @@ impl AnswerEncoder for Answer {
         if let Event::Error(problem) = event {
             self.failed = Some(problem.clone());
         }
-        self.scratch.clear();
-        self.encoder.encode(event, &mut self.scratch);
+        self.encoder.encode(event, &mut Vec::new());
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Problem> {
