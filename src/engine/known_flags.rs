@@ -3,10 +3,11 @@
 //!
 //! * vLLM: the sources of the installed package. `add_argument("--name", …)` in `engine/arg_utils.py` and `cli_args.py`,
 //!   and the fields of the `…FrontendArgs` classes there. Checked against `vllm serve --help=all` of 0.32.0: the same
-//!   flags, except the `--no-` forms, which follow from them.
+//!   flags, except the `--no-` forms, which follow from them. The names of parsers come from the tables in
+//!   `tool_parsers/__init__.py` and `reasoning/__init__.py`, the same as its help and its refusals list.
 //! * llama.cpp: `--help`, 0.05 s, kept in a file until the program changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,8 @@ use crate::host::Host;
 const HELP_LIMIT: Duration = Duration::from_secs(3);
 /// Source files larger than this are not what they should be (vLLM 0.32's largest has 139 KB).
 const LARGEST_SOURCE: usize = 4 << 20;
+/// The flag that `--enable-auto-tool-choice` needs.
+const TOOL_PARSER: &str = "--tool-call-parser";
 /// No version of either engine had so few flags: fewer mean that the source was not understood.
 const FEWEST: usize = 40;
 
@@ -28,6 +31,8 @@ const FEWEST: usize = 40;
 pub struct KnownFlags {
     engine: EngineId,
     names: BTreeSet<String>,
+    /// The values of flags that take names of parsers, where they could be read.
+    values: BTreeMap<&'static str, BTreeSet<String>>,
     traces: bool,
 }
 
@@ -36,7 +41,10 @@ impl KnownFlags {
     /// a folder for what costs time.
     pub fn of(found: &Found, host: &dyn Host, cache: &Path) -> Option<KnownFlags> {
         match found.engine {
-            EngineId::Vllm => KnownFlags::new(found.engine, vllm(host, &found.program)?, false),
+            EngineId::Vllm => {
+                let (names, values) = vllm(host, &found.program)?;
+                Some(KnownFlags { values, ..KnownFlags::new(found.engine, names, false)? })
+            }
             EngineId::LlamaCpp => KnownFlags::from_help(&help(found, host, cache)?),
             EngineId::Ollama => None,
         }
@@ -49,7 +57,7 @@ impl KnownFlags {
 
     fn new(engine: EngineId, names: BTreeSet<String>, traces: bool) -> Option<KnownFlags> {
         let sound = names.len() >= FEWEST && names.contains("--host") && names.contains("--port");
-        sound.then_some(KnownFlags { engine, names, traces })
+        sound.then_some(KnownFlags { engine, names, values: BTreeMap::new(), traces })
     }
 
     /// llama.cpp: level 4 of `-lv` is "trace", which shows the sizes of buffers and no prompts.
@@ -80,39 +88,57 @@ impl KnownFlags {
         (level && self.names.contains("-O")) || (begin.next().is_some() && begin.next().is_none())
     }
 
-    /// The known flag whose name is nearest to `arg`, when one is near.
-    pub fn nearest(&self, arg: &str) -> Option<&str> {
-        const NEAR: f64 = 0.85;
-        let wanted = name(self.engine, arg);
-        let wanted = wanted.split('=').next().unwrap_or_default();
-        let long = self.names.iter().filter(|known| known.starts_with("--"));
-        let scored = long.map(|known| (strsim::jaro_winkler(wanted, known), known));
-        let best = scored.filter(|(score, _)| *score >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b));
-        best.map(|(_, known)| known.as_str())
+    /// What is known and nearest to something that is not, when anything is near.
+    pub fn nearest(&self, unknown: &str) -> Option<String> {
+        if let Some((flag, value)) = unknown.split_once(' ') {
+            let values = self.values.get(name(self.engine, flag).as_str())?;
+            return nearest(value, values.iter()).map(|near| format!("{flag} {near}"));
+        }
+        let wanted = name(self.engine, unknown);
+        nearest(&wanted, self.names.iter().filter(|known| known.starts_with("--"))).cloned()
     }
 
-    /// The flags among `args` that it does not know, in order.
-    pub fn unknown<'a>(&self, args: &'a [String]) -> Vec<&'a str> {
-        args.iter().map(String::as_str).filter(|arg| is_flag(arg) && !self.knows(arg)).collect()
+    /// What among `args` it does not know, in order: `--flag`, or `--flag value` when only the value is unknown.
+    pub fn unknown(&self, args: &[String]) -> Vec<String> {
+        // A plugin brings parsers of its own.
+        let plugin = args.iter().any(|arg| arg.contains("parser-plugin") || arg.contains("parser_plugin"));
+        let next = args.iter().map(String::as_str).skip(1).map(Some).chain([None]);
+        let flags = args.iter().map(String::as_str).zip(next).filter(|(arg, _)| is_flag(arg));
+        let wrong = flags.filter_map(|(arg, next)| self.wrong(arg, next));
+        wrong.filter(|what| !(plugin && what.contains(' '))).collect()
     }
 
-    /// `args` without the flags it does not know and their values, and the names of those left out.
+    /// `args` without what it does not know, and what that was, as [`KnownFlags::unknown`] says it.
     pub fn without_unknown(&self, args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
         let (mut kept, mut left_out) = (Vec::new(), Vec::new());
         let mut leaving = false;
-        for arg in args {
-            let flag = arg.to_str().filter(|text| is_flag(text));
-            if let Some(flag) = flag {
-                leaving = !self.knows(flag);
-                if leaving {
-                    left_out.push(flag.split('=').next().unwrap_or(flag).to_owned());
-                }
+        let mut args = args.into_iter().peekable();
+        while let Some(arg) = args.next() {
+            if let Some(flag) = arg.to_str().filter(|text| is_flag(text)) {
+                let wrong = self.wrong(flag, args.peek().and_then(|next| next.to_str()));
+                leaving = wrong.is_some();
+                left_out.extend(wrong);
             }
             if !leaving {
                 kept.push(arg);
             }
         }
+        if left_out.iter().any(|what| what.starts_with(TOOL_PARSER)) {
+            // vLLM refuses it alone.
+            kept.retain(|arg| arg != "--enable-auto-tool-choice");
+        }
         (kept, left_out)
+    }
+
+    /// What is wrong with one flag, given what follows it.
+    fn wrong(&self, arg: &str, next: Option<&str>) -> Option<String> {
+        let bare = arg.split('=').next().unwrap_or(arg);
+        if !self.knows(arg) {
+            return Some(bare.to_owned());
+        }
+        let values = self.values.get(name(self.engine, arg).as_str())?;
+        let value = arg.split_once('=').map(|(_, value)| value).or(next)?;
+        (!value.is_empty() && !values.contains(value)).then(|| format!("{bare} {value}"))
     }
 }
 
@@ -124,6 +150,12 @@ pub fn is_flag(arg: &str) -> bool {
     matches!(dashes, 1 | 2) && rest.next().is_some_and(char::is_alphabetic) && !name.contains(char::is_whitespace)
 }
 
+fn nearest<'a>(wanted: &str, among: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    const NEAR: f64 = 0.85;
+    let scored = among.map(|known| (strsim::jaro_winkler(wanted, known), known));
+    scored.filter(|(score, _)| *score >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
+}
+
 /// A flag's name as its engine compares it.
 fn name(engine: EngineId, arg: &str) -> String {
     // llama.cpp takes no `--flag=value`: with it the name is another one.
@@ -132,8 +164,10 @@ fn name(engine: EngineId, arg: &str) -> String {
     if bare.starts_with("--") { bare.replace('_', "-") } else { bare.to_owned() }
 }
 
+type Values = BTreeMap<&'static str, BTreeSet<String>>;
+
 /// vLLM's, from the package beside the program.
-fn vllm(host: &dyn Host, program: &Path) -> Option<BTreeSet<String>> {
+fn vllm(host: &dyn Host, program: &Path) -> Option<(BTreeSet<String>, Values)> {
     let real = program.canonicalize().ok();
     let read = |path: PathBuf| {
         let bytes = host.read(&path).ok().filter(|bytes| bytes.len() <= LARGEST_SOURCE)?;
@@ -150,9 +184,24 @@ fn vllm(host: &dyn Host, program: &Path) -> Option<BTreeSet<String>> {
             let mut names = arguments(&engine);
             names.extend(arguments(&server));
             names.extend(fields(&server));
-            Some(names)
+            // These tables moved too, and did not always exist.
+            let tools = ["tool_parsers", "entrypoints/openai/tool_parsers"];
+            let tools = tools.iter().find_map(|dir| table(&read(package.join(dir).join("__init__.py"))?));
+            let reasoning = read(package.join("reasoning").join("__init__.py")).and_then(|text| table(&text));
+            let values = [(TOOL_PARSER, tools), ("--reasoning-parser", reasoning)];
+            Some((names, values.into_iter().filter_map(|(flag, names)| Some((flag, names?))).collect()))
         })
     })
+}
+
+/// The keys of the table `_…_PARSERS_TO_REGISTER = {`; `None` without it.
+fn table(source: &str) -> Option<BTreeSet<String>> {
+    const FEWEST_PARSERS: usize = 5;
+    let (_, rest) = source.split_once("_PARSERS_TO_REGISTER = {")?;
+    let (inside, _) = rest.split_once("\n}")?;
+    let keys = inside.lines().filter_map(|line| line.strip_prefix("    \"")?.split_once("\":"));
+    let keys: BTreeSet<String> = keys.map(|(key, _)| key.to_owned()).collect();
+    (keys.len() >= FEWEST_PARSERS).then_some(keys)
 }
 
 /// The names in `add_argument("--name", "-n", …)` calls.

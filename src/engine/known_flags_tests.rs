@@ -148,7 +148,7 @@ fn a_flag_is_known_in_every_spelling_its_engine_takes() {
     {
         assert!(!known.knows(flag), "{flag}");
     }
-    assert_eq!(known.nearest("--tensr-size=2"), Some("--tensor-size"));
+    assert_eq!(known.nearest("--tensr-size").as_deref(), Some("--tensor-size"));
     assert_eq!(known.nearest("--zzz"), None);
     let args: Vec<String> = ["--level", "-1", "--tesnor-size", "2", "- text", "--", "-"].map(str::to_owned).into();
     assert_eq!(known.unknown(&args), ["--tesnor-size"]);
@@ -161,6 +161,46 @@ fn what_is_left_out_goes_with_its_value() {
     let (kept, left_out) = known.without_unknown(args.map(OsString::from).into());
     assert_eq!(kept, ["serve", "dir", "--host", "h", "--port", "1", "--headless"]);
     assert_eq!(left_out, ["--gone", "--lost"]);
+}
+
+const TOOL_TABLE: &str = "\
+_TOOL_PARSERS_TO_REGISTER = {
+    \"one\": (
+        \"one_tool_parser\",
+    ),
+    \"two\": (  # name
+        \"file\",
+    ),
+    \"three\": (\"a\", \"b\"),
+    \"forty-two\": (),
+    \"five\": (),
+}
+    \"not_this\": (),
+";
+
+#[test]
+fn names_of_parsers_are_looked_up_too() {
+    let mut machine = machine("launchers");
+    let package = PathBuf::from("/env/lib/python3.12/site-packages/vllm");
+    let more = "def f(p):\n    p.add_argument(\"--tool-call-parser\")\n    p.add_argument(\"--enable-auto-tool-choice\")\n    \
+                p.add_argument(\"--tool-parser-plugin\")\n";
+    machine.files.get_mut(&package.join("entrypoints/launchers/cli_args.py")).unwrap().push_str(more);
+    let ask = |machine: &Machine, line: &str| {
+        let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        vllm_flags(machine).unwrap().unknown(&args)
+    };
+    assert!(ask(&machine, "--tool-call-parser six").is_empty(), "no table, no opinion");
+    machine.files.insert(package.join("tool_parsers/__init__.py"), TOOL_TABLE.to_owned());
+    assert!(ask(&machine, "--tool-call-parser two --tool_call_parser=forty-two").is_empty());
+    assert_eq!(ask(&machine, "--tool-call-parser not_this"), ["--tool-call-parser not_this"]);
+    assert_eq!(ask(&machine, "--tool_call_parser=tree"), ["--tool_call_parser tree"]);
+    assert!(ask(&machine, "--tool-call-parser six --tool-parser-plugin six.py").is_empty());
+    let known = vllm_flags(&machine).unwrap();
+    assert_eq!(known.nearest("--tool-call-parser tree").as_deref(), Some("--tool-call-parser three"));
+    let args = ["--port", "1", "--tool-call-parser", "six", "--enable-auto-tool-choice", "--headless"];
+    let (kept, left_out) = known.without_unknown(args.map(OsString::from).into());
+    assert_eq!(kept, ["--port", "1", "--headless"]);
+    assert_eq!(left_out, ["--tool-call-parser six"]);
 }
 
 #[test]
@@ -238,4 +278,8 @@ fn recorded_help_is_read_whole() {
     assert!(silent.is_empty(), "in the help only: {silent:?}");
     let invented: Vec<&str> = known.names().filter(|name| !listed.contains(*name)).collect();
     assert!(invented.is_empty(), "in the source only: {invented:?}");
+    let parsers = help.split("--tool-call-parser {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+    let parsers: BTreeSet<String> = parsers.split(',').map(|p| p.split_whitespace().collect()).collect();
+    assert_eq!(known.values[TOOL_PARSER], parsers);
+    assert!(known.values["--reasoning-parser"].len() > 30);
 }

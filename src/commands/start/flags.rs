@@ -59,26 +59,24 @@ fn refuse(
     known: Option<&KnownFlags>,
     facts: Option<&EngineProfile>,
 ) -> Result<(), UnknownFlags> {
-    let unknown: Vec<&str> = match (known, facts) {
+    let unknown: Vec<String> = match (known, facts) {
         (Some(known), _) => known.unknown(user),
         // Nothing can be read from the installation: what is known to be gone since a version not newer than it.
         (None, Some(facts)) => {
             let reached = found.version.as_deref().is_some_and(|have| version_at_least(have, &facts.version));
             let gone = |arg: &&str| reached && is_flag(arg) && facts.removed(arg);
-            user.iter().map(String::as_str).filter(gone).collect()
+            let bare = |arg: &str| arg.split('=').next().unwrap_or_default().to_owned();
+            user.iter().map(String::as_str).filter(gone).map(bare).collect()
         }
         (None, None) => Vec::new(),
     };
     if unknown.is_empty() {
         return Ok(());
     }
-    let describe = |flag: &str| {
-        let bare = flag.split('=').next().unwrap_or(flag);
-        Unknown {
-            flag: bare.to_owned(),
-            nearest: known.and_then(|known| known.nearest(flag)).map(str::to_owned),
-            instead: facts.and_then(|facts| facts.instead(flag)).map(str::to_owned),
-        }
+    let describe = |flag: String| Unknown {
+        nearest: known.and_then(|known| known.nearest(&flag)),
+        instead: facts.and_then(|facts| facts.instead(&flag)).map(str::to_owned),
+        flag,
     };
     Err(UnknownFlags {
         engine: named(found),

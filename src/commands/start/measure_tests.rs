@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::{Bill, Verdict};
+use crate::plan::Bill;
 
 fn bill(kv: u64) -> Bill {
     Bill {
@@ -18,20 +18,13 @@ fn bill(kv: u64) -> Bill {
 
 fn plan(engine: EngineId, accelerator: Accelerator) -> LaunchPlan {
     LaunchPlan {
-        verdict: Verdict::Fits,
         engine,
-        to_install: false,
         accelerator,
-        devices: vec![0, 1],
-        tensor_parallel: 2,
-        utilization: 0.9,
         max_model_len: 4000,
         kv_bytes_per_token: Some(1 << 20),
         kv_cache_gib: 4,
         per_gpu: vec![bill(800), bill(600)],
-        recipe: Default::default(),
-        reasons: Vec::new(),
-        warnings: Vec::new(),
+        ..super::super::retry::tests::plan()
     }
 }
 

@@ -223,4 +223,4 @@ fn with(argv: &[String], flags: &[(&str, Option<String>)]) -> String {
 
 #[cfg(test)]
 #[path = "retry_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -17,8 +17,8 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
-/// A 24 GiB GPU at 0.92: 12 GiB of weights, 7 GiB of cache of which 6 are one conversation of 49,152 tokens.
-fn plan() -> LaunchPlan {
+/// For other tests too: a 24 GiB GPU at 0.92: 12 GiB of weights, 7 GiB of cache of which 6 are one conversation of 49,152 tokens.
+pub(crate) fn plan() -> LaunchPlan {
     let bill = Bill {
         place: "GPU 0".into(),
         weights_bytes: 12 * GIB_BYTES,
