@@ -13,6 +13,7 @@
 //! | `FAKE_PIDS=file` | appends `engine pid` and `grandchild pid` lines |
 //! | `FAKE_ARGS=file` | appends the arguments as one line |
 //! | `FAKE_STALL=1\|posts` | accepts connections and never answers, or never answers a POST |
+//! | `FAKE_HOLD_ONCE=file` | the first POST, which makes this file, is never answered |
 //! | `FAKE_FRAME_MS=n` | rests n ms before each frame of a stream |
 //! | `FAKE_SPLIT=1` | writes streams one byte at a time |
 //! | `FAKE_CUT=n` | closes a stream after n frames |

@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
                 First::Done(Err(error)) => match self.pause(&mut crashes, &error.to_string()).await {
                     Some(None) => continue,
                     Some(Some(told)) => break self.left(told).await,
-                    None => break self.failed(error).await,
+                    None => break self.given_up(&crashes, error).await,
                 },
                 First::Told(Told::Order(Order::Restart | Order::Reload)) => continue,
                 First::Told(told) => break self.left(told).await,
@@ -193,13 +193,7 @@ impl<'a> Session<'a> {
                     match self.pause(&mut crashes, &failure.to_string()).await {
                         Some(None) => {}
                         Some(Some(told)) => break self.left(told).await,
-                        None => {
-                            let times = crashes.count();
-                            output::note(&format!(
-                                "it crashed {times} times in a few minutes and is not started again"
-                            ));
-                            break self.failed(failure).await;
-                        }
+                        None => break self.given_up(&crashes, failure).await,
                     }
                 }
                 First::Told(Told::Order(Order::Restart)) => {
@@ -290,6 +284,12 @@ impl<'a> Session<'a> {
             First::Done(()) | First::Told(Told::Order(Order::Restart | Order::Reload)) => Some(None),
             First::Told(told) => Some(Some(told)),
         }
+    }
+
+    /// The run is over because the engine keeps crashing.
+    async fn given_up(&mut self, crashes: &Crashes, error: Error) -> Result<u8> {
+        output::note(&format!("it crashed {} times in a few minutes and is not started again", crashes.count()));
+        self.failed(error).await
     }
 
     /// The run is over because the backend cannot be had.

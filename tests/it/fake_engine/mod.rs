@@ -1,6 +1,7 @@
 //! The whole of `start` against an engine that misbehaves on request.
 #![cfg(unix)]
 
+mod control;
 mod failures;
 mod lifecycle;
 mod ollama;
