@@ -259,6 +259,12 @@ impl State {
             // Claude Code loses a call without an id in silence, and results are told apart by it.
             call.id = ids::new("call_");
         }
+        if let Some(proof) = &call.proof {
+            // Most protocols carry proofs of reasoning only.
+            sink(Event::BlockStart(Block::Thinking));
+            sink(Event::Signature(carrier::seal(Maker::GeminiCall, proof).into()));
+            sink(Event::BlockEnd);
+        }
         sink(Event::BlockStart(Block::ToolUse {
             id: call.id.as_str().into(),
             name: call.name.as_str().into(),

@@ -134,7 +134,7 @@ fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<Stri
     for call in message.tool_calls.unwrap_or_default() {
         let google = call.extra_content.and_then(|extra| extra.google);
         let signature =
-            google.and_then(|google| google.thought_signature).map(|proof| match details::is_sealed(&proof) {
+            google.and_then(|google| google.thought_signature).map(|proof| match carrier::is_sealed(&proof) {
                 true => proof.0,
                 false => carrier::seal(Maker::Gemini, &proof).into(),
             });

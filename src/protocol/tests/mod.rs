@@ -8,6 +8,7 @@ mod golden;
 mod lines;
 mod peers;
 mod render;
+mod replay;
 mod roundtrip;
 
 #[test]
