@@ -1,4 +1,4 @@
-//! Ids for what a protocol needs to have one and the other side gave none.
+//! Ids and times for what a protocol needs to have one and the other side gave none.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,11 @@ fn random() -> [u8; BYTES] {
     let mut own = [0; BYTES];
     own.copy_from_slice(&bytes[used * BYTES..(used + 1) * BYTES]);
     own
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// An id nobody else has.

@@ -8,6 +8,7 @@ pub mod anthropic;
 pub mod carrier;
 pub mod effort;
 pub mod event;
+pub mod foreign;
 pub mod gemini;
 pub mod head;
 pub mod ids;

@@ -24,6 +24,8 @@ mod write;
 /// The protocol.
 pub struct Gemini;
 
+pub use thoughts::unsign;
+
 /// What Google's servers take where a signature is missing (Gemini CLI 0.61 and Google's .NET SDK send it too).
 const SKIP: &str = "skip_thought_signature_validator";
 

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use super::SKIP;
 use super::turns::is_dummy;
 use crate::protocol::carrier::{self, Maker};
+use crate::protocol::head::Patch;
 use crate::protocol::ir::Part;
 use crate::protocol::media;
 
@@ -59,6 +61,16 @@ fn unpack(signature: &str) -> Option<Vec<Part<'static>>> {
         found.push(Part::Thinking { text: text.into(), signature });
     }
     Some(found)
+}
+
+/// Puts what Google takes in place of the signatures in a body that the gateway made: Google refuses them.
+pub fn unsign(body: &[u8], patches: &mut Vec<Patch>) {
+    let begin = format!("\"{MARK_IN_BASE64}");
+    for at in memchr::memmem::find_iter(body, begin.as_bytes()) {
+        if let Some(length) = memchr::memchr(b'"', &body[at + 1..]) {
+            patches.push(Patch { span: at + 1..at + 1 + length, with: SKIP.into() });
+        }
+    }
 }
 
 /// What a `thoughtSignature` in a caller's history is.
@@ -143,6 +155,6 @@ mod tests {
             let read = Signature::of(Some(own.into()));
             assert!(!matches!(&read, Signature::Others(parts) if !parts.is_empty()), "{own}");
         }
-        assert!(matches!(Signature::of(Some(crate::protocol::gemini::SKIP.into())), Signature::None));
+        assert!(matches!(Signature::of(Some(SKIP.into())), Signature::None));
     }
 }

@@ -5,12 +5,8 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, read};
 use crate::protocol::event::Usage;
+use crate::protocol::ids;
 use crate::protocol::ir::Request;
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// Appends text as a JSON string.
 pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
@@ -84,7 +80,7 @@ impl Echo {
         // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
         members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
         mend(&mut members);
-        Echo { id: format!("resp_{unique}"), created: now(), members }
+        Echo { id: format!("resp_{unique}"), created: ids::now(), members }
     }
 
     /// Appends the object.
@@ -95,7 +91,7 @@ impl Echo {
         );
         out.extend_from_slice(head.as_bytes());
         match standing.status {
-            "completed" => out.extend_from_slice(now().max(self.created).to_string().as_bytes()),
+            "completed" => out.extend_from_slice(ids::now().max(self.created).to_string().as_bytes()),
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"error\":");
