@@ -6,6 +6,7 @@ mod fits;
 mod gemini;
 mod limits;
 mod native;
+mod peers;
 mod records;
 mod responses;
 mod siblings;

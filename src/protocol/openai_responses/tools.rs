@@ -40,7 +40,7 @@ fn one<'a>(
     }
     match (kind.as_ref(), tool.name) {
         ("function" | "custom", Some(name)) if !name.is_empty() => {
-            let freeform = kind == "custom" || is_disguised(&name, &tool);
+            let freeform = kind == "custom" || is_disguised(&name, tool.description.as_deref(), tool.parameters);
             let made = Tool {
                 name,
                 namespace: group.cloned(),
@@ -84,7 +84,7 @@ fn one<'a>(
 /// member `patch`, say in its description that it is a FREEFORM tool, and refuse a `function_call` of it as an
 /// "incompatible payload". Relays that turn the tool into a function themselves name its member `input`, and want the
 /// call as they know it.
-fn is_disguised(name: &str, tool: &wire::Tool<'_>) -> bool {
+fn is_disguised(name: &str, description: Option<&str>, schema: Option<&RawValue>) -> bool {
     #[derive(serde::Deserialize)]
     struct Schema<'a> {
         #[serde(borrow)]
@@ -94,8 +94,8 @@ fn is_disguised(name: &str, tool: &wire::Tool<'_>) -> bool {
         properties.len() == 1 && properties.contains_key("patch")
     };
     name == "apply_patch"
-        && tool.description.as_deref().is_some_and(|words| words.contains("FREEFORM"))
-        && read::<Schema<'_>>(tool.parameters).and_then(|schema| schema.properties).is_some_and(only)
+        && description.is_some_and(|words| words.contains("FREEFORM"))
+        && read::<Schema<'_>>(schema).and_then(|schema| schema.properties).is_some_and(only)
 }
 
 fn push<'a>(tool: Tool<'a>, deferred: bool, request: &mut Request<'a>, late: &mut Vec<Tool<'a>>) {
