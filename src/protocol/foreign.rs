@@ -13,24 +13,19 @@ use super::{Id, Vendor, carrier, gemini, openai_responses, quote};
 pub fn strip(to: Id, vendor: Vendor, body: &[u8], patches: &mut Vec<Patch>) {
     match (to, vendor) {
         (Id::Gemini, Vendor::Google) => gemini::unsign(body, patches),
-        (Id::Messages, Vendor::Anthropic) => {
-            if any(body, "signature", unproven) || any(body, "data", sealed) {
-                lists(body, "messages", "content", patches, &|block| {
-                    let is = |kind: &str| member(body, block, "type").is_some_and(|at| &body[at] == kind.as_bytes());
-                    let has =
-                        |key: &str, test: fn(&str) -> bool| value(body, block, key).is_none_or(|text| test(&text));
-                    let away = (is("\"thinking\"") && has("signature", unproven))
-                        || (is("\"redacted_thinking\"") && has("data", sealed));
-                    away.then(Vec::new)
-                });
-            }
+        (Id::Messages, Vendor::Anthropic) if any(body, "signature", unproven) || any(body, "data", sealed) => {
+            lists(body, "messages", "content", patches, &|block| {
+                let is = |kind: &str| member(body, block, "type").is_some_and(|at| &body[at] == kind.as_bytes());
+                let has = |key: &str, test: fn(&str) -> bool| value(body, block, key).is_none_or(|text| test(&text));
+                let away = (is("\"thinking\"") && has("signature", unproven))
+                    || (is("\"redacted_thinking\"") && has("data", sealed));
+                away.then(Vec::new)
+            });
         }
-        (Id::Chat, Vendor::OpenRouter) => {
-            if any(body, "data", sealed) {
-                lists(body, "messages", "reasoning_details", patches, &|entry| {
-                    value(body, entry, "data").filter(|data| sealed(data)).map(|_| Vec::new())
-                });
-            }
+        (Id::Chat, Vendor::OpenRouter) if any(body, "data", sealed) => {
+            lists(body, "messages", "reasoning_details", patches, &|entry| {
+                value(body, entry, "data").filter(|data| sealed(data)).map(|_| Vec::new())
+            });
         }
         (Id::Responses, Vendor::OpenAi) => {
             if any(body, "encrypted_content", openai_responses::is_ours)

@@ -156,9 +156,7 @@ impl State {
     }
 
     fn delta(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
-        // Both spellings say the same.
-        let spelled = [delta.reasoning_content, delta.reasoning];
-        let mut thinking = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|t| !t.is_empty()));
+        let mut thinking = wire::reasoning([delta.reasoning_content, delta.reasoning]);
         if let Some(raw) = delta.reasoning_details {
             self.details.take(raw);
             let words = if thinking.is_none() { details::words(raw) } else { String::new() };

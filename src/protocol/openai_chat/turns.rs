@@ -110,8 +110,7 @@ fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<Part<'a>>) {
 
 fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<String>) -> Result<Vec<Part<'a>>, Problem> {
     let mut found = Vec::new();
-    let spelled = [message.reasoning_content, message.reasoning];
-    let mut text = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|text| !text.is_empty()));
+    let mut text = wire::reasoning([message.reasoning_content, message.reasoning]);
     let mut proofs = Vec::new();
     if let Some(raw) = message.reasoning_details.filter(|raw| raw.get() != "null" && raw.get() != "[]") {
         if text.is_none() {
