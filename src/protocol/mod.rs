@@ -13,6 +13,7 @@ pub mod gemini;
 pub mod head;
 pub mod ids;
 pub mod ir;
+pub mod limit;
 pub mod losses;
 pub mod media;
 pub mod names;

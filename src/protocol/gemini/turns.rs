@@ -196,7 +196,7 @@ fn result(raw: &RawValue) -> (PromptText<'_>, bool) {
         | Ok(Wrapper { output: None, result: Some(only), error: None }) => (words(only), false),
         Ok(Wrapper { output: None, result: None, error: Some(only) }) => (words(only), true),
         _ if raw.get() == "null" => (PromptText::default(), false),
-        _ => (raw.get().into(), false),
+        _ => (words(raw), false),
     }
 }
 

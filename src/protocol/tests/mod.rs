@@ -6,6 +6,7 @@ mod answers;
 mod cache;
 mod golden;
 mod lines;
+mod odd;
 mod peers;
 mod render;
 mod replay;
