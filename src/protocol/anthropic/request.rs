@@ -17,10 +17,11 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         _ => invalid(format!("the request body is not JSON: {error}")),
     })?;
     let messages = wire.messages.ok_or_else(|| invalid("messages: field required".to_owned()))?;
-    let limit = wire.max_tokens.and_then(|Limit(limit)| limit);
-    if limit == Some(0) {
-        return Err(invalid("max_tokens: must be at least 1".to_owned()));
+    // There is no word for no limit here: Anthropic refuses these too.
+    if let Some(Limit(None | Some(0))) = wire.max_tokens {
+        return Err(invalid("max_tokens: must be at least 1, and a number that can be".to_owned()));
     }
+    let limit = wire.max_tokens.and_then(|Limit(limit)| limit);
     let mut request = Request {
         model: wire.model.0,
         from: Some(Id::Messages),

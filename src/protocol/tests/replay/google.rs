@@ -98,3 +98,69 @@ fn nothing_stands_behind_the_last_words_of_messages() {
         }
     }
 }
+
+/// A part Google may send: its kind, its words, its proof.
+type Sent = (u8, String, Option<String>);
+
+fn wire((kind, words, proof): &Sent, at: usize) -> Value {
+    let mut part = match kind {
+        0 => json!({"text": words}),
+        1 => json!({"text": words, "thought": true}),
+        _ => json!({"functionCall": {"id": format!("c{at}"), "name": "Read", "args": {"w": words}}}),
+    };
+    if let Some(proof) = proof {
+        part["thoughtSignature"] = proof.as_str().into();
+    }
+    part
+}
+
+/// What of it must come back: no thoughts without a proof; words beside each other are one part, unless both have one.
+fn kept(parts: &[Sent]) -> Value {
+    let (mut found, mut joins, mut called): (Vec<Value>, bool, bool) = (Vec::new(), false, false);
+    for (at, part) in parts.iter().enumerate() {
+        let mut now = wire(part, at);
+        match (part.0, found.last_mut()) {
+            (0, Some(last)) if joins && (last.get("thoughtSignature").is_none() || part.2.is_none()) => {
+                last["text"] = format!("{}{}", last["text"].as_str().unwrap(), part.1).into();
+                if let Some(proof) = &part.2 {
+                    last["thoughtSignature"] = proof.as_str().into();
+                }
+                continue;
+            }
+            (1, _) if part.2.is_none() => {
+                joins = false;
+                continue;
+            }
+            (2, _) if !std::mem::replace(&mut called, true) && part.2.is_none() => {
+                now["thoughtSignature"] = "skip_thought_signature_validator".into();
+            }
+            _ => {}
+        }
+        joins = part.0 == 0;
+        found.push(now);
+    }
+    found.into()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+
+    /// Codex keeps every item where it stood: whatever Google sends comes back part by part.
+    #[test]
+    fn whatever_google_sends_comes_back(
+        mut parts in proptest::collection::vec((0u8..3, "[a-zé\"\\\\]{1,4}", proptest::option::of("[A-Za-z0-9+/]{1,6}")), 1..7),
+        size in 1usize..40,
+    ) {
+        // A thought's own proof right in front of a call without one goes to the call; two thoughts are one block.
+        parts.dedup_by(|b, a| a.0 == 1 && b.0 != 0);
+        let sent: Vec<Value> = parts.iter().enumerate().map(|(at, part)| wire(part, at)).collect();
+        let stream = stream(&sent);
+        let client = &CLIENTS[2];
+        for framing in FRAMINGS {
+            let answer = told(client.speaks, Id::Gemini, &stream, framing, size);
+            let back = turn(Id::Gemini, &super::sent(client.speaks, GOOGLE, &client.next(&answer, framing)));
+            let back = if back.is_array() { back } else { json!([]) };
+            proptest::prop_assert_eq!(&back, &kept(&parts), "{:?}", framing);
+        }
+    }
+}
