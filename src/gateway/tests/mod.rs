@@ -7,6 +7,7 @@ mod gemini;
 mod heals;
 mod limits;
 mod native;
+mod peers;
 mod records;
 mod responses;
 mod siblings;
