@@ -168,7 +168,8 @@ impl Session {
                 on_stderr(Style::Warn, "note  ")
             ));
         }
-        let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
+        let (state, backend) =
+            watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO });
         let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {

@@ -7,12 +7,7 @@ use super::wire::{self, read};
 use crate::protocol::event::Usage;
 use crate::protocol::ids;
 use crate::protocol::ir::Request;
-
-/// Appends text as a JSON string.
-pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
-    // Writing into memory does not fail.
-    let _ = serde_json::to_writer(out, text);
-}
+use crate::protocol::quote;
 
 /// How a response stands.
 pub(super) struct Standing<'s> {
@@ -36,7 +31,7 @@ impl Echo {
     pub(super) fn new(request: &Request<'_>, unique: &str) -> Self {
         let mut members = Vec::with_capacity(1024);
         members.extend_from_slice(b",\"model\":");
-        quote(&mut members, &request.model);
+        quote::string(&mut members, &request.model);
         let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
         let mut add = |name: &str, value: &str| {
             members.extend_from_slice(b",\"");
@@ -100,9 +95,9 @@ impl Echo {
         match standing.error {
             Some((code, message)) => {
                 out.extend_from_slice(b"{\"code\":");
-                quote(out, code);
+                quote::string(out, code);
                 out.extend_from_slice(b",\"message\":");
-                quote(out, message);
+                quote::string(out, message);
                 out.push(b'}');
             }
             None => out.extend_from_slice(b"null"),
@@ -173,7 +168,7 @@ fn tools(raw: Option<&RawValue>) -> String {
         };
         let tool = if tool.name.is_none() { read(tool.function).unwrap_or(tool) } else { tool };
         out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
-        quote(&mut out, tool.name.as_deref().unwrap_or_default());
+        quote::string(&mut out, tool.name.as_deref().unwrap_or_default());
         out.extend_from_slice(b",\"description\":");
         match &tool.description {
             Some(description) => description.write(&mut out),
