@@ -156,7 +156,10 @@ pub fn is_flag(arg: &str) -> bool {
 }
 
 fn nearest<'a>(wanted: &str, least: f64, among: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    let scored = among.map(|known| (strsim::jaro_winkler(wanted, known), known));
+    // A common beginning is not enough: `--no-such-flag` is not `--no-ui`.
+    const ALIKE: f64 = 0.55;
+    let alike = among.filter(|known| strsim::normalized_damerau_levenshtein(wanted, known) >= ALIKE);
+    let scored = alike.map(|known| (strsim::jaro_winkler(wanted, known), known));
     scored.filter(|(score, _)| *score >= least).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 

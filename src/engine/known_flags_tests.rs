@@ -150,6 +150,7 @@ fn a_flag_is_known_in_every_spelling_its_engine_takes() {
     }
     assert_eq!(known.nearest("--tensr-size").as_deref(), Some("--tensor-size"));
     assert_eq!(known.nearest("--zzz"), None);
+    assert_eq!(known.nearest("--port-of-no-return"), None, "only the beginning is the same");
     let args: Vec<String> = ["--level", "-1", "--tesnor-size", "2", "- text", "--", "-"].map(str::to_owned).into();
     assert_eq!(known.unknown(&args), ["--tesnor-size"]);
 }
