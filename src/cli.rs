@@ -41,6 +41,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show what runs, and what was planned beside what the engine says it got.
     Status(StatusArgs),
+    /// End a running model, its engine and everything it started.
+    Stop(StopArgs),
+    /// Start the engine of a running model anew; the gateway stays, and requests wait.
+    Restart(RestartArgs),
+    /// Show the end of an engine's log, or with --gateway a line per request.
+    Logs(LogsArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
@@ -176,6 +182,9 @@ pub struct StartArgs {
     /// Answer yes to every question.
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Return as soon as it is ready; it runs on by itself until `llmup stop`.
+    #[arg(long, short = 'd', conflicts_with = "dry_run")]
+    pub detach: bool,
     /// Flags for the engine, as they are.
     #[arg(last = true, value_name = "ENGINE ARGS")]
     pub engine_args: Vec<String>,
@@ -296,6 +305,45 @@ pub struct EnvArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmup stop`.
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// The model, or llmup's pid; not needed when only one runs.
+    pub name: Option<String>,
+    /// Everything that runs.
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    /// At once: requests in flight are cut, and nobody is asked.
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// `llmup restart`.
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// The model, or llmup's pid; not needed when only one runs.
+    pub name: Option<String>,
+}
+
+/// `llmup logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The model; not needed when only one runs, or for the newest log.
+    pub name: Option<String>,
+    /// Go on with what comes, until the model ends.
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+    /// The engine's own log (the default).
+    #[arg(long, conflicts_with = "gateway")]
+    pub engine: bool,
+    /// A line per request, of all models.
+    #[arg(long)]
+    pub gateway: bool,
+    /// How many lines of the end.
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    pub lines: usize,
 }
 
 /// `llmup status`.

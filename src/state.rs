@@ -20,6 +20,21 @@ pub struct Process {
     pub birth: String,
 }
 
+/// Where a running llmup takes orders.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// What a caller must show.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 /// The engine behind an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
@@ -73,6 +88,9 @@ pub struct Instance {
     pub url: String,
     /// The key clients must present. The file is private to the user.
     pub key: String,
+    /// Where it takes orders.
+    #[serde(default)]
+    pub control: Option<Endpoint>,
     /// The model's name, as clients say it.
     pub model: String,
     /// The context length in tokens that engine, gateway and clients agreed on.
@@ -186,6 +204,7 @@ mod tests {
             process: Process { pid, birth: birth.to_owned() },
             url: "http://127.0.0.1:4242".to_owned(),
             key: "k".to_owned(),
+            control: None,
             model: "m".to_owned(),
             context: 65_536,
             engine: Engine {

@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod hardware;
+pub mod logs;
 pub mod models;
 pub mod plan;
 pub mod request_log;
@@ -11,6 +12,7 @@ pub mod running;
 pub mod serve;
 pub mod start;
 pub mod status;
+pub mod stop;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -25,6 +27,9 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Status(args) => status::run(&args, &paths),
+        Command::Stop(args) => stop::stop(&args, &paths),
+        Command::Restart(args) => stop::restart(&args, &paths),
+        Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),

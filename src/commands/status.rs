@@ -4,31 +4,54 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::running;
+use super::running::{self, Live};
 use crate::cli::StatusArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
 use crate::state::{Instance, Sizes};
+use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
     let found = running::all(paths)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     if args.json {
-        output::json(&json!({ "running": found.iter().map(|i| as_json(i, now)).collect::<Vec<_>>() }));
+        output::json(&json!({ "running": found.iter().map(|i| as_json(i, &live(i), now)).collect::<Vec<_>>() }));
     } else if found.is_empty() {
         output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
     } else {
-        let shown: Vec<String> = found.iter().map(|i| as_text(i, now)).collect();
+        let shown: Vec<String> = found.iter().map(|i| as_text(i, &live(i), now)).collect();
         output::data(&shown.join("\n"));
     }
     Ok(Exit::Ok.code())
 }
 
+/// What is known of a running instance besides its file.
+#[derive(Debug, Default)]
+struct Now {
+    live: Option<Live>,
+    /// Main memory of llmup and of the engine's whole tree.
+    own_bytes: Option<u64>,
+    engine_bytes: Option<u64>,
+}
+
+fn live(instance: &Instance) -> Now {
+    let engine = instance.engine.process.as_ref().map(|engine| {
+        let mut tree = process::descendants(engine.pid);
+        tree.push(engine.pid);
+        tree
+    });
+    Now {
+        live: Live::of(instance),
+        own_bytes: process::memory(&[instance.process.pid]),
+        engine_bytes: engine.and_then(|tree| process::memory(&tree)),
+    }
+}
+
 /// Without the key: it is for clients, who get it from `env`.
-fn as_json(instance: &Instance, now: u64) -> Value {
+fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
     let deviation: serde_json::Map<String, Value> = rows(instance)
         .into_iter()
         .filter_map(|row| Some((row.key.to_owned(), json!((row.deviation()? * 1000.0).round() / 1000.0))))
@@ -46,19 +69,51 @@ fn as_json(instance: &Instance, now: u64) -> Value {
             "port": instance.engine.port,
             "log": instance.engine.log,
         },
+        "answers": known.live.is_some(),
+        "live": known.live,
+        "memory": {"llmup_bytes": known.own_bytes, "engine_bytes": known.engine_bytes},
         "planned": instance.planned,
         "measured": instance.measured,
         "deviation": deviation,
     })
 }
 
-fn as_text(instance: &Instance, now: u64) -> String {
+fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
     let engine = &instance.engine;
     let mut out = format!("{} on {}\n", instance.model, instance.url);
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
     let pid = engine.process.as_ref().map(|p| format!(", pid {}", p.pid)).unwrap_or_default();
     line("engine", format!("{}, port {}{pid}", engine.name, engine.port));
     line("llmup", format!("pid {}, up {}", instance.process.pid, duration(now.saturating_sub(instance.started_at))));
+    match &known.live {
+        Some(live) => {
+            let crashed = live.last_crash.as_ref().map(|why| format!("; the last crash: {why}")).unwrap_or_default();
+            let restarts =
+                if live.restarts > 0 { format!(", restarted {} times{crashed}", live.restarts) } else { String::new() };
+            line("state", format!("{}{restarts}", live.state));
+            let counts = &live.counts;
+            let share = (counts.prompt_tokens > 0)
+                .then(|| format!(" ({} % cached)", counts.cached_tokens * 100 / counts.prompt_tokens));
+            line("requests", format!("{}, {} in flight, {} failed", counts.requests, counts.in_flight, counts.errors));
+            line(
+                "tokens",
+                format!(
+                    "{} in prompts{}, {} in answers",
+                    counts.prompt_tokens,
+                    share.unwrap_or_default(),
+                    counts.output_tokens
+                ),
+            );
+        }
+        None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
+        None => {}
+    }
+    let memory = [("llmup", known.own_bytes), ("engine", known.engine_bytes)];
+    let memory: Vec<String> =
+        memory.iter().filter_map(|(who, bytes)| Some(format!("{who} {}", output::bytes((*bytes)?)))).collect();
+    if !memory.is_empty() {
+        line("memory", memory.join(", "));
+    }
     if let Some(log) = &engine.log {
         line("log", log.display().to_string());
     }
@@ -179,6 +234,7 @@ mod tests {
             process: Process { pid: 10, birth: "b".into() },
             url: "http://127.0.0.1:4000".into(),
             key: "sesame".into(),
+            control: None,
             model: "m".into(),
             context: 65_536,
             engine: Engine { name: "vllm".into(), process: None, pgid: None, mark: None, port: 7, log: None },
@@ -202,13 +258,13 @@ m on http://127.0.0.1:4000
   weights                      1.0 GiB             -
   on the GPU                         -          62 %
 ";
-        let text = as_text(&instance(), 100 + 3700);
+        let text = as_text(&instance(), &Now::default(), 100 + 3700);
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
     }
 
     #[test]
     fn json_has_the_deviation_and_no_key() {
-        let value = as_json(&instance(), 160);
+        let value = as_json(&instance(), &Now::default(), 160);
         assert_eq!((value["seconds"].as_u64(), value["measured"]["context"].as_u64()), (Some(60), Some(65_536)));
         assert_eq!(value["deviation"], json!({"context": -0.5, "kv_bytes": -0.25}));
         assert!(!value.to_string().contains("sesame"));

@@ -10,25 +10,10 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 pub use client::{Unanswered, ask, order};
 pub use server::{Opened, Orders, Status, open};
 
-/// Where a running llmup takes orders.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// Its port on 127.0.0.1.
-    pub port: u16,
-    /// What a caller must show.
-    pub key: String,
-}
-
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("port", &self.port).finish_non_exhaustive()
-    }
-}
+pub use crate::state::Endpoint;
 
 /// What a running llmup can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,8 @@ fn allowed(module: &str) -> Option<Vec<&'static str>> {
         "plan" => &["engine", "hardware", "model", "profile"],
         "engine" => &["hardware", "model", "profile"],
         "gateway" => &["protocol"],
+        // Where a running llmup takes orders stands in its state file.
+        "control" => &["state"],
         // Pure: not even the foundation.
         "protocol" => return Some(Vec::new()),
         _ => &[],

@@ -121,74 +121,129 @@ impl LastChild {
     }
 }
 
-/// Launches the engine and waits until it answers. Dropping the future ends it.
-#[allow(clippy::too_many_arguments)] // the facts of one launch, used once
-pub(super) async fn launch_backend(
-    args: &StartArgs,
-    paths: &Paths,
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    known: Option<&KnownFlags>,
-    reuse: Option<ollama::Server>,
-    key: &str,
-    last: &LastChild,
-) -> Result<Backend> {
-    let progress = Progress::new();
-    if let Some(server) = reuse {
-        return ollama::attach(server, target, plan, &progress).await;
-    }
-    let engine_driver = driver(plan.engine);
-    let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
-    fs::create_dir(&paths.logs())?;
-    let first = plan;
-    let mut second: Option<LaunchPlan> = None;
-    loop {
-        let plan = second.as_ref().unwrap_or(first);
-        let port = engine_port(args)?;
-        let command = launch::command(args, target, plan, engine, known, paths, port, Some(key));
-        let child = launch::spawn(command, log.clone()).await?;
-        last.is(&child);
-        if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
-            // What it started may hold the accelerator's memory for a moment longer.
-            child.stop(Duration::ZERO).await;
-            let failure = launch::ended(engine_driver, status, log.clone());
-            let Some(remedy) = failure.remedy() else { return Err(failure.into()) };
-            // Once: a second failure is told.
-            if let Some(again) = retry::again(args, plan, remedy).filter(|_| second.is_none()) {
-                progress.note(&format!("{} {}", on_stderr(Style::Warn, "note  "), again.said));
-                second = Some(again.plan);
-                continue;
-            }
-            let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            return Err(failure.advised(retry::advice(&argv, args, plan, remedy)).into());
-        }
-        if plan.engine == EngineId::Ollama {
-            let server = ollama::Server::at(launch::address(port));
-            let mut backend = ollama::attach(server, target, plan, &progress).await?;
-            backend.child = Some(child);
-            backend.log = Some(log);
-            return Ok(backend);
-        }
-        progress.finish();
-        let measured = measure::engine(plan.engine, port, &log, key, &target.name).await;
-        let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
-        return Ok(Backend {
-            child: Some(child),
-            engine: plan.engine,
-            port,
-            log: Some(log),
-            ready: Ready {
-                context: measured.context.unwrap_or(plan.max_model_len),
-                native: native(serves),
-                vendor: vendor(plan.engine),
-                api_key: Some(key.to_owned()),
-                accepts: accepts(plan.engine, &args.engine_args),
-                ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
+/// Where the backend of a run comes from.
+pub(super) enum Source<'a> {
+    /// llmup launches it, and anew when it dies.
+    Launched(Box<Launcher<'a>>),
+    /// It runs already; what reaches it. Once.
+    Attached(Option<Pin<Box<dyn Future<Output = Result<Backend>> + 'a>>>),
+}
+
+impl Source<'_> {
+    /// Brings it up. Dropping the future ends what was launched.
+    pub async fn bring(&mut self) -> Result<Backend> {
+        match self {
+            Source::Launched(launcher) => launcher.launch().await,
+            Source::Attached(attaching) => match attaching.take() {
+                Some(attaching) => attaching.await,
+                None => Err(Plain::new(Exit::Missing, "the engine is gone", "start it, then run this again").into()),
             },
-            measured,
-            derived: None,
-        });
+        }
+    }
+
+    /// Whether it is started anew when it dies.
+    pub fn heals(&self) -> bool {
+        matches!(self, Source::Launched(launcher) if launcher.reuse.is_none())
+    }
+
+    /// The plan it was brought up by, if it was planned.
+    pub fn plan(&self) -> Option<&LaunchPlan> {
+        match self {
+            Source::Launched(launcher) => Some(&launcher.plan),
+            Source::Attached(_) => None,
+        }
+    }
+
+    /// Makes the next start a smaller one when the engine died for memory; what is said about that. Once.
+    pub fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
+        match self {
+            Source::Launched(launcher) => launcher.leaner(failure),
+            Source::Attached(_) => None,
+        }
+    }
+}
+
+/// The facts of a launch.
+pub(super) struct Launcher<'a> {
+    pub args: &'a StartArgs,
+    pub paths: &'a Paths,
+    pub target: &'a Target,
+    /// What is launched; a start that fails for memory changes it, once.
+    pub plan: LaunchPlan,
+    /// It was changed.
+    pub changed: bool,
+    pub engine: Option<&'a Found>,
+    pub known: Option<&'a KnownFlags>,
+    /// An Ollama that runs already.
+    pub reuse: Option<ollama::Server>,
+    /// The key only the gateway and the engine know.
+    pub key: String,
+    pub last: LastChild,
+}
+
+impl Launcher<'_> {
+    fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
+        let again = retry::again(self.args, &self.plan, failure.remedy()?).filter(|_| !self.changed)?;
+        self.changed = true;
+        self.plan = again.plan;
+        Some(again.said)
+    }
+
+    /// Launches the engine and waits until it answers. Dropping the future ends it.
+    async fn launch(&mut self) -> Result<Backend> {
+        let progress = Progress::new();
+        let Launcher { args, paths, target, engine, known, .. } = *self;
+        if let Some(server) = &self.reuse {
+            return ollama::attach(server.clone(), target, &self.plan, &progress).await;
+        }
+        let engine_driver = driver(self.plan.engine);
+        let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
+        fs::create_dir(&paths.logs())?;
+        loop {
+            let port = engine_port(args)?;
+            let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
+            let child = launch::spawn(command, log.clone()).await?;
+            self.last.is(&child);
+            if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
+                // What it started may hold the accelerator's memory for a moment longer.
+                child.stop(Duration::ZERO).await;
+                let failure = launch::ended(engine_driver, status, log.clone());
+                // Once: a second failure is told.
+                if let Some(said) = self.leaner(&failure) {
+                    progress.note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
+                    continue;
+                }
+                let Some(remedy) = failure.remedy() else { return Err(failure.into()) };
+                let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+                return Err(failure.advised(retry::advice(&argv, args, &self.plan, remedy)).into());
+            }
+            if self.plan.engine == EngineId::Ollama {
+                let server = ollama::Server::at(launch::address(port));
+                let mut backend = ollama::attach(server, target, &self.plan, &progress).await?;
+                backend.child = Some(child);
+                backend.log = Some(log);
+                return Ok(backend);
+            }
+            progress.finish();
+            let measured = measure::engine(self.plan.engine, port, &log, &self.key, &target.name).await;
+            let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
+            return Ok(Backend {
+                child: Some(child),
+                engine: self.plan.engine,
+                port,
+                log: Some(log),
+                ready: Ready {
+                    context: measured.context.unwrap_or(self.plan.max_model_len),
+                    native: native(serves),
+                    vendor: vendor(self.plan.engine),
+                    api_key: Some(self.key.clone()),
+                    accepts: accepts(self.plan.engine, &args.engine_args),
+                    ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
+                },
+                measured,
+                derived: None,
+            });
+        }
     }
 }
 
@@ -208,6 +263,6 @@ fn engine_port(args: &StartArgs) -> Result<u16> {
 }
 
 /// A model's name as a file name.
-fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }

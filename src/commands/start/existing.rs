@@ -1,7 +1,8 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
-use super::backend::Backend;
-use super::serve::{Session, bind, runtime};
+use super::backend::{Backend, Source};
+use super::serve::{bind, runtime};
+use super::session::Session;
 use crate::cli::StartArgs;
 use crate::commands::serve::probe::{self, Silent};
 use crate::commands::serve::{self, ASSUMED_CONTEXT, target};
@@ -22,9 +23,8 @@ pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
     }
     let listener = bind(args.host, args.port, paths)?;
     runtime()?.block_on(async {
-        let mut session = Session::open(args, paths, listener, &args.model)?;
-        let launched = session.or_interrupt(attach(args, &base, prefix)).await;
-        session.serve_until_end(launched, &args.model, None, args, paths).await
+        let session = Session::open(args, paths, listener, &args.model).await?;
+        session.run(Source::Attached(Some(Box::pin(attach(args, &base, prefix))))).await
     })
 }
 

@@ -1,16 +1,20 @@
 //! `llmup start`, read top to bottom: detect, resolve, plan, install, launch, serve, stop.
 
 mod backend;
+mod detach;
 mod existing;
 mod flags;
+mod heal;
 mod launch;
 mod measure;
 mod ollama;
 mod ready;
 mod retry;
 mod serve;
+mod session;
 mod target;
 
+pub(super) use backend::file_name;
 pub(super) use ready::{box_of, next_commands};
 pub(super) use serve::{bind, kept_key, runtime};
 
@@ -32,6 +36,13 @@ pub const DEFAULT_PORT: u16 = 4000;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
+    if detach::detached() {
+        crate::supervisor::leave_terminal();
+    } else if let Some(code) = runs_already(&args, paths)? {
+        return Ok(code);
+    } else if args.detach {
+        return detach::run(&args, paths);
+    }
     if let Some(url) = &args.engine_url {
         return existing::run(&args, url, paths);
     }
@@ -77,6 +88,23 @@ fn known_flags(
         plan.warnings.push(flags::left_out(&left_out, engine));
     }
     Ok(known)
+}
+
+/// The same model a second time: the first one is shown.
+fn runs_already(args: &StartArgs, paths: &Paths) -> Result<Option<u8>> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let running = super::running::all(paths)?;
+    let Some(instance) = running.into_iter().find(|i| i.model == args.model && i.engine.name != "backend") else {
+        return Ok(None);
+    };
+    output::note(&format!("{} runs already (pid {})", instance.model, instance.process.pid));
+    if args.json {
+        output::json(&ready::as_json(&instance));
+    }
+    ready::show(&instance, crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors()));
+    Ok(Some(Exit::Ok.code()))
 }
 
 /// Shows how a model would be started, here or on `other` hardware, and starts nothing.

@@ -1,5 +1,6 @@
 //! The box in the end: where the model is and the one command to run next.
 
+use super::detach::detached;
 use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
@@ -30,8 +31,23 @@ pub fn show(instance: &Instance, shell: Shell) {
         "Run this next, in another terminal:".to_owned(),
     ];
     lines.extend(next_commands(shell));
-    lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
+    let end = if detached() {
+        format!("It runs on by itself. To end it: {} stop {}", program(), instance.model)
+    } else {
+        "Ctrl-C stops everything.".to_owned()
+    };
+    lines.extend([String::new(), end]);
     box_of(&lines);
+}
+
+/// The same as data.
+pub fn as_json(instance: &Instance) -> serde_json::Value {
+    serde_json::json!({
+        "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
+        "context": instance.context, "engine": instance.engine.name, "engine_port": instance.engine.port,
+        "log": instance.engine.log, "pid": instance.process.pid,
+        "planned": instance.planned, "measured": instance.measured,
+    })
 }
 
 /// What connects each client, a line each.
