@@ -92,10 +92,13 @@ impl KnownFlags {
     pub fn nearest(&self, unknown: &str) -> Option<String> {
         if let Some((flag, value)) = unknown.split_once(' ') {
             let values = self.values.get(name(self.engine, flag).as_str())?;
-            return nearest(value, values.iter()).map(|near| format!("{flag} {near}"));
+            return nearest(value, 0.8, values.iter()).map(|near| format!("{flag} {near}"));
+        }
+        if let Some((flag, value)) = unknown.split_once('=') {
+            return Some(format!("{flag} {value}"));
         }
         let wanted = name(self.engine, unknown);
-        nearest(&wanted, self.names.iter().filter(|known| known.starts_with("--"))).cloned()
+        nearest(&wanted, 0.85, self.names.iter().filter(|known| known.starts_with("--"))).cloned()
     }
 
     /// What among `args` it does not know, in order: `--flag`, or `--flag value` when only the value is unknown.
@@ -134,7 +137,9 @@ impl KnownFlags {
     fn wrong(&self, arg: &str, next: Option<&str>) -> Option<String> {
         let bare = arg.split('=').next().unwrap_or(arg);
         if !self.knows(arg) {
-            return Some(bare.to_owned());
+            // llama.cpp's `--flag=value`: the name is right, the form is not.
+            let form = bare != arg && self.knows(bare);
+            return Some(if form { arg } else { bare }.to_owned());
         }
         let values = self.values.get(name(self.engine, arg).as_str())?;
         let value = arg.split_once('=').map(|(_, value)| value).or(next)?;
@@ -150,10 +155,12 @@ pub fn is_flag(arg: &str) -> bool {
     matches!(dashes, 1 | 2) && rest.next().is_some_and(char::is_alphabetic) && !name.contains(char::is_whitespace)
 }
 
-fn nearest<'a>(wanted: &str, among: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    const NEAR: f64 = 0.85;
-    let scored = among.map(|known| (strsim::jaro_winkler(wanted, known), known));
-    scored.filter(|(score, _)| *score >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
+fn nearest<'a>(wanted: &str, least: f64, among: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    // A common beginning is not enough: `--no-such-flag` is not `--no-ui`.
+    const ALIKE: f64 = 0.55;
+    let alike = among.filter(|known| strsim::normalized_damerau_levenshtein(wanted, known) >= ALIKE);
+    let scored = alike.map(|known| (strsim::jaro_winkler(wanted, known), known));
+    scored.filter(|(score, _)| *score >= least).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 
 /// A flag's name as its engine compares it.

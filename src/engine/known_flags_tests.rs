@@ -150,6 +150,7 @@ fn a_flag_is_known_in_every_spelling_its_engine_takes() {
     }
     assert_eq!(known.nearest("--tensr-size").as_deref(), Some("--tensor-size"));
     assert_eq!(known.nearest("--zzz"), None);
+    assert_eq!(known.nearest("--port-of-no-return"), None, "only the beginning is the same");
     let args: Vec<String> = ["--level", "-1", "--tesnor-size", "2", "- text", "--", "-"].map(str::to_owned).into();
     assert_eq!(known.unknown(&args), ["--tesnor-size"]);
 }
@@ -221,6 +222,8 @@ fn llama_cpp_is_asked_for_its_help_once() {
     let own: Vec<&str> = known.names().filter(|n| !n.contains("made-up")).collect();
     assert_eq!(own, ["--ctx-size", "--help", "--host", "--port", "--usage", "-c", "-h"]);
     assert!(known.knows("--ctx_size") && !known.knows("--ctx-size=4"), "it takes no =");
+    assert_eq!(known.unknown(&["--ctx-size=4".to_owned(), "--ctx=4".to_owned()]), ["--ctx-size=4", "--ctx"]);
+    assert_eq!(known.nearest("--ctx-size=4").as_deref(), Some("--ctx-size 4"));
     assert_eq!(ask("").as_ref(), Some(&known), "from the file");
     std::fs::write(&program, "v2 is longer").unwrap();
     assert_eq!(ask(""), None, "another program is asked again");
