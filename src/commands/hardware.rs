@@ -14,14 +14,20 @@ use crate::output::{self, Style, bytes, paint};
 
 /// Looks, prints, and ends with 0: problems are data here (`llmup doctor` is what fails on them).
 pub fn run(args: &HardwareArgs, host: &dyn Host) -> Result<u8> {
-    let recorded = !args.from.is_empty();
-    let found = if recorded { hardware::replay(&args.from)? } else { hardware::detect(host) };
+    // Of a whole machine everything is known that is known of this one.
+    let recorded = !args.from.is_empty() && !args.from.iter().any(|(kind, _)| kind == hardware::WHOLE);
+    let found = if args.from.is_empty() { hardware::detect(host) } else { hardware::replay(&args.from)? };
     if args.json {
         output::json(&Report::of(&found, recorded));
     } else {
         output::data(&render(&found, recorded, std::io::stdout().is_terminal()));
     }
     Ok(Exit::Ok.code())
+}
+
+/// The JSON of a machine of which everything is known, as `llmup hardware --json` prints it.
+pub(super) fn json(found: &Hardware) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(&Report::of(found, false))? + "\n")
 }
 
 /// The JSON. Of a recorded machine only what the recordings tell is known; the rest is `null`.

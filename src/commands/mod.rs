@@ -11,7 +11,7 @@ pub mod running;
 pub mod serve;
 pub mod start;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
 use crate::host::RealHost;
 use crate::paths::Paths;
@@ -25,6 +25,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Models(args) => models::run(&args, &paths),
+        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

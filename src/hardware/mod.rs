@@ -16,6 +16,7 @@ mod memory;
 mod metax;
 mod mthreads;
 mod nvidia;
+pub mod record;
 #[cfg(test)]
 mod recorded;
 mod replay;
@@ -29,7 +30,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 
 pub use self::link::{Link, LinkKind};
-pub use self::replay::{ReplayError, kinds, replay};
+pub use self::replay::{ReplayError, WHOLE, kinds, replay};
 use crate::host::{Host, Os};
 
 /// Who made an accelerator.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::card::{Card, Reading};
-use super::{Probe, VendorId};
+use super::{Probe, VendorId, replay};
 use crate::host::{Host, Os};
 
 /// A healthy tool answers in a second or two, also with eight cards; a wedged driver hangs it for ever.
@@ -138,8 +138,8 @@ impl ByTool {
 
 /// Reads a file and hands its text on; a file that cannot be read is a problem.
 pub(super) fn recording(path: &Path, read: impl FnOnce(&str) -> Probe) -> Probe {
-    match std::fs::read(path) {
-        Ok(bytes) => read(&String::from_utf8_lossy(&bytes)),
+    match replay::text(path) {
+        Ok(text) => read(&text),
         Err(error) => {
             let problem = format!("cannot read {}: {error}; look at `ls -l {}`", path.display(), path.display());
             Probe { problems: vec![problem], ..Probe::default() }

@@ -1,6 +1,7 @@
 //! What is in the way: the driver's error codes, the health it reports, programs that hold the memory.
 
 use super::table::{Chip, Holder};
+use crate::hardware::rows::program_name;
 
 /// The words of a failed `npu-smi`, with a cure. The codes are dcmi's: -8005 and -8020 in a container mostly mean that
 /// files of the driver were not mounted.
@@ -60,7 +61,7 @@ fn held<'a>(holders: impl Iterator<Item = &'a Holder> + Clone) -> Option<String>
     const SHOWN: usize = 3;
     let one = |holder: &Holder| {
         let memory = holder.bytes.map(|bytes| format!(" {} MiB", bytes >> 20)).unwrap_or_default();
-        format!("{} (pid {}){memory}", holder.name, holder.pid)
+        format!("{} (pid {}){memory}", program_name(&holder.name), holder.pid)
     };
     let first = holders.clone().next()?;
     let mut said: Vec<String> = holders.clone().take(SHOWN).map(one).collect();

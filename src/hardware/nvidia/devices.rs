@@ -3,6 +3,7 @@
 use super::failure::no_devices;
 use super::visible::{Selection, select};
 use super::{Amount, Gpu, Instance, Process, Reading, topology};
+use crate::hardware::rows::program_name;
 use crate::hardware::{Device, Link, LinkKind, Memory, Probe, VendorId};
 use crate::output::bytes;
 
@@ -130,9 +131,7 @@ fn busy(processes: &[Process]) -> Option<String> {
     if held < BUSY_BYTES {
         return None;
     }
-    // The name may be a path with arguments behind it.
-    let name = most.name.as_deref().and_then(|name| name.split_whitespace().next()).unwrap_or("a program");
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let name = most.name.as_deref().map(program_name).filter(|name| !name.is_empty()).unwrap_or("a program");
     let more = match processes.len() - 1 {
         0 => String::new(),
         more => format!(" and {more} more"),

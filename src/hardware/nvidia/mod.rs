@@ -18,13 +18,15 @@ mod topology;
 mod visible;
 mod xml;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Kind, Probe, Vendor, VendorId, memory, replay};
-use crate::host::{Host, Os};
+use crate::host::{Host, Os, told};
 
 const MIB: u64 = 1024 * 1024;
 
 /// What the driver says, whoever asked it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Reading {
     driver: Option<String>,
     /// The newest CUDA the driver supports.
@@ -36,7 +38,7 @@ struct Reading {
     links: Vec<(u32, u32, String)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Gpu {
     /// In PCI order.
     index: u32,
@@ -52,7 +54,7 @@ struct Gpu {
 }
 
 /// A MIG instance: a slice of a card, with memory of its own.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Instance {
     /// "1g.10gb".
     profile: Option<String>,
@@ -61,14 +63,14 @@ struct Instance {
 }
 
 /// A program that holds memory of a card.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Process {
     pid: u32,
     name: Option<String>,
     bytes: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 enum Amount {
     Known {
         total: u64,
@@ -84,7 +86,7 @@ enum Amount {
 }
 
 /// Why there is no reading.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Failure {
     /// Nothing of NVIDIA's is installed here.
     Absent,
@@ -110,7 +112,8 @@ impl Vendor for Nvidia {
     }
 
     fn probe(&self, host: &dyn Host) -> Probe {
-        let reading = match (self.library)(host.os()) {
+        let asked = told(host, "nvml", || (self.library)(host.os())).unwrap_or(Err(Failure::Absent));
+        let reading = match asked {
             Err(Failure::Absent) => smi::read(host),
             Err(Failure::Unsuitable(why)) => smi::read(host).map_err(|failure| match failure {
                 Failure::Broken(_) => failure,
