@@ -10,6 +10,7 @@ mod listing;
 mod recording;
 mod smi;
 mod table;
+mod tegra;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -121,6 +122,11 @@ impl Vendor for Nvidia {
             }),
             other => other,
         };
+        let reading = match reading {
+            // A board that has neither library nor tool may still say what it is.
+            Err(Failure::Absent) => tegra::read(host).ok_or(Failure::Absent),
+            other => other,
+        };
         let problem = match reading {
             Ok(mut reading) => {
                 if reading.gpus.len() > 1 && reading.links.is_empty() {
@@ -128,7 +134,13 @@ impl Vendor for Nvidia {
                 }
                 let visible = host.env("CUDA_VISIBLE_DEVICES");
                 let by_bus = host.env("CUDA_DEVICE_ORDER").is_some_and(|order| order == "PCI_BUS_ID");
-                return devices::devices(&reading, visible.as_deref(), by_bus, &|| memory::of_system(host));
+                let mut probe = devices::devices(&reading, visible.as_deref(), by_bus, &|| memory::of_system(host));
+                if let Some(denied) = failure::denied(host) {
+                    for device in probe.devices.iter_mut().filter(|device| device.usable) {
+                        (device.usable, device.problem) = (false, Some(denied.clone()));
+                    }
+                }
+                return probe;
             }
             Err(Failure::Absent) => failure::card_without_driver(host),
             Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(why),
