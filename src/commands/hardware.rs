@@ -96,10 +96,12 @@ fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
     if !recorded || found.cpu != Cpu::default() {
         text.push_str(&processor(&found.cpu));
     }
-    if found.memory.total_bytes > 0 {
-        let memory = found.memory;
+    let memory = found.memory;
+    if memory.total_bytes > 0 {
         let (total, free) = (bytes(memory.total_bytes), bytes(memory.available_bytes));
         text.push_str(&format!("memory     {total}, {free} free\n"));
+    } else if !recorded {
+        text.push_str("memory     unknown\n");
     }
     if !text.is_empty() {
         text.push('\n');
@@ -158,7 +160,7 @@ fn processor(cpu: &Cpu) -> String {
 /// One line that fits 60 columns with usual names, and below it what is in the way.
 fn row(device: &Device, terminal: bool) -> String {
     let total = known(device.memory_total_bytes);
-    let free = device.memory_free_bytes.map_or("?".to_owned(), bytes);
+    let free = device.memory_free_bytes.map_or("unknown".to_owned(), bytes);
     let word = vendor(device.vendor);
     let place = format!("{word} {}", device.index);
     let name = match &device.architecture {
@@ -181,7 +183,7 @@ fn row(device: &Device, terminal: bool) -> String {
 }
 
 fn known(size: u64) -> String {
-    if size == 0 { "?".to_owned() } else { bytes(size) }
+    if size == 0 { "unknown".to_owned() } else { bytes(size) }
 }
 
 fn vendor(id: VendorId) -> &'static str {

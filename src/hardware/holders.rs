@@ -42,3 +42,16 @@ pub(super) fn is_denied(host: &dyn Host, path: &Path) -> bool {
 pub(super) fn is_absent(host: &dyn Host, path: &Path) -> bool {
     host.access(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
+
+/// How to come to a device file that is held back.
+pub(super) fn join_its_group(path: &str) -> String {
+    format!(
+        "you may not open {path}; `ls -l {path}` shows its group: join it with `sudo usermod -aG GROUP $USER`, then log \
+         in again"
+    )
+}
+
+/// What a variable that hides devices is set to, as one would type it.
+pub(super) fn setting(name: &str, value: &str) -> String {
+    if value.is_empty() { format!("{name}=\"\"") } else { format!("{name}={value}") }
+}

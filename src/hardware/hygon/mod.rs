@@ -6,7 +6,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use super::card::{Card, Reading};
-use super::holders::is_denied;
+use super::holders::{is_denied, join_its_group};
 use super::rows::said;
 use super::tool::{ByTool, Tool};
 use super::{Kind, Probe, Vendor, VendorId};
@@ -23,6 +23,8 @@ const ASKED: ByTool = ByTool {
     parse: parse_hy_smi,
     visible: "HIP_VISIBLE_DEVICES",
     present,
+    // Looked at apart: they are no files per card.
+    files: &[],
     install: "install Hygon's driver and DTK, which bring it, or in a container add `-v /opt/hyhal:/opt/hyhal` to \
               `docker run`",
 };
@@ -69,10 +71,7 @@ impl Vendor for Hygon {
         if let Some(path) = denied {
             for device in probe.devices.iter_mut().filter(|device| device.usable) {
                 device.usable = false;
-                device.problem = Some(format!(
-                    "you may not open {path}; `ls -l {path}` shows its group: join it with `sudo usermod -aG GROUP \
-                     $USER`, then log in again"
-                ));
+                device.problem = Some(join_its_group(path));
             }
         }
         probe

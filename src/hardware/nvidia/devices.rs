@@ -88,11 +88,16 @@ fn card(at: usize, gpu: &Gpu, view: &View<'_>) -> Device {
             gpu.index
         ));
     } else if view.selection.is_some_and(|selection| !selection.gpus.contains(&at)) {
-        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+        problem = Some(hidden(view));
     }
     device.usable = problem.is_none();
     device.problem = problem.or_else(|| busy(&gpu.processes));
     device
+}
+
+fn hidden(view: &View<'_>) -> String {
+    const NAME: &str = "CUDA_VISIBLE_DEVICES";
+    format!("hidden by {}; to use it: `unset {NAME}`", holders::setting(NAME, view.visible))
 }
 
 /// A MIG instance, a device of its own with its card's index.
@@ -103,7 +108,7 @@ fn slice(place: (usize, usize), gpu: &Gpu, instance: &Instance, view: &View<'_>)
     device.uuid = instance.uuid.clone();
     let mut problem = fill(&mut device, &instance.memory, false, view.system);
     if view.selection.is_some_and(|selection| selection.instance != Some(place)) {
-        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+        problem = Some(hidden(view));
     }
     device.usable = problem.is_none();
     device.problem = problem;
