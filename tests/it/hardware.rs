@@ -10,7 +10,8 @@ const CSV: &str = "0, GPU-5a5a, 00000000:41:00.0, NVIDIA Test 48GB, 49152, 1152,
 #[test]
 fn a_recording_that_powershell_wrote_is_read() {
     let home = Home::new();
-    let wide = std::iter::once(0xfeff).chain(CSV.replace('\n', "\r\n").encode_utf16()).flat_map(u16::to_le_bytes);
+    let windows = CSV.replace('\n', "\r\n");
+    let wide = std::iter::once(0xfeff).chain(windows.encode_utf16()).flat_map(u16::to_le_bytes);
     std::fs::write(home.path().join("wide.csv"), wide.collect::<Vec<u8>>()).unwrap();
     let plain = from(&home, "nvidia-smi-csv", "plain.csv", CSV);
     let read = |from: &str| json(&home.run(&["hardware", "--json", "--from", from]));

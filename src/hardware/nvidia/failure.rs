@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Failure, TIME_LIMIT};
+use super::{Failure, TIME_LIMIT, kernel};
 use crate::hardware::holders::is_denied;
 use crate::host::{Host, Os, Ran};
 
@@ -111,7 +111,7 @@ pub(super) fn card_without_driver(host: &dyn Host) -> Option<String> {
         return None;
     }
     // The kernel is the host's also in a container, the library is not.
-    if let Some(version) = kernel_module(host) {
+    if let Some(version) = kernel::version(host) {
         return Some(format!(
             "the NVIDIA driver {version} is loaded but its library is not here; in a container start it with `docker run \
              --gpus all` (the host needs the NVIDIA Container Toolkit), elsewhere install the rest of the driver (on \
@@ -142,14 +142,4 @@ pub(super) fn card_without_driver(host: &dyn Host) -> Option<String> {
              ubuntu-drivers install`), or in a container start it with `docker run --gpus all`"
         ),
     })
-}
-
-/// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  …`, or `… Open Kernel Module for x86_64  570.86.15 …`.
-fn kernel_module(host: &dyn Host) -> Option<String> {
-    let bytes = host.read(Path::new("/proc/driver/nvidia/version")).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let dotted = |word: &&str| {
-        word.contains('.') && word.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-    };
-    text.lines().next()?.split_whitespace().find(dotted).map(str::to_owned)
 }

@@ -13,7 +13,7 @@ use super::{Amount, Failure, Gpu, Instance, Process, Reading, TIME_LIMIT};
 use crate::host::Os;
 
 /// Where the library is; a bare name is looked for where the system keeps libraries. WSL2 keeps it outside of those.
-fn places(os: Os) -> &'static [&'static str] {
+pub(super) fn places(os: Os) -> &'static [&'static str] {
     match os {
         Os::Linux => &["libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1"],
         Os::Windows => {

@@ -5,6 +5,7 @@
 mod csv;
 mod devices;
 mod failure;
+mod kernel;
 mod library;
 mod listing;
 mod recording;
@@ -15,6 +16,8 @@ mod tegra;
 mod tests;
 #[cfg(test)]
 mod tests_recordings;
+#[cfg(test)]
+mod tests_traps;
 mod topology;
 mod visible;
 mod xml;
@@ -143,9 +146,13 @@ impl Vendor for Nvidia {
                 return probe;
             }
             Err(Failure::Absent) => failure::card_without_driver(host),
-            Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(why),
+            Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(kernel::without_files(host).unwrap_or(why)),
         };
-        Probe { problems: problem.into_iter().collect(), ..Probe::default() }
+        let Some(problem) = problem else { return Probe::default() };
+        match kernel::cards(host, &problem) {
+            cards if cards.is_empty() => Probe { problems: vec![problem], ..Probe::default() },
+            devices => Probe { devices, ..Probe::default() },
+        }
     }
 
     fn kinds(&self) -> &'static [Kind] {
