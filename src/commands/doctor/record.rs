@@ -73,7 +73,7 @@ fn write(
         files.push(Written { path: path.to_owned(), bytes, what, kind: None });
         Ok::<(), Plain>(())
     };
-    add("hardware.json", &concluded, "what detection concludes from it; as `llmup hardware --json` prints it")?;
+    add("hardware.json", &concluded, "what detection concludes from it")?;
     add("engines.json", engines, "the engines that were found")?;
     let readme = readme(&files, same);
     std::fs::write(dir.join("README"), &readme).map_err(|error| {
@@ -178,7 +178,12 @@ fn render(report: &Report, terminal: bool) -> String {
             *count += 1;
             *sum += file.bytes;
         } else {
-            text.push_str(&format!("  {:<34} {:>9}  {}\n", file.path, bytes(file.bytes), file.what));
+            // A command may be longer than a line; the README has all of it.
+            let mut what: String = file.what.chars().take(30).collect();
+            if what.len() < file.what.len() {
+                what.push('…');
+            }
+            text.push_str(&format!("  {:<34} {:>9}  {what}\n", file.path, bytes(file.bytes)));
         }
     }
     for (folder, (count, sum)) in small {

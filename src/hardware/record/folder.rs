@@ -200,7 +200,7 @@ pub fn write(dir: &Path, recording: &Recording) -> Result<Vec<Written>, FolderEr
         index.folders.insert(path.clone(), listed);
     }
     let text = serde_json::to_string_pretty(&index).map_err(|error| system("write", dir, error.into()))?;
-    writer.file(INDEX, text + "\n", "every question with its answer, or the file that has it", Some("recording"))?;
+    writer.file(INDEX, text + "\n", "every question and its answer", Some("recording"))?;
     Ok(writer.written)
 }
 
@@ -316,7 +316,7 @@ fn command(program: &str, args: &[String]) -> String {
 
 /// A file name of a command.
 fn slug(program: &str, args: &[String]) -> String {
-    const LENGTH: usize = 60;
+    const LENGTH: usize = 24;
     let mut name = String::new();
     for char in command(program, args).chars() {
         if char.is_ascii_alphanumeric() || char == '.' {
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(encoded("C:/Windows/x y"), "C%3A/Windows/x%20y");
         assert_eq!(encoded("/a/../b"), "a/%2E../b");
         let args = ["--query-gpu=index,uuid".to_owned(), "--format=csv".to_owned()];
-        assert_eq!(slug("/usr/bin/nvidia-smi", &args), "nvidia-smi-query-gpu-index-uuid-format-csv");
+        assert_eq!(slug("/usr/bin/nvidia-smi", &args), "nvidia-smi-query-gpu-ind");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::hardware::recorded::Recorded;
 use crate::hardware::{Hardware, VENDORS, detect_with};
@@ -136,4 +138,32 @@ fn a_question_asked_twice_has_one_answer() {
     assert_eq!(replayer.entries(Path::new("/x")).unwrap(), [Path::new("/x/y")]);
     assert_eq!(replayer.read(Path::new("/x/z")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
     assert_eq!(replayer.told("never asked", &|| Value::Bool(true)), Value::Null);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_text_is_survived_and_stays_a_text_of_its_size(text in any::<String>(), more in "[-0-9a-f:\"<>{}|/. \\n_=GPUserial]{0,300}") {
+        let mut scrubber = Scrubber::new(&personal());
+        for text in [&text, &more] {
+            let once = scrubber.text(text);
+            prop_assert!(once.len() <= text.len() * 12 + 64, "{text:?} {once:?}");
+            for tool in ["nvidia-smi", "npu-smi", "cnmon", "ioreg", "reg", "system_profiler"] {
+                reduce::reduce(tool, text);
+            }
+        }
+    }
+
+    #[test]
+    fn any_index_is_survived(text in "[\\[\\]{}\":,a-z0-9 ]{0,200}", part in "(files|folders|runs|told|env|access|exists)", value in "[\\[\\]{}\":,a-z0-9/.]{0,60}") {
+        let dir = tempfile::tempdir().unwrap();
+        let nearly = format!("{{\"format\": 1, \"llmup\": \"0\", \"os\": \"linux\", \"{part}\": {value}}}");
+        for text in [&text, &nearly] {
+            std::fs::write(dir.path().join("recording.json"), text).unwrap();
+            if let Ok(recording) = load(dir.path()) {
+                look(&Replayer(recording));
+            }
+        }
+    }
 }
