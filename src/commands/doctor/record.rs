@@ -187,7 +187,7 @@ fn render(report: &Report, terminal: bool) -> String {
         }
     }
     for (folder, (count, sum)) in small {
-        let what = format!("{count} files of the system that detection read");
+        let what = format!("{count} small files of the system");
         text.push_str(&format!("  {:<34} {:>9}  {what}\n", format!("{folder}/"), bytes(sum)));
     }
     if !report.same {

@@ -219,11 +219,15 @@ impl Writer<'_> {
         kind: Option<&'static str>,
     ) -> Result<String, FolderError> {
         let bytes = bytes.as_ref();
-        let mut name = name.to_owned();
+        let taken = |name: &str| self.written.iter().any(|file| file.path.eq_ignore_ascii_case(name));
         // File systems of other systems know no capitals.
-        while self.written.iter().any(|file| file.path.eq_ignore_ascii_case(&name)) {
-            name.push('~');
-        }
+        let (stem, ending) = match name.rsplit_once('.') {
+            Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
+            _ => (name, String::new()),
+        };
+        let others = (2_usize..).map(|number| format!("{stem}-{number}{ending}"));
+        let mut names = std::iter::once(name.to_owned()).chain(others);
+        let name = names.find(|name| !taken(name)).unwrap_or_default();
         let path = self.dir.join(&name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(|source| system("make", parent, source))?;

@@ -8,12 +8,17 @@ const REMOVED: &str = "removed";
 pub(super) fn without(text: &str) -> String {
     let mut left = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        if line.contains('"') {
-            quoted(line, &mut left);
-        } else if line.contains('<') {
-            tagged(line, &mut left);
-        } else {
-            labelled(line, &mut left);
+        let (quotes, tags) = (line.contains('"'), line.contains('<'));
+        // A tag may have quotes in it, and what is quoted may be a tag.
+        match (quotes, tags) {
+            (false, false) => labelled(line, &mut left),
+            (false, true) => tagged(line, &mut left),
+            (true, false) => quoted(line, &mut left),
+            (true, true) => {
+                let mut once = String::with_capacity(line.len());
+                tagged(line, &mut once);
+                quoted(&once, &mut left);
+            }
         }
     }
     left
@@ -114,6 +119,8 @@ mod tests {
             ("{\"board_id\": 77, \"b\": 2}", "{\"board_id\": \"removed\", \"b\": 2}"),
             ("\t\t<serial>132</serial>\n", "\t\t<serial>removed</serial>\n"),
             ("<a><board_id>0x1</board_id><b>2</b></a>", "<a><board_id>removed</board_id><b>2</b></a>"),
+            ("<gpu id=\"0:1\"><serial>7</serial></gpu>\n", "<gpu id=\"0:1\"><serial>removed</serial></gpu>\n"),
+            ("<serial id=\"1\">7</serial>", "<serial id=\"1\">removed</serial>"),
             ("GPU[0]\t: Serial Number:\t\t PCB1\n", "GPU[0]\t: Serial Number: removed\n"),
             ("Serial\t\t: 10000000abcd\nflags : a b\n", "Serial\t\t: removed\nflags : a b\n"),
             ("{\"asic_serial\": \"0x12\"}", "{\"asic_serial\": \"0x12\"}"),

@@ -109,6 +109,21 @@ fn a_variable_that_names_the_beginning_of_an_id_still_does() {
 }
 
 #[test]
+fn answers_to_like_questions_are_files_of_their_own() {
+    let mut recording = Recording::new(Os::Linux);
+    for (args, stdout) in [(vec!["--a"], "1"), (vec!["-a"], "2"), (vec!["-A"], "3")] {
+        let args = args.into_iter().map(str::to_owned).collect();
+        let ran = Ran { code: Some(0), stdout: stdout.to_owned(), stderr: String::new() };
+        recording.runs.insert(("/usr/bin/tool".to_owned(), args), Ok(ran));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let written = write(dir.path(), &recording).unwrap();
+    let names: Vec<&str> = written.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names, ["tools/tool-a.txt", "tools/tool-A-2.txt", "tools/tool-a-3.txt", "recording.json"]);
+    assert_eq!(load(dir.path()).unwrap(), recording);
+}
+
+#[test]
 fn only_telling_variables_are_read() {
     let machine = Recorded::default();
     let recorder = Recorder::new(&machine);
