@@ -54,6 +54,7 @@ pub enum Command {
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Check the machine, the engines, ports, clients and their settings.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
     #[command(after_help = HARDWARE_EXAMPLES)]
@@ -96,7 +97,14 @@ Examples:
   llmup hardware
   llmup hardware --json
   llmup hardware --from nvidia-smi-xml=gpus.xml               what `nvidia-smi -q -x > gpus.xml` recorded elsewhere
-  llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt";
+  llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt
+  llmup hardware --from machine                               a folder that `llmup doctor --record machine` wrote";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  llmup doctor
+  llmup doctor --record machine                               everything detection reads here, to send with a report
+  llmup hardware --from recording=machine                     what it makes of that, here or elsewhere";
 
 const MODELS_EXAMPLES: &str = "\
 Examples:
@@ -371,6 +379,10 @@ pub struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+    /// Check nothing; write what detection reads on this machine into a new folder, to look at or to send with a
+    /// report. Names, ids and serial numbers are taken out.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
 }
 
 /// `llmup hardware`.
@@ -379,8 +391,8 @@ pub struct HardwareArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
-    /// Read a recording instead of the machine, once or more: nvidia-smi-xml=FILE, kfd-tree=DIR, … (an unknown kind is
-    /// answered with all of them).
+    /// Read a recording instead of the machine, once or more: recording=DIR, nvidia-smi-xml=FILE, kfd-tree=DIR, … (an
+    /// unknown kind is answered with all of them).
     #[arg(long, value_name = "KIND=PATH", value_parser = recording)]
     pub from: Vec<(String, PathBuf)>,
 }
@@ -388,6 +400,8 @@ pub struct HardwareArgs {
 fn recording(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((kind, path)) if !kind.is_empty() && !path.is_empty() => Ok((kind.to_owned(), path.into())),
+        // The folder of a whole machine needs no word before it.
+        None if std::path::Path::new(text).is_dir() => Ok((crate::hardware::WHOLE.to_owned(), text.into())),
         _ => Err("a kind and a path, e.g. nvidia-smi-xml=gpus.xml".into()),
     }
 }

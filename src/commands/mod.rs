@@ -14,7 +14,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
 use crate::host::RealHost;
 use crate::paths::Paths;
@@ -32,6 +32,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Models(args) => models::run(&args, &paths),
+        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

@@ -9,6 +9,7 @@ mod cambricon;
 mod card;
 mod cgroup;
 mod cpu;
+mod holders;
 mod hygon;
 mod intel;
 mod link;
@@ -16,6 +17,7 @@ mod memory;
 mod metax;
 mod mthreads;
 mod nvidia;
+pub mod record;
 #[cfg(test)]
 mod recorded;
 mod replay;
@@ -29,7 +31,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 
 pub use self::link::{Link, LinkKind};
-pub use self::replay::{ReplayError, kinds, replay};
+pub use self::replay::{ReplayError, WHOLE, kinds, replay};
 use crate::host::{Host, Os};
 
 /// Who made an accelerator.
