@@ -4,6 +4,7 @@
 pub mod demo;
 
 mod cache;
+mod compressed;
 mod config;
 mod error;
 mod gguf;
