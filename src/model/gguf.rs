@@ -62,7 +62,7 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
         bytes: Some(bytes),
         quantization: first.number("general.file_type").and_then(types::file_type),
         context_max: architecture.as_ref().and_then(|a| first.number(&format!("{a}.context_length"))),
-        shape: architecture.as_ref().and_then(|a| shape::shape(&first, a)),
+        shape: architecture.as_ref().and_then(|a| first.shape(a)),
         chat_template: first.values.contains_key("tokenizer.chat_template"),
         architecture,
     })
@@ -70,13 +70,30 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
 
 /// One file's metadata.
 #[derive(Debug, Default)]
-struct Header {
+pub(super) struct Header {
     values: std::collections::BTreeMap<String, Value>,
     length: u64,
 }
 
 impl Header {
-    fn text(&self, key: &str) -> Option<String> {
+    /// The same as a JSON object tells it.
+    pub(super) fn of_json(members: &serde_json::Map<String, serde_json::Value>) -> Header {
+        let value = |json: &serde_json::Value| match json {
+            serde_json::Value::Number(n) => n.as_u64().map_or(Value::Other, Value::Number),
+            serde_json::Value::String(text) => Value::Text(text.clone()),
+            // A list that was left out.
+            serde_json::Value::Null => Value::Long,
+            _ => Value::Other,
+        };
+        Header { values: members.iter().map(|(key, json)| (key.clone(), value(json))).collect(), length: 0 }
+    }
+
+    /// The architecture's numbers.
+    pub(super) fn shape(&self, architecture: &str) -> Option<super::Shape> {
+        shape::shape(self, architecture)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         match self.values.get(key) {
             Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
@@ -84,7 +101,7 @@ impl Header {
     }
 
     /// A number, the largest of a list of numbers, or the length of a list of texts.
-    fn number(&self, key: &str) -> Option<u64> {
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
         match self.values.get(key)? {
             Value::Number(n) => Some(*n),
             Value::Numbers { largest, .. } => Some(*largest),

@@ -48,6 +48,7 @@ fn targets() -> Vec<(String, Run)> {
         ("gguf".into(), Box::new(models::gguf)),
         ("safetensors".into(), Box::new(models::safetensors)),
         ("config".into(), Box::new(models::config)),
+        ("show".into(), Box::new(models::show)),
         ("tools".into(), Box::new(machines::tools)),
         ("profile".into(), Box::new(profiles::profile)),
     ]

@@ -144,3 +144,14 @@ pub fn arithmetic(shape: &Shape, control: &[u8]) {
     let _ = (shape.kv_kind(), shape.kv_bytes_per_token(2), shape.kv_bytes_per_window_token(1));
     assert!(shape.cache.iter().all(|g| g.layers > 0 || matches!(g.cache, Cache::State { .. })));
 }
+
+/// What an Ollama answers to `/api/show` and (`control`) to `/api/tags`.
+pub fn show(body: &[u8], control: &[u8]) {
+    let found = bounded(body.len() + control.len(), || crate::model::shown("toy:1b", body, control));
+    if let Some(weights) = found {
+        assert!(weights.architecture.is_some());
+        if let Some(shape) = &weights.shape {
+            arithmetic(shape, control);
+        }
+    }
+}

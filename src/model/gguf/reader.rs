@@ -33,7 +33,7 @@ pub(super) enum Value {
     Texts {
         count: u64,
     },
-    /// A text too long to keep.
+    /// There, but too long to keep.
     Long,
     /// Anything else.
     Other,

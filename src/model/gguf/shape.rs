@@ -48,6 +48,10 @@ pub(super) fn shape(header: &Header, architecture: &str) -> Option<Shape> {
     // Layers that guess ahead are counted with the others but keep nothing unless they are used.
     let drafts = number("nextn_predict_layers").unwrap_or(0).min(blocks.saturating_sub(1));
     let layers = blocks - drafts;
+    // A list that cannot be seen: which layers keep a cache is not known.
+    if matches!(keys.value("attention.head_count_kv"), Some(Value::Long)) {
+        return None;
+    }
     let heads = number("attention.head_count").unwrap_or(0);
     let kv_heads = number("attention.head_count_kv").unwrap_or(heads);
     let head_dim = number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0);
