@@ -146,16 +146,15 @@ pub(super) fn read_dir(dir: &Path) -> Result<Weights, ModelError> {
 }
 
 /// The weight files an engine would load: those of the index, else every *.safetensors.
-fn shards(
-    dir: &Path,
-    holds: &[String],
-    index: Option<&Path>,
-) -> Result<Vec<(PathBuf, Option<Names>)>, ModelError> {
+fn shards(dir: &Path, holds: &[String], index: Option<&Path>) -> Result<Vec<(PathBuf, Option<Names>)>, ModelError> {
     if let Some(index) = index {
         let listed: Index = config::parse(index, &read_bounded(index, INDEX_MAX)?)?;
         let wanted = listed.weight_map.0;
         if let Some(odd) = wanted.keys().find(|name| name.contains(['/', '\\']) || name.as_str() == "..") {
-            return Err(ModelError::Malformed { path: index.to_owned(), why: format!("\"{odd}\" is not a plain file name") });
+            return Err(ModelError::Malformed {
+                path: index.to_owned(),
+                why: format!("\"{odd}\" is not a plain file name"),
+            });
         }
         let missing: Vec<String> = wanted.keys().filter(|name| !holds.contains(name)).cloned().collect();
         if !missing.is_empty() {

@@ -89,7 +89,9 @@ mod tests {
 
     #[test]
     fn what_describes_no_model_is_nothing() {
-        for answer in ["", "{}", "[]", r#"{"error": "model 'x' not found"}"#, r#"{"model_info": {"general.architecture": 3}}"#] {
+        for answer in
+            ["", "{}", "[]", r#"{"error": "model 'x' not found"}"#, r#"{"model_info": {"general.architecture": 3}}"#]
+        {
             assert_eq!(read(answer), None, "{answer}");
         }
     }

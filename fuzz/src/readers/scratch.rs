@@ -8,9 +8,9 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// An empty one.
     pub fn new(name: &str) -> Scratch {
-        let memory = Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let dir = base.join(format!("llmup-fuzz-{}-{name}", std::process::id()));
+        // The script names a folder and removes it: the program ends without cleaning up.
+        let base = std::env::var_os("LLMUP_FUZZ_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from);
+        let dir = base.join(format!("{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("a scratch folder");
         Scratch(dir)
@@ -28,11 +28,5 @@ impl Scratch {
             std::fs::write(&path, bytes).expect("a file");
         }
         path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -75,7 +75,8 @@ fn indexed(n: &Numbers<'_>, layers: u64, heads: u64, size: u64) -> Option<Vec<Ca
     let find = |key: &str| nested.and_then(|config| config.get(key)).or_else(|| n.find(key));
     let index = find("sparse_index_dim")?.as_u64()?;
     let marks = find("sparse_attention_freq")?.as_array()?;
-    let sparse = marks.iter().take(usize::try_from(layers).ok()?).filter(|mark| mark.as_u64() == Some(1)).count() as u64;
+    let sparse =
+        marks.iter().take(usize::try_from(layers).ok()?).filter(|mark| mark.as_u64() == Some(1)).count() as u64;
     let group = |layers: u64, cache| (layers > 0).then_some(CacheGroup { layers, cache, window: None });
     let plain = group(layers.saturating_sub(sparse), Cache::Heads { heads, size });
     let indexed = group(sparse, Cache::Indexed { heads, size, index });

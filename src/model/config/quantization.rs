@@ -68,7 +68,8 @@ fn model_opt(algorithm: &str) -> Option<&'static str> {
 
 /// One of the groups decides: the others are exceptions with more bits.
 fn compressed_tensors(config: &Value) -> Option<&'static str> {
-    let groups = || config.get("config_groups").and_then(Value::as_object).into_iter().flat_map(|groups| groups.values());
+    let groups =
+        || config.get("config_groups").and_then(Value::as_object).into_iter().flat_map(|groups| groups.values());
     let formats = || {
         let inner = groups().map(|group| group.get("format"));
         std::iter::once(config.get("format")).chain(inner).flatten().filter_map(Value::as_str)

@@ -174,7 +174,8 @@ impl Reader {
             }
             _ => {
                 let (mut largest, mut positive) = (0, 0);
-                let width = scalar_width(kind).ok_or_else(|| self.malformed(format!("a list of unknown type {kind}")))?;
+                let width =
+                    scalar_width(kind).ok_or_else(|| self.malformed(format!("a list of unknown type {kind}")))?;
                 // The values of a long list (a tokenizer's types and scores) are of no use.
                 if count > LIST_READ {
                     self.skip(count.saturating_mul(width))?;

@@ -194,12 +194,22 @@ fn the_sizes_that_engines_refuse_are_refused() {
         // FP8 in blocks: Qwen3 30B up to 2, 235B and MiniMax-M2 up to 4, without blocks any.
         (32, 4, blocks(768), vec![1, 2]),
         (64, 4, blocks(1536), vec![1, 2, 4]),
-        (96, 8, json!({"num_experts": 160, "moe_intermediate_size": 1536,
+        (
+            96,
+            8,
+            json!({"num_experts": 160, "moe_intermediate_size": 1536,
             "quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights":
-                {"num_bits": 8, "type": "float", "strategy": "channel"}}}}}), vec![1, 2, 4, 8, 16]),
+                {"num_bits": 8, "type": "float", "strategy": "channel"}}}}}),
+            vec![1, 2, 4, 8, 16],
+        ),
         // AWQ: the inner size in groups.
-        (40, 8, json!({"intermediate_size": 13824, "quantization_config":
-            {"quant_method": "awq", "group_size": 128}}), vec![1, 2, 4]),
+        (
+            40,
+            8,
+            json!({"intermediate_size": 13824, "quantization_config":
+            {"quant_method": "awq", "group_size": 128}}),
+            vec![1, 2, 4],
+        ),
     ] {
         assert_eq!(of(heads, kv_heads, more.clone()), sizes, "{heads} heads, {more}");
     }
@@ -246,7 +256,10 @@ fn gguf_files_tell_windows_and_latents() {
     assert_eq!(layers(&read("qwen35", &[("full_attention_interval", 4)])), (3, 0, 9));
     // The layers that guess ahead keep nothing of their own, those of an E model read earlier ones.
     assert_eq!(layers(&read("glm4moe", &[("nextn_predict_layers", 1)])), (11, 0, 0));
-    assert_eq!(layers(&read("gemma3n", &[("attention.sliding_window", 64), ("attention.shared_kv_layers", 2)])), (2, 8, 0));
+    assert_eq!(
+        layers(&read("gemma3n", &[("attention.sliding_window", 64), ("attention.shared_kv_layers", 2)])),
+        (2, 8, 0)
+    );
     let latent = read("deepseek2", &[("attention.kv_lora_rank", 64), ("rope.dimension_count", 16)]);
     assert_eq!((latent.kv_kind(), latent.kv_bytes_per_token(2)), (KvKind::Latent, 12 * 80 * 2));
     let layout = latent.layout(&CacheTerms { tensor: 4, ..CacheTerms::default() });
@@ -295,7 +308,11 @@ fn gguf_states_have_their_size() {
 
     let kv = Some(("attention.head_count_kv", 5, ints([0, 2, 0, 0, 0, 2, 0, 0]), 8));
     assert_eq!(state(&read("jamba", &ssm, kv.clone())), (KvKind::Mamba, 6 * one, 2 * 2 * 2 * 16 * 2, None));
-    let linear = read("qwen3next", &[&ssm[..], &[("full_attention_interval", 4), ("attention.head_count_kv", 1)]].concat(), None);
+    let linear = read(
+        "qwen3next",
+        &[&ssm[..], &[("full_attention_interval", 4), ("attention.head_count_kv", 1)]].concat(),
+        None,
+    );
     assert_eq!(state(&linear), (KvKind::Mamba, 6 * one, 2 * 2 * 16 * 2, None));
     assert_eq!(state(&read("mamba2", &ssm, None)), (KvKind::Mamba, 8 * one, 0, None));
     let both = read("falcon-h1", &[&ssm[..], &[("attention.head_count_kv", 1)]].concat(), None);
