@@ -13,6 +13,8 @@ use crate::host::Os;
 const MEMINFO: &str = "meminfo";
 /// The recorded machine's processor.
 const CPUINFO: &str = "cpuinfo";
+/// No tool prints more; `/dev/zero` does.
+const LONGEST: u64 = 16 << 20;
 
 /// Why a recording was not read.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +124,13 @@ fn readable(path: &Path) -> Result<(), ReplayError> {
 
 /// The text of a recording. PowerShell's `>` writes UTF-16 with a mark; everything else is taken for UTF-8.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    Ok(decode(&std::fs::read(path)?))
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(decode(&bytes))
 }
 
 pub(super) fn decode(bytes: &[u8]) -> String {

@@ -1,7 +1,8 @@
 //! Hostile input against everything llmup reads about models and machines: headers of weights, config.json, what
 //! vendors' tools print, profiles. A recording that a vendor adds to its kinds is covered without a change here.
 //!
-//! Each input of n bytes may hold at most 64 n + 1 MiB of the heap at once (heap.rs); more ends the run like a panic.
+//! Each input of n bytes may hold at most 64 n + 320 KiB of the heap at once, YAML 512 n (heap.rs); more ends
+//! the run like a panic.
 #![no_main]
 
 #[path = "../chosen.rs"]
