@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::model::{Format, Weights};
 use crate::profile::EngineRecipe;
 
+pub mod ask_ollama;
 pub mod diagnose;
 pub mod find;
 pub mod id;

@@ -16,6 +16,8 @@ const MEMINFO: &str = "meminfo";
 const CPUINFO: &str = "cpuinfo";
 /// A folder that `llmup doctor --record` wrote.
 pub const WHOLE: &str = "recording";
+/// No tool prints more; `/dev/zero` does.
+const LONGEST: u64 = 16 << 20;
 
 /// Why a recording was not read.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +144,13 @@ fn readable(path: &Path) -> Result<(), ReplayError> {
 
 /// The text of a recording. PowerShell's `>` writes UTF-16 with a mark; everything else is taken for UTF-8.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    Ok(decode(&std::fs::read(path)?))
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(decode(&bytes))
 }
 
 /// Lines end with a line feed afterwards, also where Windows ended them.

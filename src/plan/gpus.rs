@@ -152,8 +152,7 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
     match job.shape {
         None => warnings.push("the model's shape is unknown, so the KV cache is not part of the bill".into()),
         Some(shape) if shape.cache_unknown => {
-            warnings
-                .push("this model compresses its KV cache; the bill has the uncompressed size, which is larger".into());
+            warnings.push("this model compresses its KV cache; few starts were compared, the bill may be off".into());
         }
         Some(_) => {}
     }

@@ -304,6 +304,7 @@ fn shape(shape: &ModelShape) -> Shape {
         // Layers whose cache does not grow are as good as none here.
         cache: vec![CacheGroup { layers: shape.kv_layers.unwrap_or(shape.layers), cache, window: None }],
         cache_unknown: false,
+        draft_layers: 0,
         vision: false,
         kv_fp8: false,
         quant_block: None,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::StartArgs;
-use crate::engine::EngineId;
+use crate::engine::{EngineId, ask_ollama};
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::model::{self, Format, Shape, Weights, demo};
@@ -132,7 +132,8 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         return Ok(Target { name: public_name(path), weights, profile: None, profiles, demo: None, missing: None });
     }
     if args.model.contains(':') || engine == Some(EngineId::Ollama) {
-        let weights = model::ollama_tag(&args.model);
+        let known = ask_ollama::described(&args.model, "");
+        let weights = known.unwrap_or_else(|| model::ollama_tag(&args.model));
         let profiles = Vec::new();
         return Ok(Target { name: args.model.clone(), weights, profile: None, profiles, demo: None, missing: None });
     }

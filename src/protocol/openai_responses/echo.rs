@@ -129,15 +129,30 @@ fn usage(usage: Usage) -> String {
     )
 }
 
-/// Half a surrogate pair, which strict readers of JSON refuse, becomes U+FFFD; both are written with six characters.
+/// What strict readers of JSON refuse is put right in place: half a surrogate pair becomes U+FFFD (both are written with
+/// six characters), a number beyond all floats `null`, as JavaScript writes it.
 fn mend(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        at = match byte {
+            b'"' => mend_text(json, at + 1),
+            b'0'..=b'9' => mend_number(json, at),
+            _ => at + 1,
+        };
+    }
+}
+
+/// Mends a text from behind its first quote; returns where what follows it begins.
+fn mend_text(json: &mut [u8], mut at: usize) -> usize {
     let unit = |json: &[u8], at: usize| {
         let digits = json.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
         u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
     };
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &json[at..]) {
+    while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += found;
+        if json[at] == b'"' {
+            return at + 1;
+        }
         at += match unit(json, at) {
             Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
@@ -148,10 +163,25 @@ fn mend(json: &mut [u8]) {
             // Another escape: what follows the backslash begins none.
             None => 2,
         };
-        if at >= json.len() {
-            return;
-        }
     }
+    json.len()
+}
+
+/// Mends a number from its first digit; returns where what follows it begins.
+fn mend_number(json: &mut [u8], start: usize) -> usize {
+    let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let end = json[start..].iter().position(|byte| !part(byte)).map_or(json.len(), |length| start + length);
+    let start = if start > 0 && json[start - 1] == b'-' { start - 1 } else { start };
+    // The shortest is 1e309.
+    let number = &mut json[start..end];
+    let finite = |number: &[u8]| {
+        std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok()).is_none_or(f64::is_finite)
+    };
+    if number.len() >= 5 && !finite(number) {
+        number.fill(b' ');
+        number[..4].copy_from_slice(b"null");
+    }
+    end
 }
 
 /// The tools as they were offered; functions in their flat form with every key.
@@ -188,14 +218,16 @@ mod tests {
     use super::mend;
 
     #[test]
-    fn only_halves_of_pairs_are_mended() {
+    fn only_what_strict_readers_refuse_is_mended() {
         for (text, mended) in [
             (r#""a\udbbb b""#, r#""a\ufffd b""#),
             (r#""\udc00\ud83d\ude00\ud83d""#, r#""\ufffd\ud83d\ude00\ufffd""#),
             (r#""\\ud800 \n\"\u00e9""#, r#""\\ud800 \n\"\u00e9""#),
             (r#""\ud83d\\ude00""#, r#""\ufffd\\ude00""#),
             ("", ""),
-            ("\\", "\\"),
+            ("\"\\", "\"\\"),
+            (r#""1e999 \udc00\" 1e999""#, r#""1e999 \ufffd\" 1e999""#),
+            ("[1e309,-1.5E+0999 ,1e308,0.000000001,12]", "[null ,null       ,1e308,0.000000001,12]"),
         ] {
             let mut json = text.as_bytes().to_vec();
             mend(&mut json);
