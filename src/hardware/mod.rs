@@ -207,6 +207,14 @@ impl Hardware {
         usable().filter(move |d| d.is_instance() != whole).take(most)
     }
 
+    /// The devices of a vendor that one process can use now, in its runtime's order; see [`Hardware::nvidia`] for MIG.
+    pub fn usable(&self, vendor: VendorId) -> Vec<&Device> {
+        match vendor {
+            VendorId::Nvidia => self.nvidia().collect(),
+            _ => self.devices.iter().filter(|d| d.vendor == vendor && d.usable).collect(),
+        }
+    }
+
     /// Whether there is one.
     pub fn has_nvidia(&self) -> bool {
         self.nvidia().next().is_some()

@@ -2,18 +2,20 @@
 
 use super::{Facts, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::{Device, VendorId};
+use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
 use crate::model::Format;
 use crate::profile::EngineRecipe;
 
 /// The engine, what it computes on, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice<'a> {
     /// The engine.
     pub engine: EngineId,
     /// What it computes on.
     pub accelerator: Accelerator,
+    /// The devices it may use, in their runtime's order; none when it computes on the processor.
+    pub devices: Vec<&'a Device>,
     /// The installed build (or the one that would be installed) computes on the processor only.
     pub cpu_build: bool,
     /// Why.
@@ -21,7 +23,7 @@ pub struct Choice {
 }
 
 /// Decides the engine.
-pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
+pub fn engine<'a>(facts: &Facts<'a>) -> Result<Choice<'a>, PlanError> {
     let format = facts.weights.format;
     let natural = match format {
         Format::Safetensors => EngineId::Vllm,
@@ -61,19 +63,22 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
             let because = format!(
                 "the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}{unused}"
             );
-            Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
+            let devices = devices(facts.hardware, accelerator);
+            Ok(Choice { engine: EngineId::LlamaCpp, accelerator, devices, cpu_build, because })
         }
         EngineId::Ollama => {
             let accelerator = if nvidia { Accelerator::Cuda } else { Accelerator::Cpu };
             let because = format!("the model is an Ollama tag{asked}");
-            Ok(Choice { engine: EngineId::Ollama, accelerator, cpu_build: false, because })
+            let devices = devices(facts.hardware, accelerator);
+            Ok(Choice { engine: EngineId::Ollama, accelerator, devices, cpu_build: false, because })
         }
     }
 }
 
-fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanError> {
+fn vllm<'a>(facts: &Facts<'a>, nvidia: bool, asked: &str) -> Result<Choice<'a>, PlanError> {
     let choice = |accelerator, because: String| {
-        Ok(Choice { engine: EngineId::Vllm, accelerator, cpu_build: accelerator == Accelerator::Cpu, because })
+        let devices = devices(facts.hardware, accelerator);
+        Ok(Choice { engine: EngineId::Vllm, accelerator, devices, cpu_build: accelerator == Accelerator::Cpu, because })
     };
     match (facts.hardware.os, nvidia) {
         (Os::Linux, true) => choice(
@@ -100,6 +105,11 @@ fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanErro
             instead: vec!["use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into()],
         }),
     }
+}
+
+/// The devices an accelerator's runtime sees.
+fn devices(hardware: &Hardware, accelerator: Accelerator) -> Vec<&Device> {
+    accelerator.vendor().map(|vendor| hardware.usable(vendor)).unwrap_or_default()
 }
 
 /// The accelerators that this plan leaves alone, in words, because nothing is planned for their vendor. A GPU that only

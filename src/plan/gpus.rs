@@ -1,5 +1,6 @@
 //! vLLM on GPUs: which of them, how the model is spread, which context.
 
+use super::choose::Choice;
 use super::fit::{Fitted, reason, wanted_context};
 use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
@@ -17,9 +18,9 @@ const OPTIMISTIC: f64 = 0.9;
 /// Sequences at once that are plenty for coding agents, when the engine's own number leaves too little room.
 const FEWER_SEQUENCES: u64 = 64;
 
-pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     let flags = Flags::read(recipe.args.iter().chain(&facts.request.engine_args));
-    let mut gpus: Vec<&Device> = facts.hardware.nvidia().collect();
+    let mut gpus: Vec<&Device> = choice.devices.clone();
     // The emptiest first; a busy GPU is the last choice.
     gpus.sort_by_key(|d| std::cmp::Reverse(d.memory_free_bytes.unwrap_or(d.memory_total_bytes)));
     let asked = facts.request.context.or(flags.context);

@@ -10,6 +10,7 @@ use crate::hardware::Hardware;
 use crate::model::Weights;
 use crate::profile::{EngineRecipe, ModelProfile};
 
+mod budget;
 pub mod choose;
 mod error;
 pub mod fit;
@@ -125,8 +126,10 @@ pub struct LaunchPlan {
     pub to_install: bool,
     /// What it computes on.
     pub accelerator: Accelerator,
-    /// GPU indices, PCI order.
+    /// Indices of the devices, in their runtime's order (PCI order for NVIDIA).
     pub devices: Vec<u32>,
+    /// The same as the runtime's variable names them: numbers, or the id of a MIG instance.
+    pub visible: Vec<String>,
     /// GPUs the model is spread over.
     pub tensor_parallel: u32,
     /// Share of GPU memory for vLLM.
@@ -207,6 +210,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         engine: choice.engine,
         to_install,
         accelerator: choice.accelerator,
+        visible: visible(&choice.devices, &fitted.devices),
         devices: fitted.devices,
         tensor_parallel: fitted.tensor_parallel,
         utilization: fitted.utilization,
@@ -218,6 +222,16 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         reasons,
         warnings,
     })
+}
+
+/// How the runtime's variable names the devices of these indices: a MIG instance has no number of its own.
+fn visible(devices: &[&crate::hardware::Device], indices: &[u32]) -> Vec<String> {
+    let name = |index: &u32| {
+        let device = devices.iter().find(|d| d.index == *index);
+        let instance = device.filter(|d| d.is_instance()).and_then(|d| d.uuid.clone());
+        instance.unwrap_or_else(|| index.to_string())
+    };
+    indices.iter().map(name).collect()
 }
 
 #[cfg(test)]
