@@ -56,6 +56,23 @@ pub enum VendorId {
     Hygon,
 }
 
+impl VendorId {
+    /// The name in profiles and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VendorId::Nvidia => "nvidia",
+            VendorId::Amd => "amd",
+            VendorId::Ascend => "ascend",
+            VendorId::Apple => "apple",
+            VendorId::Intel => "intel",
+            VendorId::MooreThreads => "moorethreads",
+            VendorId::MetaX => "metax",
+            VendorId::Cambricon => "cambricon",
+            VendorId::Hygon => "hygon",
+        }
+    }
+}
+
 /// One accelerator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {

@@ -13,7 +13,7 @@ pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{EngineId, driver};
+use crate::engine::{Accelerator, EngineId, driver};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
@@ -39,15 +39,18 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = match decide(&args, &mut target, &hardware, &found)? {
+    let plan = match decide(&args, &mut target, &hardware, &found, false)? {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let engine = engine_for(&plan, &found);
 
     if args.dry_run {
         show(&args, &target, &plan, engine.as_ref(), paths);
         return Ok(Exit::Ok.code());
+    }
+    if let Some(needs) = plan.needs {
+        return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
     }
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
@@ -55,7 +58,17 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, &hardware)
+    serve::run(&args, paths, target, plan, engine)
+}
+
+/// The engine to start: the first that is built for what the plan computes on, where builds differ.
+fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
+    if plan.to_install || plan.needs.is_some() {
+        return None;
+    }
+    let mut same = found.iter().filter(|f| f.engine == plan.engine);
+    let built = |f: &&Found| f.build.as_deref().and_then(Accelerator::of_build) == Some(plan.accelerator);
+    same.clone().find(built).or_else(|| same.next()).cloned()
 }
 
 /// Shows how a model would be started, here or on `other` hardware, and starts nothing.
@@ -63,7 +76,7 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
     let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
-    match decide(&args, &mut target, &hardware, &[])? {
+    match decide(&args, &mut target, &hardware, &[], true)? {
         Ok(plan) => show(&args, &target, &plan, None, paths),
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
@@ -77,6 +90,7 @@ fn decide(
     target: &mut Target,
     hardware: &Hardware,
     found: &[Found],
+    elsewhere: bool,
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
         engine: args.engine.id(),
@@ -84,13 +98,14 @@ fn decide(
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
         engine_args: args.engine_args.clone(),
+        elsewhere,
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        // The first of each build: what is found first is used.
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
     let plan = |weights: &crate::model::Weights| {
@@ -107,8 +122,8 @@ fn decide(
         return Ok(plan(&target.weights));
     }
     let mut refused = None;
-    let nvidia = hardware.has_nvidia();
-    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
+    let gpu = plan::platform::has_accelerator(hardware);
+    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, gpu));
     for variant in variants {
         // A variant nobody gives a size for cannot be promised to fit.
         let weights = target::variant_weights(variant);
