@@ -214,6 +214,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     recipe.args.extend(choice.args.iter().cloned());
     reasons.extend(choice.reasons.iter().cloned());
     let fitted = fit::fit(&facts, &choice, &recipe)?;
+    recipe::without_tensor_size(&mut recipe.args);
     recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
 
@@ -278,3 +279,5 @@ fn visible(devices: &[&crate::hardware::Device], indices: &[u32]) -> Vec<String>
 mod accuracy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vendor_tests;

@@ -19,7 +19,8 @@ pub(super) fn that_fit(facts: &Facts<'_>, budget: u64) -> Vec<String> {
         needed.is_some_and(|gb| gb * 1e9 <= budget as f64)
     };
     let gpu = super::platform::has_accelerator(facts.hardware);
-    let fits = |v: &&Variant| (gpu || !v.needs_gpu()) && fits(v);
+    let fits =
+        |v: &&Variant| (!v.needs_gpu() || (gpu && super::platform::loads(facts.hardware, &v.quantization))) && fits(v);
     let mut found = Vec::new();
     if let Some(profile) = facts.profile {
         let best = profile.variants.iter().filter(fits).max_by(|a, b| size(a).total_cmp(&size(b)));

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use super::choose::{Choice, counted};
 use super::recipe::of_vendor;
-use super::{Facts, Needs, PlanError, Reason};
+use super::{Facts, Installed, Needs, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
-use crate::profile::{self, Others, Platform};
+use crate::profile::{self, Limit, ModelProfile, Others, Platform, Variant};
 
 /// Vendors whose accelerators vLLM can compute on, the best first where two are equally large.
 const VENDORS: [VendorId; 8] = [
@@ -23,6 +23,9 @@ const VENDORS: [VendorId; 8] = [
     VendorId::Cambricon,
     VendorId::Hygon,
 ];
+
+/// Weights that are not quantised.
+const PLAIN: [&str; 5] = ["bf16", "f16", "fp16", "f32", "fp32"];
 
 /// One kind of accelerator in the machine, with the devices vLLM's build for it can use.
 struct Candidate<'a> {
@@ -43,6 +46,50 @@ fn platforms() -> &'static Platforms {
 /// Whether vLLM has anything but the processor to compute on here: then quantised safetensors have their kernels.
 pub fn has_accelerator(hardware: &Hardware) -> bool {
     hardware.os == Os::Linux && !candidates(hardware).is_empty()
+}
+
+/// Whether vLLM surely loads safetensors of this quantisation on the accelerators of this machine; without any, only
+/// weights that are not quantised.
+pub fn loads(hardware: &Hardware, quantization: &str) -> bool {
+    if PLAIN.contains(&quantization) {
+        return true;
+    }
+    let Some(candidate) = best(hardware, &[]) else { return false };
+    let Some(platform) = platforms().get(candidate.accelerator.name()) else { return false };
+    let architecture = candidate.devices.first().and_then(|d| d.architecture.as_deref());
+    let limited = |l: &Limit| (l.refused || l.doubtful) && l.holds(Some(quantization), architecture);
+    platform.loading(quantization) == Others::Unknown && !platform.limits.iter().any(limited)
+}
+
+/// The weights that a profile names for the accelerators of this machine, in the form of its other downloads.
+pub fn own_weights(profile: &ModelProfile, hardware: &Hardware) -> Option<Variant> {
+    let vendor = best(hardware, &[])?.accelerator.vendor()?;
+    let own = profile.accelerators.get(vendor.name())?;
+    let mut variant = Variant {
+        quantization: own.quantization.clone()?,
+        format: "safetensors".into(),
+        hugging_face: own.hugging_face.clone(),
+        model_scope: own.model_scope.clone(),
+        ollama: None,
+        weights_gb: None,
+        memory_min_gb: None,
+        source: own.source.clone(),
+    };
+    variant.weights_gb = profile.size(&variant).map(|size| size.bytes as f64 / 1e9);
+    Some(variant)
+}
+
+/// The accelerator to take: one that the installed vLLM is built for, then what llmup can install it for, then the
+/// largest.
+fn best<'a>(hardware: &'a Hardware, installed: &[Installed]) -> Option<Candidate<'a>> {
+    let built_for = |accelerator: Accelerator| {
+        installed.iter().any(|i| i.engine == EngineId::Vllm && i.accelerator == Some(accelerator))
+    };
+    let memory = |c: &Candidate<'_>| c.devices.iter().fold(0u64, |sum, d| sum.saturating_add(d.memory_total_bytes));
+    candidates(hardware)
+        .into_iter()
+        .rev()
+        .max_by_key(|c| (built_for(c.accelerator), c.accelerator == Accelerator::Cuda, memory(c)))
 }
 
 fn candidates(hardware: &Hardware) -> Vec<Candidate<'_>> {
@@ -79,15 +126,9 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
             });
         }
     }
-    let built_for = |accelerator: Accelerator| {
-        facts.installed.iter().any(|i| i.engine == EngineId::Vllm && i.accelerator == Some(accelerator))
+    let Some(Candidate { accelerator, devices }) = best(facts.hardware, facts.installed) else {
+        return Ok(processor(facts, asked));
     };
-    let memory = |c: &Candidate<'_>| c.devices.iter().fold(0u64, |sum, d| sum.saturating_add(d.memory_total_bytes));
-    let best = candidates(facts.hardware).into_iter().rev().max_by_key(|c| {
-        // What is installed, then what llmup can install, then the largest.
-        (built_for(c.accelerator), c.accelerator == Accelerator::Cuda, memory(c))
-    });
-    let Some(Candidate { accelerator, devices }) = best else { return Ok(processor(facts, asked)) };
     let platform = platforms().get(accelerator.name());
     let mut choice = Choice::new(EngineId::Vllm, accelerator, devices);
     choice.because = match accelerator {
@@ -123,17 +164,18 @@ fn processor<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
 
 /// Whether the weights run on these devices, and what has to be done for that.
 fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Result<(), PlanError> {
-    let device = choice.accelerator.device();
-    if let Some(quantization) = facts.weights.quantization.as_deref() {
+    let device = format!("{}s", choice.accelerator.device());
+    let quantization = facts.weights.quantization.as_deref().filter(|q| !PLAIN.contains(q));
+    if let Some(quantization) = quantization {
         match platform.loading(quantization) {
             Others::Unknown => {}
             Others::Doubtful => choice.warnings.push(format!(
-                "vLLM's table of supported hardware does not list {} for a {device}: it may fail to load",
+                "vLLM's table of supported hardware does not list {} for {device}: it may fail to load",
                 quantization.to_uppercase()
             )),
             Others::Refused => {
                 return Err(PlanError::NoEngine {
-                    what: format!("vLLM does not load {} weights on a {device}", quantization.to_uppercase()),
+                    what: format!("vLLM does not load {} weights on {device}", quantization.to_uppercase()),
                     instead: other_weights(facts, platform, choice),
                 });
             }
@@ -141,12 +183,11 @@ fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Res
     }
     let architectures: Vec<Option<&str>> = choice.devices.iter().map(|d| d.architecture.as_deref()).collect();
     for limit in &platform.limits {
-        let quantization = facts.weights.quantization.as_deref();
         let Some(at) = architectures.iter().position(|a| limit.holds(quantization, *a)) else { continue };
-        let name = choice.devices.get(at).map_or(device, |d| d.name.as_str()).to_owned();
+        let name = choice.devices.get(at).map_or(device.as_str(), |d| d.name.as_str()).to_owned();
         if limit.refused {
             return Err(PlanError::NoEngine {
-                what: format!("these weights do not run on a {name}: {}", limit.note),
+                what: format!("these weights do not run on {name}: {}", limit.note),
                 instead: other_weights(facts, platform, choice),
             });
         }
@@ -171,9 +212,10 @@ fn other_weights(facts: &Facts<'_>, platform: &Platform, choice: &Choice<'_>) ->
             instead.push(format!("{made}: `hf download {repo} --local-dir {name}`"));
         }
     }
-    let mut loads = vec!["BF16"];
-    loads.extend(platform.loads.iter().map(String::as_str));
-    instead.push(format!("it loads {}", loads.join(", ").to_uppercase()));
+    // The names of file formats say nothing to people.
+    let known = |q: &&str| !["ascend", "inc", "quark", "compressed-tensors"].contains(q);
+    let loads = std::iter::once("bf16").chain(platform.loads.iter().map(String::as_str).filter(known));
+    instead.push(format!("it loads {}", loads.collect::<Vec<_>>().join(", ").to_uppercase()));
     instead.push("or use a GGUF of the model, which llama.cpp runs: `llmup start MODEL --model-dir FILE.gguf`".into());
     instead
 }
@@ -190,7 +232,7 @@ fn required(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) {
     });
     let what = format!("{}{versions}", platform.needs);
     let installed: Vec<_> = facts.installed.iter().filter(|i| i.engine == EngineId::Vllm).collect();
-    let fits = |i: &&super::Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
+    let fits = |i: &&Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
     if installed.iter().copied().any(|i| fits(&i)) {
         return;
     }

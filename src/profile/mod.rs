@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use accelerator::{Accelerator, accelerator, accelerators};
+pub use accelerator::{Accelerator, Named, accelerator, accelerators};
 pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
 pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, engine};
 pub use error::ProfileError;

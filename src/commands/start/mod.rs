@@ -21,6 +21,7 @@ use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
+use crate::profile::Variant;
 
 use target::{Target, TargetError};
 
@@ -123,8 +124,14 @@ fn decide(
     }
     let mut refused = None;
     let gpu = plan::platform::has_accelerator(hardware);
-    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, gpu));
-    for variant in variants {
+    // Weights made for this machine's accelerators go before all others.
+    let own = target.profile.as_ref().and_then(|p| plan::platform::own_weights(p, hardware));
+    let own = own.iter().filter(|v| target::runs(v, request.engine));
+    let ranked = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, gpu));
+    // What the accelerators may not load goes last.
+    let sure = |v: &&Variant| !v.needs_gpu() || plan::platform::loads(hardware, &v.quantization);
+    let (sure, doubtful): (Vec<&Variant>, Vec<&Variant>) = own.chain(ranked).partition(sure);
+    for variant in sure.into_iter().chain(doubtful) {
         // A variant nobody gives a size for cannot be promised to fit.
         let weights = target::variant_weights(variant);
         if weights.bytes.is_none() && weights.tag.is_none() {
@@ -136,7 +143,13 @@ fn decide(
                 target.weights = weights;
                 return Ok(Ok(good));
             }
-            Err(error) => refused = Some(error),
+            // By how much it does not fit tells more than that one form is for other machines.
+            Err(error) => {
+                let sizes = matches!(error, PlanError::DoesNotFit { .. });
+                if sizes || refused.is_none() {
+                    refused = Some(error);
+                }
+            }
         }
     }
     match refused {
@@ -178,7 +191,11 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
     }
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
-        let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
+        let source = match (&variant.hugging_face, &variant.model_scope) {
+            (Some(repo), _) => repo.clone(),
+            (None, Some(repo)) => format!("{repo} on ModelScope"),
+            _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
+        };
         output::line(&format!(
             "weights\n  not on this machine; this is the plan for the {} of {source}",
             variant.quantization
