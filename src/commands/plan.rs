@@ -80,7 +80,15 @@ fn named(list: &str) -> Result<Hardware> {
         return Err(usage("no accelerator is named".into(), "name some, as in `--on 2x4090`"));
     }
     let os = if devices.iter().any(|d| d.vendor == VendorId::Apple) { Os::Macos } else { Os::Linux };
-    Ok(hardware(Machine { os: Some(os), memory_bytes: Some(system).filter(|bytes| *bytes > 0), devices }))
+    let mut hardware =
+        hardware(Machine { os: Some(os), memory_bytes: Some(system).filter(|bytes| *bytes > 0), devices });
+    if system == 0 {
+        hardware.problems.push(format!(
+            "{} of main memory are assumed there; describe the machine with `--machine FILE` to plan with its own",
+            output::bytes(hardware.memory.total_bytes)
+        ));
+    }
+    Ok(hardware)
 }
 
 fn unknown(name: &str) -> Result<Error> {
@@ -135,7 +143,7 @@ fn described(named: profile::Named) -> Result<(Described, u64)> {
 fn read(file: &Path) -> Result<Hardware> {
     let text = std::fs::read(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
     let machine: Machine = serde_json::from_slice(&text).map_err(|e| {
-        let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\"}]}";
+        let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\", \"unified\"}]}";
         Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), hint))
     })?;
     Ok(hardware(machine))

@@ -48,6 +48,18 @@ pub fn has_accelerator(hardware: &Hardware) -> bool {
     hardware.os == Os::Linux && !candidates(hardware).is_empty()
 }
 
+/// What vLLM computes on here, and what must be installed for it; `None` is the processor.
+pub fn computes_on(hardware: &Hardware) -> Option<(Accelerator, &'static str)> {
+    let accelerator = best(hardware, &[]).filter(|_| hardware.os == Os::Linux)?.accelerator;
+    Some((accelerator, platforms().get(accelerator.name())?.needs.as_str()))
+}
+
+/// What must be installed by hand before vLLM computes on the accelerators of this machine.
+pub fn needs(hardware: &Hardware, installed: &[Installed]) -> Option<Needs> {
+    let candidate = best(hardware, installed).filter(|_| hardware.os == Os::Linux)?;
+    missing(candidate.accelerator, platforms().get(candidate.accelerator.name())?, installed)
+}
+
 /// Whether vLLM surely loads safetensors of this quantisation on the accelerators of this machine; without any, only
 /// weights that are not quantised.
 pub fn loads(hardware: &Hardware, quantization: &str) -> bool {
@@ -192,9 +204,13 @@ fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Res
             });
         }
         choice.args.extend(limit.args.iter().cloned());
-        choice.warnings.push(format!("{name}: {}", limit.note));
-        if let Some(context) = limit.context {
-            choice.context = Some((context, limit.note.clone()));
+        let asked = facts.request.context;
+        match limit.context {
+            // The reason for the context says it then.
+            Some(context) if asked.is_none_or(|asked| asked <= context) => {
+                choice.context = Some((context, limit.note.clone()));
+            }
+            _ => choice.warnings.push(format!("{name}: {}", limit.note)),
         }
     }
     Ok(())
@@ -220,47 +236,57 @@ fn other_weights(facts: &Facts<'_>, platform: &Platform, choice: &Choice<'_>) ->
     instead
 }
 
-/// What must be installed for this accelerator: nothing more on NVIDIA, where llmup installs it; elsewhere by hand.
+/// Says what this accelerator needs: nothing more on NVIDIA, where llmup installs it; elsewhere it is done by hand.
 fn required(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) {
     if choice.accelerator == Accelerator::Cuda {
         return;
     }
-    let pair = platform.pairs.first();
-    let versions = pair.map_or_else(String::new, |pair| match &platform.plugin {
-        Some(plugin) => format!(": {plugin} {} with vLLM {} and {}", pair.plugin, pair.vllm, pair.beside),
-        None => format!(": {} and {}", pair.vllm, pair.beside),
-    });
-    let what = format!("{}{versions}", platform.needs);
-    let installed: Vec<_> = facts.installed.iter().filter(|i| i.engine == EngineId::Vllm).collect();
-    let fits = |i: &&Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
-    if installed.iter().copied().any(|i| fits(&i)) {
-        return;
-    }
-    let reason = |because: String| Reason { choice: "needed there".into(), because };
+    let needs = missing(choice.accelerator, platform, facts.installed);
+    let what = match (platform.pairs.first(), &platform.plugin) {
+        (Some(pair), Some(plugin)) => {
+            format!("{}: {plugin} {} with vLLM {} and {}", platform.needs, pair.plugin, pair.vllm, pair.beside)
+        }
+        _ => platform.needs.clone(),
+    };
     if facts.request.elsewhere {
-        choice.reasons.push(reason(format!("{what}; see {}", platform.guide)));
-        return;
+        let because = format!("{what}; see {}", platform.guide);
+        choice.reasons.push(Reason { choice: "needed there".into(), because });
+    } else if let Some(needs) = needs {
+        choice.reasons.push(Reason { choice: "needed first".into(), because: what });
+        choice.warnings.push(format!("this cannot be started yet: {}", needs.what));
+        choice.needs = Some(needs);
+    }
+}
+
+/// What is missing for an accelerator that llmup installs nothing for.
+fn missing(accelerator: Accelerator, platform: &Platform, installed: &[Installed]) -> Option<Needs> {
+    let installed: Vec<&Installed> = installed.iter().filter(|i| i.engine == EngineId::Vllm).collect();
+    let fits = |i: &Installed| i.accelerator.is_none_or(|built| built == accelerator);
+    if accelerator == Accelerator::Cuda || installed.iter().any(|i| fits(i)) {
+        return None;
     }
     let missing = match installed.first().and_then(|i| i.accelerator) {
         Some(built) => format!("the vLLM that is installed is built for {}", build_name(built)),
         None => "no vLLM is installed".to_owned(),
     };
-    choice.reasons.push(Reason { choice: "needed first".into(), because: format!("{what}; {missing}") });
-    choice.needs = Some(Needs {
-        what: format!("{} is needed for the {}, and {missing}", platform.needs, choice.accelerator.device()),
+    let into = "into a virtual environment of its own";
+    let first = match (platform.pairs.first(), &platform.plugin) {
+        (Some(pair), Some(plugin)) => format!(
+            "install vLLM {} and {plugin} {} {into}; they want {}: {}",
+            pair.vllm, pair.plugin, pair.beside, platform.guide
+        ),
+        _ => format!("install it {into}, as its makers say: {}", platform.guide),
+    };
+    Some(Needs {
+        what: format!("{} is needed for the {}, and {missing}", platform.needs, accelerator.device()),
         how: vec![
-            match pair {
-                Some(pair) if platform.plugin.is_some() => format!(
-                    "install vLLM {} and its plug-in {}, which want {}, into a virtual environment: {}",
-                    pair.vllm, pair.plugin, pair.beside, platform.guide
-                ),
-                _ => format!("install it into a virtual environment, as its makers say: {}", platform.guide),
-            },
+            first,
             "then tell llmup where it is: `export LLMUP_VLLM_VENV=/path/to/venv`".into(),
-            "if it runs in a container, start it there and put llmup in front: `llmup start MODEL --engine-url http://127.0.0.1:8000`"
+            "if it runs in a container, start it there and put llmup in front: `llmup start MODEL --engine-url http://127.0.0.1:8000/v1`"
                 .into(),
+            "or use a GGUF of the model with llama.cpp: `llmup start MODEL --engine llama-cpp`".into(),
         ],
-    });
+    })
 }
 
 fn build_name(accelerator: Accelerator) -> String {

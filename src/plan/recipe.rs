@@ -79,6 +79,11 @@ pub(super) fn for_accelerator(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &m
     if own.quantization.is_some() && own.quantization != facts.weights.quantization {
         return None;
     }
+    let made_for = |architecture: &str| own.architectures.iter().any(|start| architecture.starts_with(start.as_str()));
+    let known = |d: &&crate::hardware::Device| d.architecture.as_deref().is_some_and(made_for);
+    if !own.architectures.is_empty() && !choice.devices.iter().all(known) {
+        return None;
+    }
     let sizes = Flags::read(&own.args);
     let devices = [sizes.tensor, sizes.pipeline, sizes.data].into_iter().flatten().fold(1u64, u64::saturating_mul);
     let too_many = devices > choice.devices.len() as u64;

@@ -213,6 +213,7 @@ fn profile_with_ascend(args: &str) -> ModelProfile {
         hugging_face: None,
         model_scope: Some("Some/Model-W8A8".into()),
         quantization: Some("w8a8".into()),
+        architectures: Vec::new(),
         args: args.split(' ').map(str::to_owned).collect(),
         env: BTreeMap::from([("HCCL_OP_EXPANSION_MODE".to_owned(), "AIV".to_owned())]),
         source: "a tutorial".into(),

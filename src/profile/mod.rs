@@ -124,6 +124,9 @@ pub struct AcceleratorRecipe {
     pub model_scope: Option<String>,
     /// Their quantisation.
     pub quantization: Option<String>,
+    /// The architectures it is for (beginnings); none: all of the vendor.
+    #[serde(default)]
+    pub architectures: Vec<String>,
     /// Further flags for vLLM, as argv.
     #[serde(default)]
     pub args: Vec<String>,

@@ -78,7 +78,13 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
     match decide(&args, &mut target, &hardware, &[], true)? {
-        Ok(plan) => show(&args, &target, &plan, None, paths),
+        Ok(mut plan) => {
+            // vLLM on its accelerators plans with nothing of main memory.
+            if plan.engine != EngineId::Vllm || plan.accelerator == Accelerator::Cpu {
+                plan.warnings.extend(hardware.problems.iter().cloned());
+            }
+            show(&args, &target, &plan, None, paths);
+        }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
     }
