@@ -2,9 +2,12 @@
 
 mod backend;
 mod existing;
+mod flags;
 mod launch;
+mod measure;
 mod ollama;
 mod ready;
+mod retry;
 mod serve;
 mod target;
 
@@ -13,7 +16,7 @@ pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{Accelerator, EngineId, driver};
+use crate::engine::{Accelerator, EngineId, KnownFlags, driver};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
@@ -40,14 +43,15 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = match decide(&args, &mut target, &hardware, &found, false)? {
+    let mut plan = match decide(&args, &mut target, &hardware, &found, false)? {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
     let engine = engine_for(&plan, &found);
+    let known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     if args.dry_run {
-        show(&args, &target, &plan, engine.as_ref(), paths);
+        show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
         return Ok(Exit::Ok.code());
     }
     if let Some(needs) = plan.needs {
@@ -59,7 +63,24 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine)
+    serve::run(&args, paths, target, plan, engine, known)
+}
+
+/// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
+fn known_flags(
+    args: &StartArgs,
+    target: &Target,
+    plan: &mut LaunchPlan,
+    engine: Option<&Found>,
+    paths: &Paths,
+) -> Result<Option<KnownFlags>> {
+    let Some(engine) = engine else { return Ok(None) };
+    let known = flags::check(&args.engine_args, engine, &RealHost, paths)?;
+    let left_out = launch::left_out(target, plan, engine, known.as_ref(), paths);
+    if !left_out.is_empty() {
+        plan.warnings.push(flags::left_out(&left_out, engine));
+    }
+    Ok(known)
 }
 
 /// The engine to start: the first that is built for what the plan computes on, where builds differ.
@@ -83,7 +104,7 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
             if plan.engine != EngineId::Vllm || plan.accelerator == Accelerator::Cpu {
                 plan.warnings.extend(hardware.problems.iter().cloned());
             }
-            show(&args, &target, &plan, None, paths);
+            show(&args, &target, &plan, None, None, paths);
         }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
@@ -170,13 +191,20 @@ fn decide(
 }
 
 /// The dry run.
-fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Found>, paths: &Paths) {
+fn show(
+    args: &StartArgs,
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+    paths: &Paths,
+) {
     let port = match args.engine_port {
         crate::cli::EnginePort::Fixed(port) => port,
         // Any free one is taken at the start; this one stands for it.
         crate::cli::EnginePort::Auto => DEFAULT_PORT + 1,
     };
-    let command = launch::command(args, target, plan, engine, paths, port, plan.max_model_len, None);
+    let command = launch::command(args, target, plan, engine, known, paths, port, None);
     if args.json {
         let mut value = serde_json::to_value(plan).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {
