@@ -23,11 +23,12 @@ pub(super) struct Fitted {
 }
 
 /// Finds sizes that fit, or says by how much they do not.
-pub(super) fn fit(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     match (choice.engine, choice.accelerator) {
-        (EngineId::Vllm, Accelerator::Cuda) => gpus::fit(facts, recipe),
+        (EngineId::Vllm, Accelerator::Cpu) => pool::fit(facts, choice),
+        (EngineId::Vllm, _) => gpus::fit(facts, choice, recipe),
         // Ollama places the model itself; the tag's size is not known before it is pulled.
-        (EngineId::Ollama, _) => pool::ollama(facts),
+        (EngineId::Ollama, _) => pool::ollama(facts, choice),
         _ => pool::fit(facts, choice),
     }
 }

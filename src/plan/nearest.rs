@@ -18,8 +18,9 @@ pub(super) fn that_fit(facts: &Facts<'_>, budget: u64) -> Vec<String> {
         let needed = v.memory_min_gb.or(v.weights_gb.map(|gb| gb * ROOM));
         needed.is_some_and(|gb| gb * 1e9 <= budget as f64)
     };
-    let nvidia = facts.hardware.has_nvidia();
-    let fits = |v: &&Variant| (nvidia || !v.needs_gpu()) && fits(v);
+    let gpu = super::platform::has_accelerator(facts.hardware);
+    let fits =
+        |v: &&Variant| (!v.needs_gpu() || (gpu && super::platform::loads(facts.hardware, &v.quantization))) && fits(v);
     let mut found = Vec::new();
     if let Some(profile) = facts.profile {
         let best = profile.variants.iter().filter(fits).max_by(|a, b| size(a).total_cmp(&size(b)));

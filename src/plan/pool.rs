@@ -1,10 +1,11 @@
 //! Engines that see one pool of memory: llama.cpp and Ollama spread a model over GPUs and main memory by themselves,
 //! vLLM on the processor has main memory only.
 
+use super::budget::Pool;
 use super::choose::Choice;
 use super::fit::{Fitted, reason, wanted_context};
 use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Verdict, nearest};
-use crate::engine::{Accelerator, EngineId};
+use crate::engine::EngineId;
 use crate::hardware::Device;
 use crate::model::{CacheTerms, Layout};
 use crate::output::bytes;
@@ -12,17 +13,10 @@ use crate::output::bytes;
 const GIB: u64 = 1 << 30;
 
 /// llama.cpp anywhere, and vLLM on the processor: one pool of memory.
-pub(super) fn fit(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanError> {
-    let memory = facts.hardware.memory;
-    let gpus: Vec<&Device> = match choice.accelerator {
-        Accelerator::Cuda => facts.hardware.nvidia().collect(),
-        _ => Vec::new(),
-    };
-    let on_gpu: u64 =
-        gpus.iter().map(|g| g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(GIB)).sum();
-    // 5 % stay for the rest of the system.
-    let in_ram = memory.available_bytes / 20 * 19;
-    let budget = on_gpu + in_ram;
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>) -> Result<Fitted, PlanError> {
+    let gpus: &[&Device] = &choice.devices;
+    let pool = Pool::of(choice, facts.hardware.memory);
+    let (on_gpu, budget) = (pool.on_devices, pool.bytes());
     let vllm = choice.engine == EngineId::Vllm;
     let shape = facts.weights.shape.as_ref();
     let weights = facts.weights.bytes.unwrap_or(0);
@@ -52,7 +46,7 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanErro
         graph_bytes: 0,
         overhead_bytes: overhead,
         budget_bytes: budget,
-        total_bytes: gpus.iter().map(|g| g.memory_total_bytes).sum::<u64>() + memory.total_bytes,
+        total_bytes: pool.total,
     };
     let least = if facts.request.context.is_some() { wanted } else { LEAST_CONTEXT.min(wanted) };
     if longest < least {
@@ -106,7 +100,7 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice) -> Result<Fitted, PlanErro
 }
 
 /// Ollama splits a model between GPUs and memory by itself; only their sum can be too small.
-pub(super) fn ollama(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
+pub(super) fn ollama(facts: &Facts<'_>, choice: &Choice<'_>) -> Result<Fitted, PlanError> {
     let asked = facts.request.context;
     let own = facts.weights.context_max.or(facts.profile.and_then(|p| p.context_max));
     let context = asked.unwrap_or_else(|| own.unwrap_or(u64::MAX).min(64 * 1024));
@@ -115,9 +109,8 @@ pub(super) fn ollama(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
     } else {
         "Ollama's own default can be 4096, less than a coding agent's first prompt"
     };
-    let usable = facts.hardware.devices.iter().filter(|d| d.usable && !d.unified);
-    let on_gpu: u64 = usable.map(|d| d.memory_free_bytes.unwrap_or(d.memory_total_bytes)).sum();
-    let budget = on_gpu + facts.hardware.memory.available_bytes / 20 * 19;
+    let pool = Pool::of(choice, facts.hardware.memory);
+    let (on_gpu, budget) = (pool.on_devices, pool.bytes());
     let mut bills = Vec::new();
     let mut warnings = Vec::new();
     match facts.weights.bytes {
@@ -131,7 +124,7 @@ pub(super) fn ollama(facts: &Facts<'_>) -> Result<Fitted, PlanError> {
             graph_bytes: 0,
             overhead_bytes: GIB / 2,
             budget_bytes: budget,
-            total_bytes: on_gpu + facts.hardware.memory.total_bytes,
+            total_bytes: pool.total,
         }),
         None => warnings
             .push("the size of this tag is not known before it is pulled; Ollama says if it does not fit".into()),

@@ -9,7 +9,7 @@ use super::target::Target;
 use crate::cli::StartArgs;
 use crate::engine::diagnose::Remedy;
 use crate::engine::find::Found;
-use crate::engine::{CommandLine, Diagnosis, Engine, EngineId, KnownFlags, Launch, driver};
+use crate::engine::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, KnownFlags, Launch, driver};
 use crate::error::Explain;
 use crate::exit::Exit;
 use crate::paths::Paths;
@@ -137,13 +137,14 @@ fn own_command(
     let mut command = engine_driver.command(&Launch {
         program: engine.map_or_else(|| PathBuf::from(engine_driver.program()), |f| f.program.clone()),
         prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
-        cpu_build: engine.is_none_or(|f| f.build.as_deref() == Some("cpu")),
+        // Where nothing is installed, the plan's own word.
+        cpu_build: engine.map_or(plan.accelerator == Accelerator::Cpu, |f| f.build.as_deref() == Some("cpu")),
         weights: &target.weights,
         served_name: &target.name,
         context: plan.max_model_len,
         port,
         accelerator: plan.accelerator,
-        devices: &plan.devices,
+        visible: &plan.visible,
         tensor_parallel: plan.tensor_parallel,
         utilization: plan.utilization,
         kv_cache_gib: plan.kv_cache_gib,

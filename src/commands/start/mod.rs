@@ -20,7 +20,7 @@ pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{EngineId, KnownFlags, driver};
+use crate::engine::{Accelerator, EngineId, KnownFlags, driver};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
@@ -28,6 +28,7 @@ use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
+use crate::profile::Variant;
 
 use target::{Target, TargetError};
 
@@ -53,16 +54,19 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let mut plan = match decide(&args, &mut target, &hardware, &found)? {
+    let mut plan = match decide(&args, &mut target, &hardware, &found, false)? {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let engine = engine_for(&plan, &found);
     let known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     if args.dry_run {
         show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
         return Ok(Exit::Ok.code());
+    }
+    if let Some(needs) = plan.needs {
+        return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
     }
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
@@ -70,7 +74,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, known, &hardware)
+    serve::run(&args, paths, target, plan, engine, known)
 }
 
 /// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
@@ -107,13 +111,29 @@ fn runs_already(args: &StartArgs, paths: &Paths) -> Result<Option<u8>> {
     Ok(Some(Exit::Ok.code()))
 }
 
+/// The engine to start: the first that is built for what the plan computes on, where builds differ.
+fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
+    if plan.to_install || plan.needs.is_some() {
+        return None;
+    }
+    let mut same = found.iter().filter(|f| f.engine == plan.engine);
+    let built = |f: &&Found| f.build.as_deref().and_then(Accelerator::of_build) == Some(plan.accelerator);
+    same.clone().find(built).or_else(|| same.next()).cloned()
+}
+
 /// Shows how a model would be started, here or on `other` hardware, and starts nothing.
 pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u8> {
     let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
-    match decide(&args, &mut target, &hardware, &[])? {
-        Ok(plan) => show(&args, &target, &plan, None, None, paths),
+    match decide(&args, &mut target, &hardware, &[], true)? {
+        Ok(mut plan) => {
+            // vLLM on its accelerators plans with nothing of main memory.
+            if plan.engine != EngineId::Vllm || plan.accelerator == Accelerator::Cpu {
+                plan.warnings.extend(hardware.problems.iter().cloned());
+            }
+            show(&args, &target, &plan, None, None, paths);
+        }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
     }
@@ -126,6 +146,7 @@ fn decide(
     target: &mut Target,
     hardware: &Hardware,
     found: &[Found],
+    elsewhere: bool,
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
         engine: args.engine.id(),
@@ -133,13 +154,14 @@ fn decide(
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
         engine_args: args.engine_args.clone(),
+        elsewhere,
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        // The first of each build: what is found first is used.
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
     let plan = |weights: &crate::model::Weights| {
@@ -156,9 +178,15 @@ fn decide(
         return Ok(plan(&target.weights));
     }
     let mut refused = None;
-    let nvidia = hardware.has_nvidia();
-    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
-    for variant in variants {
+    let gpu = plan::platform::has_accelerator(hardware);
+    // Weights made for this machine's accelerators go before all others.
+    let own = target.profile.as_ref().and_then(|p| plan::platform::own_weights(p, hardware));
+    let own = own.iter().filter(|v| target::runs(v, request.engine));
+    let ranked = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, gpu));
+    // What the accelerators may not load goes last.
+    let sure = |v: &&Variant| !v.needs_gpu() || plan::platform::loads(hardware, &v.quantization);
+    let (sure, doubtful): (Vec<&Variant>, Vec<&Variant>) = own.chain(ranked).partition(sure);
+    for variant in sure.into_iter().chain(doubtful) {
         // A variant nobody gives a size for cannot be promised to fit.
         let weights = target::variant_weights(variant);
         if weights.bytes.is_none() && weights.tag.is_none() {
@@ -170,7 +198,13 @@ fn decide(
                 target.weights = weights;
                 return Ok(Ok(good));
             }
-            Err(error) => refused = Some(error),
+            // By how much it does not fit tells more than that one form is for other machines.
+            Err(error) => {
+                let sizes = matches!(error, PlanError::DoesNotFit { .. });
+                if sizes || refused.is_none() {
+                    refused = Some(error);
+                }
+            }
         }
     }
     match refused {
@@ -219,7 +253,11 @@ fn show(
     }
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
-        let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
+        let source = match (&variant.hugging_face, &variant.model_scope) {
+            (Some(repo), _) => repo.clone(),
+            (None, Some(repo)) => format!("{repo} on ModelScope"),
+            _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
+        };
         output::line(&format!(
             "weights\n  not on this machine; this is the plan for the {} of {source}",
             variant.quantization

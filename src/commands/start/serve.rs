@@ -13,7 +13,6 @@ use crate::engine::{EngineId, KnownFlags};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::hardware::Hardware;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -28,7 +27,6 @@ pub fn run(
     mut plan: LaunchPlan,
     engine: Option<Found>,
     mut known: Option<KnownFlags>,
-    hardware: &Hardware,
 ) -> Result<u8> {
     let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
     // What an earlier, killed llmup left is ended first: it may hold the memory the plan counts on.
@@ -39,7 +37,7 @@ pub fn run(
         Some(found) => Some(found),
         None if reuse.is_some() => None,
         None => {
-            let installed = install(args, paths, &plan, hardware)?;
+            let installed = install(args, paths, &plan)?;
             let warned = plan.warnings.len();
             known = super::known_flags(args, &target, &mut plan, Some(&installed), paths)?;
             for warning in plan.warnings.iter().skip(warned) {
