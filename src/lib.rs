@@ -18,6 +18,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod fs;
 pub mod gateway;
 pub mod hardware;
