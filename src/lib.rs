@@ -30,6 +30,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod protocol;
+pub mod pull;
 pub mod state;
 pub mod supervisor;
 
