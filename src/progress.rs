@@ -169,9 +169,11 @@ fn spinner() -> ProgressStyle {
 }
 
 fn bytes_bar() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner:.cyan} {msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    ProgressStyle::with_template(
+        "{spinner:.cyan} {msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .progress_chars("=> ")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod env;
 pub mod hardware;
 pub mod models;
 pub mod plan;
+pub mod pull;
 pub mod request_log;
 pub mod running;
 pub mod serve;
@@ -24,6 +25,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Hardware(args) => hardware::run(&args, &RealHost),

@@ -147,9 +147,9 @@ async fn attempt(job: &Job, writer: &mut Writer) -> Result<(), Trouble> {
             }
         };
         job.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let room = piece.end.map_or(u64::MAX, |end| {
-            end.saturating_sub(writer.piece.start + writer.piece.done + gathered.len() as u64)
-        });
+        let room = piece
+            .end
+            .map_or(u64::MAX, |end| end.saturating_sub(writer.piece.start + writer.piece.done + gathered.len() as u64));
         if bytes.len() as u64 > room {
             // Never a byte beyond the segment: the next one belongs to somebody else.
             gathered.extend_from_slice(&bytes[..room as usize]);

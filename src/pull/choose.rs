@@ -54,8 +54,29 @@ const USUAL: &[&str] =
 
 /// Files beside the weights that no engine reads, or that hold the same weights again.
 const USELESS: &[&str] = &[
-    ".bin", ".pth", ".pt", ".ckpt", ".h5", ".msgpack", ".onnx", ".onnx_data", ".tflite", ".ot", ".gguf", ".mlmodel",
-    ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".mp3", ".wav", ".pdf", ".zip",
+    ".bin",
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".h5",
+    ".msgpack",
+    ".onnx",
+    ".onnx_data",
+    ".tflite",
+    ".ot",
+    ".gguf",
+    ".mlmodel",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".svg",
+    ".mp4",
+    ".mp3",
+    ".wav",
+    ".pdf",
+    ".zip",
 ];
 /// Folders with the same weights in another form.
 const OTHER_FORMS: &[&str] = &["original", "metal", "onnx", "openvino", "coreml", "gguf", ".git", ".cache"];
@@ -121,8 +142,7 @@ fn gguf(ggufs: &[&str], asked: Option<&str>) -> Result<Choice, Nothing> {
         there.dedup();
         return Err(Nothing::NoQuantization(there));
     };
-    let paths: Vec<String> =
-        ggufs.iter().filter(|path| stem(path) == chosen).map(|path| (*path).to_owned()).collect();
+    let paths: Vec<String> = ggufs.iter().filter(|path| stem(path) == chosen).map(|path| (*path).to_owned()).collect();
     let quantization = paths.first().and_then(|path| quantization_of(path));
     Ok(Choice { paths, form: Form::Gguf, quantization })
 }

@@ -168,9 +168,9 @@ impl Explain for PullError {
                 format!("or on a machine that has one: `llmup pull {name} --to weights`"),
                 format!("then copy all of that folder to {}", dir.display()),
             ],
-            PullError::Space { .. } => vec![
-                "free some space, or choose another disk: `--to DIR`, or LLMUP_DATA_DIR for everything".to_owned(),
-            ],
+            PullError::Space { .. } => {
+                vec!["free some space, or choose another disk: `--to DIR`, or LLMUP_DATA_DIR for everything".to_owned()]
+            }
             PullError::Busy { .. } => vec!["wait for it to end, then run the command again".to_owned()],
             PullError::Ollama { reason, .. } if reason.contains("does not exist") => {
                 vec!["look for the tag on ollama.com/library".to_owned()]

@@ -72,7 +72,8 @@ impl Hub for HuggingFace {
                 Some(_) => digest,
                 None => sibling.blob_id.as_deref().and_then(Digest::git_blob),
             };
-            let url = format!("{}/{}/resolve/{at}/{}", site.endpoint, encode(repo, true), encode(&sibling.rfilename, true));
+            let url =
+                format!("{}/{}/resolve/{at}/{}", site.endpoint, encode(repo, true), encode(&sibling.rfilename, true));
             files.push(Remote { path: sibling.rfilename, size, digest, url });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -98,7 +99,8 @@ impl Hub for HuggingFace {
 pub(super) fn site(host: &dyn Host) -> Site {
     let endpoint = set(host, "HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
     let token = set(host, "HF_TOKEN").or_else(|| set(host, "HUGGING_FACE_HUB_TOKEN")).or_else(|| {
-        let path = set(host, "HF_TOKEN_PATH").map(Into::into).or_else(|| Some(super::cache::home(host)?.join("token")))?;
+        let path =
+            set(host, "HF_TOKEN_PATH").map(Into::into).or_else(|| Some(super::cache::home(host)?.join("token")))?;
         let text = String::from_utf8(host.read(&path).ok()?).ok()?;
         Some(text.trim().to_owned()).filter(|token| !token.is_empty())
     });

@@ -123,7 +123,8 @@ pub async fn prepare(
     };
     let choice = chosen(&listing, order)?;
     let mut manifest = described(&listing, &choice, order.hub);
-    if here.is_some_and(|here| here.commit == manifest.commit && manifest.files.iter().all(|f| here.files.contains(f))) {
+    if here.is_some_and(|here| here.commit == manifest.commit && manifest.files.iter().all(|f| here.files.contains(f)))
+    {
         return Ok(Standing::Whole(Manifest::read(&order.dir).unwrap_or(manifest)));
     }
     if order.hub == HubId::HuggingFace
@@ -137,15 +138,7 @@ pub async fn prepare(
     let wanted = wanted(&listing, &choice, &site, &order.dir);
     let here: u64 = wanted.iter().map(|file| present(file, settings)).sum();
     let free = fs::free_bytes(&order.dir);
-    let open = Open {
-        manifest,
-        here,
-        free,
-        dir: order.dir.clone(),
-        site,
-        wanted,
-        settings: settings.clone(),
-    };
+    let open = Open { manifest, here, free, dir: order.dir.clone(), site, wanted, settings: settings.clone() };
     Ok(Standing::Open(Box::new(open)))
 }
 

@@ -268,8 +268,7 @@ fn range(text: &str) -> Option<(u64, Option<u64>)> {
 }
 
 fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
-    let head =
-        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 

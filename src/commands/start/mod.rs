@@ -3,11 +3,13 @@
 mod backend;
 mod existing;
 mod launch;
-mod ollama;
+pub(super) mod ollama;
+mod pulled;
 mod ready;
 mod serve;
 mod target;
 
+pub(super) use pulled::best_variant;
 pub(super) use ready::{box_of, next_commands};
 pub(super) use serve::{bind, kept_key, runtime};
 
@@ -22,7 +24,7 @@ use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
 
-use target::{Target, TargetError};
+use target::Target;
 
 /// The gateway's port unless another is asked for.
 pub const DEFAULT_PORT: u16 = 4000;
@@ -39,7 +41,12 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = match decide(&args, &mut target, &hardware, &found)? {
+    let decided = match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, &found))?
+    {
+        Some(plan) => Ok(plan),
+        None => decide(&args, &mut target, &hardware, &found)?,
+    };
+    let mut plan = match decided {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
@@ -52,7 +59,11 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
     {
-        return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
+        if let Some(ended) = pulled::fetch(&args, &mut target, variant, paths)? {
+            return Ok(ended);
+        }
+        // Now the headers tell what the profile only said.
+        plan = decide(&args, &mut target, &hardware, &found)??;
     }
     say(&target, &plan, &hardware);
     serve::run(&args, paths, target, plan, engine, &hardware)
