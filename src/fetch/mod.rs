@@ -12,7 +12,7 @@ mod segment;
 mod transfer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct Wanted {
     pub size: Option<u64>,
     /// What it must hash to.
     pub digest: Option<Digest>,
+    /// A file of that name and size is taken for this one when there is no digest to tell.
+    pub size_tells: bool,
     /// What tells this file from an older or newer one of the same name, e.g. a commit: parts of another are
     /// thrown away. The digest and the size count too.
     pub edition: String,

@@ -5,7 +5,7 @@ use crate::fs::FileError;
 use crate::progress::Progress;
 
 #[path = "../../tests/support/hub.rs"]
-mod hub;
+pub(crate) mod hub;
 
 use hub::{Fault, Hub, noise, sha256};
 
@@ -41,6 +41,7 @@ impl Place {
             target: self.dir.path().join("f.bin"),
             size: Some(self.bytes.len() as u64),
             digest: Digest::sha256(&sha256(&self.bytes)),
+            size_tells: false,
             edition: "one".into(),
             authorization: None,
             cookie: None,

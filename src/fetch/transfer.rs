@@ -273,7 +273,7 @@ fn is_here(wanted: &Wanted, progress: &Progress) -> Result<bool, FetchError> {
         return Ok(false);
     }
     match &wanted.digest {
-        None => Ok(true),
+        None => Ok(wanted.size_tells),
         Some(digest) => {
             progress.detail(&format!("Checking {}", wanted.name));
             Ok(digest_of(&wanted.target, digest)? == *digest)

@@ -135,7 +135,10 @@ pub async fn prepare(
         manifest.finish(&order.dir)?;
         return Ok(Standing::Whole(manifest));
     }
-    let wanted = wanted(&listing, &choice, &site, &order.dir);
+    // Without a hash, a file of the right size is the right file only if the same commit was being pulled here.
+    let begun = Manifest::read_wanted(&order.dir);
+    let same = begun.is_some_and(|m| m.repo == manifest.repo && m.commit == manifest.commit && m.commit.is_some());
+    let wanted = wanted(&listing, &choice, &site, &order.dir, same);
     let here: u64 = wanted.iter().map(|file| present(file, settings)).sum();
     let free = fs::free_bytes(&order.dir);
     let open = Open { manifest, here, free, dir: order.dir.clone(), site, wanted, settings: settings.clone() };
@@ -329,7 +332,7 @@ fn described(listing: &Listing, choice: &Choice, hub: HubId) -> Manifest {
     }
 }
 
-fn wanted(listing: &Listing, choice: &Choice, site: &Site, dir: &Path) -> Vec<Wanted> {
+fn wanted(listing: &Listing, choice: &Choice, site: &Site, dir: &Path, size_tells: bool) -> Vec<Wanted> {
     let commit = listing.commit.as_deref().unwrap_or(&listing.revision);
     let chosen = listing.files.iter().filter(|file| choice.paths.contains(&file.path));
     let mut wanted: Vec<Wanted> = chosen
@@ -339,6 +342,7 @@ fn wanted(listing: &Listing, choice: &Choice, site: &Site, dir: &Path) -> Vec<Wa
             target: file.path.split('/').fold(dir.to_owned(), |at, name| at.join(name)),
             size: Some(file.size),
             digest: file.digest.clone(),
+            size_tells,
             // A digest is all that tells editions apart: the same file of two commits need not come twice.
             edition: if file.digest.is_some() { String::new() } else { format!("{} {commit}", listing.repo) },
             authorization: site.authorization.clone(),
@@ -353,7 +357,11 @@ fn wanted(listing: &Listing, choice: &Choice, site: &Site, dir: &Path) -> Vec<Wa
 /// Bytes of a file that need not come: all of it, or its part.
 fn present(file: &Wanted, settings: &Settings) -> u64 {
     match std::fs::metadata(&file.target) {
-        Ok(found) if found.is_file() && Some(found.len()) == file.size => found.len(),
+        Ok(found)
+            if found.is_file() && Some(found.len()) == file.size && (file.size_tells || file.digest.is_some()) =>
+        {
+            found.len()
+        }
         _ => fetch::kept(file, settings),
     }
 }

@@ -132,7 +132,7 @@ impl Hub {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         if let Some(name) = path.strip_prefix("/file/") {
             let range = headers.get("range").and_then(|r| range(r));
-            self.bytes(&mut stream, name, range, authorization);
+            self.bytes(&mut stream, &decoded(name), range, authorization);
             return;
         }
         let (repo, commit, token) = {
@@ -150,8 +150,7 @@ impl Hub {
         }
         if path == format!("/api/v1/models/{repo}/repo") {
             let name = query.split('&').find_map(|pair| pair.strip_prefix("FilePath=")).unwrap_or_default();
-            let name = name.replace("%2F", "/");
-            return answer(&mut stream, "302 Found", &format!("location: {}\r\n", self.file(&name)), b"");
+            return answer(&mut stream, "302 Found", &format!("location: {}\r\n", self.file(name)), b"");
         }
         if let Some(name) = path.strip_prefix(&format!("/{repo}/resolve/{commit}/")) {
             let headers = format!("location: {}\r\nx-repo-commit: {commit}\r\n", self.file(name));
@@ -260,6 +259,16 @@ impl Hub {
             std::thread::sleep(Duration::from_secs(20));
         }
     }
+}
+
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn range(text: &str) -> Option<(u64, Option<u64>)> {

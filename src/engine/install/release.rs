@@ -116,6 +116,7 @@ fn fetch(
             target: done.clone(),
             size: (asset.size > 0).then_some(asset.size),
             digest: Some(digest),
+            size_tells: false,
             edition: release.tag.clone(),
             authorization: None,
             cookie: None,
