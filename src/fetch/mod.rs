@@ -42,8 +42,6 @@ pub struct Wanted {
     pub edition: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
-    /// The `Cookie` header.
-    pub cookie: Option<String>,
 }
 
 /// How to download.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, COOKIE, RANGE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, RANGE};
 
 use super::journal::{Journal, Writer};
 use super::{FetchError, Settings, Wanted, chain, retry_after};
@@ -101,9 +101,6 @@ async fn attempt(job: &Job, writer: &mut Writer) -> Result<(), Trouble> {
     }
     if let Some(value) = &wanted.authorization {
         request = request.header(AUTHORIZATION, value);
-    }
-    if let Some(value) = &wanted.cookie {
-        request = request.header(COOKIE, value);
     }
     let mut answer = request.send().await.map_err(broken)?;
     let status = answer.status();

@@ -44,7 +44,6 @@ impl Place {
             size_tells: false,
             edition: "one".into(),
             authorization: None,
-            cookie: None,
         }
     }
 

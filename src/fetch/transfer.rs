@@ -89,7 +89,7 @@ pub async fn download(
         progress,
     };
     for wanted in files {
-        transfer.add(wanted)?;
+        transfer.add(wanted).await?;
     }
     let found = transfer.here();
     let outcome = transfer.run().await;
@@ -100,8 +100,8 @@ pub async fn download(
 }
 
 impl Transfer<'_> {
-    fn add(&mut self, wanted: Wanted) -> Result<(), FetchError> {
-        if is_here(&wanted, self.progress)? {
+    async fn add(&mut self, wanted: Wanted) -> Result<(), FetchError> {
+        if self.is_here(&wanted).await? {
             throw_away(&wanted.target)?;
             self.whole += wanted.size.unwrap_or(0);
             return Ok(());
@@ -126,6 +126,20 @@ impl Transfer<'_> {
         });
         self.begin(index, journal);
         Ok(())
+    }
+
+    /// Whether a file is here, whole. A file of the right size is hashed: somebody may have put it there by hand.
+    async fn is_here(&self, wanted: &Wanted) -> Result<bool, FetchError> {
+        let Ok(found) = std::fs::metadata(&wanted.target) else { return Ok(false) };
+        if !found.is_file() || wanted.size != Some(found.len()) {
+            return Ok(false);
+        }
+        let Some(digest) = wanted.digest.clone() else { return Ok(wanted.size_tells) };
+        self.progress.detail(&format!("Checking {}", wanted.name));
+        let target = wanted.target.clone();
+        // Hashing tens of gigabytes must not keep Ctrl-C waiting.
+        let same = tokio::task::spawn_blocking(move || digest_of(&target, &digest).map(|got| got == digest)).await;
+        Ok(same.map_err(|error| crashed(&error))??)
     }
 
     /// Puts a file's open segments into the queue; one that has none left is checked.
@@ -157,10 +171,7 @@ impl Transfer<'_> {
                     Some(Ok(Done::Checked(index, result))) => self.checked(index, result?)?,
                     // Only segments of files that begin anew are aborted; they begin anew below.
                     Some(Err(error)) if error.is_cancelled() => self.running -= 1,
-                    Some(Err(error)) => {
-                        let reason = format!("the download crashed: {error}");
-                        return Err(FetchError::Download { name: "a file".into(), url: String::new(), reason });
-                    }
+                    Some(Err(error)) => return Err(crashed(&error)),
                     None => return Ok(()),
                 },
                 _ = tick.tick() => {}
@@ -247,6 +258,9 @@ impl Transfer<'_> {
         let Some(file) = self.files.get(index) else { return };
         let wanted = Arc::clone(&file.wanted);
         self.checking += 1;
+        if self.running == 0 && self.queue.is_empty() {
+            self.progress.detail(&format!("Checking {}", wanted.name));
+        }
         self.set.spawn_blocking(move || Done::Checked(index, finish(&wanted)));
     }
 
@@ -266,19 +280,8 @@ impl Transfer<'_> {
     }
 }
 
-/// Whether a file is here, whole. A file of the right size is hashed: somebody may have put it there by hand.
-fn is_here(wanted: &Wanted, progress: &Progress) -> Result<bool, FetchError> {
-    let Ok(found) = std::fs::metadata(&wanted.target) else { return Ok(false) };
-    if !found.is_file() || wanted.size != Some(found.len()) {
-        return Ok(false);
-    }
-    match &wanted.digest {
-        None => Ok(wanted.size_tells),
-        Some(digest) => {
-            progress.detail(&format!("Checking {}", wanted.name));
-            Ok(digest_of(&wanted.target, digest)? == *digest)
-        }
-    }
+fn crashed(error: &tokio::task::JoinError) -> FetchError {
+    FetchError::Download { name: "a file".into(), url: String::new(), reason: format!("the download crashed: {error}") }
 }
 
 /// Checks size and digest of a part file and gives it its name. `Some`: it hashes to something else.

@@ -136,7 +136,12 @@ fn gguf(ggufs: &[&str], asked: Option<&str>) -> Result<Choice, Nothing> {
             usual.unwrap_or_else(|| stems(&|_| true))
         }
     };
-    let Some(chosen) = found.first().copied() else {
+    let mut all = stems(&|_| true);
+    all.dedup();
+    // A repository of one model need not say in its name how that is quantised.
+    let only =
+        all.first().copied().filter(|_| all.len() == 1 && ggufs.iter().all(|path| quantization_of(path).is_none()));
+    let Some(chosen) = found.first().copied().or(only) else {
         let mut there: Vec<String> = ggufs.iter().filter_map(|path| quantization_of(path)).collect();
         there.sort();
         there.dedup();
@@ -218,9 +223,9 @@ fn is_of_safetensors(path: &str, all: &[&str]) -> bool {
     let sharded = |path: &&str| at_top(path) && !path.starts_with("consolidated");
     if lower.starts_with("consolidated") {
         // Mistral's own form of the same weights.
-        return !all.iter().any(|path| sharded(path));
+        return !all.iter().any(sharded);
     }
-    !lower.contains('/') || !all.iter().any(|path| at_top(path))
+    !lower.contains('/') || !all.iter().any(at_top)
 }
 
 fn in_other_form(path: &str) -> bool {

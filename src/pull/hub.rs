@@ -59,8 +59,6 @@ pub struct Site {
     pub endpoint: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
-    /// The `Cookie` header.
-    pub cookie: Option<String>,
 }
 
 /// The files of a repository at one moment.

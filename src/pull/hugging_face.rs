@@ -107,6 +107,5 @@ pub(super) fn site(host: &dyn Host) -> Site {
     Site {
         endpoint: endpoint.trim_end_matches('/').to_owned(),
         authorization: token.map(|token| format!("Bearer {token}")),
-        cookie: None,
     }
 }

@@ -270,9 +270,6 @@ async fn ask(client: &reqwest::Client, site: &Site, url: &str) -> Result<Answer,
     if let Some(value) = &site.authorization {
         request = request.header(http::header::AUTHORIZATION, value);
     }
-    if let Some(value) = &site.cookie {
-        request = request.header(http::header::COOKIE, value);
-    }
     let mut answer = request.send().await.map_err(|e| fetch::chain(&e))?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = Vec::new();
@@ -346,7 +343,6 @@ fn wanted(listing: &Listing, choice: &Choice, site: &Site, dir: &Path, size_tell
             // A digest is all that tells editions apart: the same file of two commits need not come twice.
             edition: if file.digest.is_some() { String::new() } else { format!("{} {commit}", listing.repo) },
             authorization: site.authorization.clone(),
-            cookie: site.cookie.clone(),
         })
         .collect();
     // Small files first: a repository that cannot be used shows it before the large ones are here.

@@ -95,6 +95,5 @@ pub(super) fn site(host: &dyn Host) -> Site {
     Site {
         endpoint: endpoint.trim_end_matches('/').to_owned(),
         authorization: set(host, "MODELSCOPE_API_TOKEN").map(|token| format!("Bearer {token}")),
-        cookie: None,
     }
 }

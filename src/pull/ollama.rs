@@ -39,7 +39,7 @@ pub async fn pull(client: &reqwest::Client, base: &str, tag: &str, progress: &Pr
             Ok(bytes) => return Ok(bytes),
             Err(Ended::Said(reason)) => return Err(failed(reason)),
             Err(Ended::Broke(reason)) if tries >= TRIES => return Err(failed(reason)),
-            Err(Ended::Broke(_)) => tokio::time::sleep(std::time::Duration::from_millis(300 << tries)).await,
+            Err(Ended::Broke(_)) => tokio::time::sleep(std::time::Duration::from_millis(100 << tries)).await,
         }
     }
 }

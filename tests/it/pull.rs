@@ -100,6 +100,7 @@ fn killed_again_and_again_it_ends_with_the_same_bytes_and_fetches_none_twice() {
     assert_same(&hub, &model_dir(&home));
     // A kill costs what is on its way: at most what the system holds for four connections.
     let extra = hub.sent().saturating_sub(size as u64 + 2);
+    println!("{kills} kills, {extra} bytes came twice");
     assert!(extra < kills * 6 * MB as u64, "{extra} bytes came twice in {kills} kills");
     let left: Vec<_> = std::fs::read_dir(model_dir(&home)).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");

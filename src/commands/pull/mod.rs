@@ -90,17 +90,20 @@ fn reads(path: &Path) -> bool {
     model::read_path(path).is_ok()
 }
 
-/// Asks for the first order; when its hub cannot be reached, for the next, which is the same from another hub.
+/// Asks for the first order; when its hub cannot be reached, for the next, which is the same from another hub. What is
+/// here already is asked for where it came from.
 async fn standing(
     orders: &[Order],
     host: &dyn Host,
     settings: &Settings,
     progress: &Progress,
 ) -> Result<(Order, Standing)> {
+    let mut orders: Vec<&Order> = orders.iter().collect();
+    orders.sort_by_key(|order| !Manifest::read(&order.dir).is_some_and(|here| here.hub == order.hub));
     let mut first: Option<PullError> = None;
-    for order in orders {
+    for order in &orders {
         match pull::prepare(order, host, settings, progress, &reads).await {
-            Ok(standing) => return Ok((order.clone(), standing)),
+            Ok(standing) => return Ok(((*order).clone(), standing)),
             Err(error) if first.is_none() && matches!(error, PullError::Unreachable { .. }) && orders.len() > 1 => {
                 progress.note(&format!("{error}; trying another hub"));
                 first = Some(error);

@@ -137,6 +137,10 @@ fn of_profile(
         return Ok(What::Ollama(tag));
     }
     let mut orders = orders(&profile.name, &variant, source.and_then(hub_of), paths, host)?;
+    if args.revision.is_some() {
+        // Another hub's revisions are others.
+        orders.truncate(1);
+    }
     for order in &mut orders {
         order.name.clone_from(&args.model);
         order.revision.clone_from(&args.revision);

@@ -119,7 +119,6 @@ fn fetch(
             size_tells: false,
             edition: release.tag.clone(),
             authorization: None,
-            cookie: None,
         };
         fetch::download(&client, vec![wanted], &settings, progress).await.map_err(as_install)?;
         Ok(done)
