@@ -94,8 +94,10 @@ Examples:
   llmup pull hf:unsloth/Qwen3-8B-GGUF --quantization q5_k_m
   llmup pull llama3.1:8b                                      through Ollama
 
-From Hugging Face (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE), ModelScope (MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN) or
-Ollama; proxies by HTTPS_PROXY and NO_PROXY. What broke off goes on where it was, also after kill -9.";
+From Hugging Face (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE),
+ModelScope (MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN) or Ollama; proxies by
+HTTPS_PROXY and NO_PROXY. What broke off goes on where it was, also after
+kill -9.";
 
 const HARDWARE_EXAMPLES: &str = "\
 Examples:

@@ -170,7 +170,7 @@ fn spinner() -> ProgressStyle {
 
 fn bytes_bar() -> ProgressStyle {
     ProgressStyle::with_template(
-        "{spinner:.cyan} {msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+        "{spinner:.cyan} {wide_msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
     .progress_chars("=> ")
@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn the_templates_are_valid() {
         assert!(ProgressStyle::with_template("{spinner:.cyan} {wide_msg} {elapsed:.dim}").is_ok());
-        let bar = "{spinner:.cyan} {msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+        let bar =
+            "{spinner:.cyan} {wide_msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
         assert!(ProgressStyle::with_template(bar).is_ok());
     }
 

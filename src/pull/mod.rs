@@ -53,6 +53,8 @@ pub struct Order {
     pub pick: Pick,
     /// The folder.
     pub dir: PathBuf,
+    /// The folder is the repository's; what is chosen of it goes into one below, named after it.
+    pub below: bool,
 }
 
 /// Where an order stands before anything is fetched.
@@ -96,9 +98,9 @@ pub fn dir(models: &Path, model: &str, variant: &str) -> PathBuf {
 }
 
 /// Finds out what an order needs. Nothing is written, but for the manifest of files another program's cache has.
-/// `reads`: whether the weights at a path can be read, for what nobody lists.
+/// Afterwards the order knows its folder. `reads`: whether the weights at a path can be read, for what nobody lists.
 pub async fn prepare(
-    order: &Order,
+    order: &mut Order,
     host: &dyn Host,
     settings: &Settings,
     progress: &Progress,
@@ -106,8 +108,7 @@ pub async fn prepare(
 ) -> Result<Standing, PullError> {
     let driver = order.hub.driver();
     let revision = order.revision.clone().unwrap_or_else(|| driver.default_revision().to_owned());
-    let here = Manifest::read(&order.dir)
-        .filter(|m| m.repo.eq_ignore_ascii_case(&order.repo) && m.hub == order.hub && m.revision == revision);
+    let mut here = whole(order, &revision);
     if let Some(variable) = offline(host) {
         return without_network(order, here, &revision, host, variable, reads);
     }
@@ -116,16 +117,23 @@ pub async fn prepare(
     let listing = match list(order, &site, &revision, settings).await {
         Ok(listing) => listing,
         // What is whole is whole, also when the hub cannot be asked for something newer.
-        Err(PullError::Unreachable { .. }) if here.is_some() && order.pick.include.is_empty() => {
-            return here.map(Standing::Whole).ok_or_else(|| bug(order));
+        Err(error @ PullError::Unreachable { .. }) if here.is_some() && order.pick.include.is_empty() => {
+            return here.map(|(manifest, dir)| found(order, manifest, dir)).ok_or(error);
         }
         Err(error) => return Err(error),
     };
     let choice = chosen(&listing, order)?;
     let mut manifest = described(&listing, &choice, order.hub);
-    if here.is_some_and(|here| here.commit == manifest.commit && manifest.files.iter().all(|f| here.files.contains(f)))
+    if order.below {
+        order.dir = order.dir.join(choice.quantization.as_deref().unwrap_or("default"));
+        order.below = false;
+        here = whole(order, &revision);
+    }
+    if let Some((here, dir)) = here
+        && here.commit == manifest.commit
+        && manifest.files.iter().all(|file| here.files.contains(file))
     {
-        return Ok(Standing::Whole(Manifest::read(&order.dir).unwrap_or(manifest)));
+        return Ok(found(order, here, dir));
     }
     if order.hub == HubId::HuggingFace
         && let Some(snapshot) = cache::whole(host, &listing, &choice)
@@ -193,16 +201,35 @@ fn lock(dir: &Path) -> Result<std::fs::File, PullError> {
     fs::try_lock(&dir.join(".llmup-pull.lock"))?.ok_or_else(|| PullError::Busy { dir: dir.to_owned() })
 }
 
+/// What is whole of an order, and where.
+fn whole(order: &Order, revision: &str) -> Option<(Manifest, PathBuf)> {
+    let fits = |manifest: &Manifest| {
+        manifest.repo.eq_ignore_ascii_case(&order.repo) && manifest.hub == order.hub && manifest.revision == revision
+    };
+    let mut dirs = vec![order.dir.clone()];
+    if order.below {
+        dirs.extend(std::fs::read_dir(&order.dir).into_iter().flatten().flatten().map(|entry| entry.path()));
+        dirs.sort();
+    }
+    dirs.into_iter().find_map(|dir| Some((Manifest::read(&dir).filter(fits)?, dir)))
+}
+
+fn found(order: &mut Order, manifest: Manifest, dir: PathBuf) -> Standing {
+    order.dir = dir;
+    order.below = false;
+    Standing::Whole(manifest)
+}
+
 fn without_network(
-    order: &Order,
-    here: Option<Manifest>,
+    order: &mut Order,
+    here: Option<(Manifest, PathBuf)>,
     revision: &str,
     host: &dyn Host,
     variable: &str,
     reads: &(dyn Fn(&Path) -> bool + Sync),
 ) -> Result<Standing, PullError> {
-    if let Some(manifest) = here {
-        return Ok(Standing::Whole(manifest));
+    if let Some((manifest, dir)) = here {
+        return Ok(found(order, manifest, dir));
     }
     if order.hub == HubId::HuggingFace
         && let Some(manifest) = cache::offline(host, &order.repo, revision, &order.pick)
@@ -360,8 +387,4 @@ fn present(file: &Wanted, settings: &Settings) -> u64 {
         }
         _ => fetch::kept(file, settings),
     }
-}
-
-fn bug(order: &Order) -> PullError {
-    PullError::List { hub: order.hub, repo: order.repo.clone(), reason: "nothing is here".to_owned() }
 }

@@ -98,13 +98,14 @@ async fn standing(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<(Order, Standing)> {
-    let mut orders: Vec<&Order> = orders.iter().collect();
+    let mut orders = orders.to_vec();
     orders.sort_by_key(|order| !Manifest::read(&order.dir).is_some_and(|here| here.hub == order.hub));
     let mut first: Option<PullError> = None;
-    for order in &orders {
-        match pull::prepare(order, host, settings, progress, &reads).await {
-            Ok(standing) => return Ok(((*order).clone(), standing)),
-            Err(error) if first.is_none() && matches!(error, PullError::Unreachable { .. }) && orders.len() > 1 => {
+    let several = orders.len() > 1;
+    for mut order in orders {
+        match pull::prepare(&mut order, host, settings, progress, &reads).await {
+            Ok(standing) => return Ok((order, standing)),
+            Err(error) if first.is_none() && several && matches!(error, PullError::Unreachable { .. }) => {
                 progress.note(&format!("{error}; trying another hub"));
                 first = Some(error);
             }

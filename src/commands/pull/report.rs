@@ -10,13 +10,14 @@ use crate::pull::{HubId, Manifest, Open, Order};
 /// Repository, size and room in a line.
 pub(super) fn about(order: &Order, open: &Open) -> String {
     let mut text = format!(
-        "{} {} from {}, {}{} in {} files",
+        "{} {} from {}, {}{} in {} file{}",
         on_stderr(Style::Strong, "pull  "),
         open.manifest.repo,
         order.hub.driver().title(),
         output::bytes(open.bytes()),
         open.manifest.quantization.as_deref().map(|q| format!(" ({q})")).unwrap_or_default(),
         open.manifest.files.len(),
+        if open.manifest.files.len() == 1 { "" } else { "s" },
     );
     if open.here > 0 {
         text.push_str(&format!("; {} are here already", output::bytes(open.here)));
@@ -73,12 +74,13 @@ pub(super) fn whole(args: &PullArgs, order: &Order, manifest: &Manifest, outcome
         return output::json(&value);
     }
     let path = manifest.weights(&order.dir);
-    let size = output::bytes(manifest.bytes());
-    let word = match outcome {
-        Some(_) => on_stderr(Style::Good, "pulled"),
-        None => on_stderr(Style::Good, "here  "),
+    let (word, state) = match outcome {
+        Some(_) if manifest.files.iter().all(|file| file.digest.is_some()) => ("pulled", "checked by size and hash"),
+        Some(_) => ("pulled", "checked by size, and by hash where the hub gives one"),
+        None => ("here  ", "whole already; nothing was downloaded"),
     };
-    output::note(&format!("{word} {} ({size}), all files checked by size{}", manifest.repo, checked(manifest)));
+    let size = output::bytes(manifest.bytes());
+    output::note(&format!("{} {} ({size}), {state}", on_stderr(Style::Good, word), manifest.repo));
     output::line(&path.to_string_lossy());
     let name = &order.name;
     let plain = !name.contains(['/', ':']) && args.to.is_none() && args.include.is_empty();
@@ -89,10 +91,6 @@ pub(super) fn whole(args: &PullArgs, order: &Order, manifest: &Manifest, outcome
         format!("llmup start {public} --model-dir {}", shown(&path.to_string_lossy()))
     };
     output::note(&format!("       start it: {command}"));
-}
-
-fn checked(manifest: &Manifest) -> &'static str {
-    if manifest.files.iter().all(|file| file.digest.is_some()) { " and hash" } else { "" }
 }
 
 /// A path in quotes where a shell wants them.

@@ -84,16 +84,21 @@ fn of_repo(
             revision: None,
             pick: pick(&variant, &[]),
             dir: variant_dir(&name, &variant, paths),
+            below: false,
         },
         None => {
-            let what = quantization.clone().or_else(|| args.revision.clone()).unwrap_or_else(|| "default".to_owned());
+            // Without a word the folder is named after what is chosen.
+            let what = quantization.as_deref().or(args.revision.as_deref()).map(str::to_lowercase);
+            let below = what.is_none();
+            let dir = pull::dir(&paths.models(), repo, what.as_deref().unwrap_or("x"));
             Order {
                 name: args.model.clone(),
                 hub,
                 repo: repo.to_owned(),
                 revision: args.revision.clone(),
                 pick: Pick { form: None, quantization, include: args.include.clone() },
-                dir: pull::dir(&paths.models(), repo, &what),
+                dir: if below { dir.parent().map_or_else(|| dir.clone(), Into::into) } else { dir },
+                below,
             }
         }
     };
@@ -171,6 +176,7 @@ pub(super) fn orders(
                 revision: None,
                 pick: pick(variant, &[]),
                 dir: variant_dir(name, variant, paths),
+                below: false,
             })
         })
         .collect();
@@ -193,6 +199,7 @@ fn preferred(host: &dyn Host) -> HubId {
 fn place(order: &mut Order, args: &PullArgs) {
     if let Some(dir) = &args.to {
         order.dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        order.below = false;
     }
 }
 
