@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::hub::{Fault, Hub, noise};
-use crate::support::{Home, Ran, finish};
+use crate::support::{Home, Ran, finish, free_port};
 
 const MB: usize = 1 << 20;
 
@@ -28,10 +28,8 @@ fn assert_same(hub: &Hub, dir: &Path) {
     }
 }
 
-/// The demo model's own files: real headers, so that what was pulled can be planned.
-fn real_model(home: &Home) -> Vec<(String, Vec<u8>)> {
-    let ran = home.run(&["start", "demo", "--engine", "vllm", "--dry-run", "--json"]);
-    assert!(ran.code.is_some());
+/// Files with real headers, so that what was pulled can be planned.
+fn real_model() -> Vec<(String, Vec<u8>)> {
     let shape = serde_json::json!({
         "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 256,
@@ -189,7 +187,7 @@ fn profile(home: &Home) {
 fn start_finds_what_was_pulled_and_says_how_to_pull_what_was_not() {
     let home = Home::new();
     profile(&home);
-    let files = real_model(&home);
+    let files = real_model();
     let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
     let hub = Hub::start("acme/tiny", &files);
     let start = |args: &[&str]| finish(command(&home, &hub, &[&["start", "tiny", "--engine", "vllm"], args].concat()));
@@ -210,4 +208,24 @@ fn start_finds_what_was_pulled_and_says_how_to_pull_what_was_not() {
     let value: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
     assert_eq!(value["weights"]["path"].as_str(), Some(dir.to_string_lossy().as_ref()), "{}", ran.out);
     assert_eq!(value["weights"]["architecture"], "Qwen3ForCausalLM");
+}
+
+#[test]
+#[cfg(unix)]
+fn start_pulls_when_the_user_has_agreed_and_serves_what_came() {
+    let home = Home::new();
+    profile(&home);
+    let files = real_model();
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let hub = Hub::start("acme/tiny", &files);
+    let port = free_port().to_string();
+    let args = ["start", "tiny", "--yes", "--json", "--engine", "vllm", "--port", &port, "--api-key", "k"];
+    let mut command = home.faked(&["vllm"], &args);
+    command.env("HF_ENDPOINT", &hub.url);
+    let mut running = home.start(command);
+    let ready = running.ready(Duration::from_secs(120));
+    assert_eq!(ready["model"], "tiny");
+    assert_same(&hub, &home.data.join("models/tiny/bf16-safetensors"));
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(running.wait(Duration::from_secs(30)).code(), Some(130), "{}", running.err());
 }
