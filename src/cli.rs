@@ -39,6 +39,8 @@ pub enum Command {
     /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Show what runs, and what was planned beside what the engine says it got.
+    Status(StatusArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
@@ -362,6 +364,14 @@ pub struct EnvArgs {
     #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmup status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// As JSON: every figure, planned, measured, and the deviation as a share.
     #[arg(long)]
     pub json: bool,
 }

@@ -37,8 +37,33 @@ pub struct Engine {
     pub log: Option<PathBuf>,
 }
 
+/// Sizes of a running model, planned or as the engine says. Bytes are those of one GPU with vLLM, of all places
+/// together with llama.cpp and Ollama. `None`: not planned, or not said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sizes {
+    /// The longest conversation, tokens.
+    pub context: Option<u64>,
+    /// Tokens in the cache over all conversations.
+    pub kv_tokens: Option<u64>,
+    /// The KV cache.
+    pub kv_bytes: Option<u64>,
+    /// The weights.
+    pub weights_bytes: Option<u64>,
+    /// Activations at their peak.
+    pub compute_bytes: Option<u64>,
+    /// CUDA graphs.
+    pub graph_bytes: Option<u64>,
+    /// All of it, where only the sum is told.
+    pub total_bytes: Option<u64>,
+    /// Conversations of full length at once.
+    pub concurrency: Option<f64>,
+    /// How much of the model lies on the GPU, 0..=1.
+    pub on_gpu: Option<f64>,
+}
+
 /// A running llmup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// [`VERSION`].
     pub version: u32,
@@ -54,12 +79,18 @@ pub struct Instance {
     pub context: u64,
     /// The engine.
     pub engine: Engine,
+    /// What the plan expected; `None` for an engine that ran before.
+    #[serde(default)]
+    pub planned: Option<Sizes>,
+    /// What the engine says.
+    #[serde(default)]
+    pub measured: Option<Sizes>,
     /// Seconds since 1970.
     pub started_at: u64,
 }
 
 /// The state folder as it was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
     /// Instances that run, the newest first.
     pub running: Vec<Instance>,
@@ -165,6 +196,8 @@ mod tests {
                 port: 4243,
                 log: None,
             },
+            planned: Some(Sizes { context: Some(131_072), ..Sizes::default() }),
+            measured: None,
             started_at,
         }
     }

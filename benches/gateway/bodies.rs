@@ -69,6 +69,9 @@ pub fn large(protocol: &str) -> String {
         }
     }
     .to_string()
+    // Where a model is named it comes first, as coding tools write it.
+    .replacen("\"model\":\"m\",", "", 1)
+    .replacen('{', if protocol == "gemini" { "{" } else { "{\"model\":\"m\"," }, 1)
 }
 
 /// The same, answered by a stream.

@@ -44,6 +44,7 @@ fn compare(args: &[String]) {
         option("--llmup").unwrap_or_else(|| "target/release/llmup".to_owned()).split(',').map(str::to_owned).collect();
     let mock = Process::own(&["mock"]);
     let yard = Process::own(&["yard", &mock.port.to_string()]);
+    let nginx = Process::nginx(mock.port);
     let gateways: Vec<Process> = binaries.iter().map(|binary| Process::llmup(binary, mock.port)).collect();
     for (binary, gateway) in binaries.iter().zip(&gateways) {
         println!("{binary}: ready after {} ms, {:.1} MB idle", gateway.ready.as_millis(), gateway.rss_mb());
@@ -60,6 +61,10 @@ fn compare(args: &[String]) {
                 Target { name: "mock", address: mock.address(), path: case.paths[0].1, process: None },
                 Target { name: "yard", address: yard.address(), path: case.paths[0].1, process: Some(&yard) },
             ];
+            if let Some(nginx) = &nginx {
+                let path = case.paths[0].1;
+                targets.push(Target { name: "nginx", address: nginx.address(), path, process: Some(nginx) });
+            }
             for (binary, gateway) in binaries.iter().zip(&gateways) {
                 for (name, path) in &case.paths {
                     let name = if binaries.len() == 1 { *name } else { Box::leak(format!("{name} {binary}").into()) };

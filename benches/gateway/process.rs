@@ -1,8 +1,28 @@
 //! The processes that are measured, ended by their own pid.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// nginx as a pass-through with kept connections and without buffers, as one would set it up for streams.
+const NGINX: &str = "daemon off; master_process off; pid {home}/pid; error_log /dev/null;
+events { worker_connections 4096; }
+http {
+  access_log off; client_max_body_size 64m; client_body_buffer_size 1m; keepalive_requests 1000000;
+  client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+  uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+  upstream engine { server 127.0.0.1:{engine}; keepalive 2048; keepalive_requests 1000000; }
+  server {
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /health { return 200; }
+    location / {
+      proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_buffering off;
+      proxy_request_buffering off; proxy_read_timeout 600s;
+    }
+  }
+}
+";
 
 /// The key llmup is started with.
 pub const KEY: &str = "bench-key";
@@ -28,10 +48,34 @@ impl Process {
         Process { child, port: line.trim().parse().unwrap(), ready: start.elapsed(), _home: None }
     }
 
+    /// nginx in front of the engine at `engine`; `None` where it is not installed.
+    pub fn nginx(engine: u16) -> Option<Process> {
+        let program = [PathBuf::from("nginx"), PathBuf::from("/usr/sbin/nginx")];
+        let found = |program: &&PathBuf| Command::new(program).arg("-v").stderr(Stdio::null()).status().is_ok();
+        let program = program.iter().find(found)?;
+        let (home, port) = (tempfile::tempdir().unwrap(), free_port());
+        let config = NGINX.replace("{home}", &home.path().display().to_string());
+        let config = config.replace("{port}", &port.to_string()).replace("{engine}", &engine.to_string());
+        let path = home.path().join("nginx.conf");
+        std::fs::write(&path, config).unwrap();
+        let start = Instant::now();
+        let mut command = Command::new(program);
+        let child = command.arg("-p").arg(home.path()).arg("-c").arg(path).stderr(Stdio::null()).spawn().unwrap();
+        Some(Process::up("nginx", child, port, start, home))
+    }
+
+    /// Waits until it answers.
+    fn up(name: &str, child: Child, port: u16, start: Instant, home: tempfile::TempDir) -> Process {
+        while !healthy(port) {
+            assert!(start.elapsed() < Duration::from_secs(20), "{name} does not come up");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Process { child, port, ready: start.elapsed(), _home: Some(home) }
+    }
+
     /// The gateway in front of the engine at `engine`.
     pub fn llmup(binary: &str, engine: u16) -> Process {
-        let home = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (home, port) = (tempfile::tempdir().unwrap(), free_port());
         let start = Instant::now();
         let child = Command::new(binary)
             .args(["start", "mock-model", "--engine-url", &format!("http://127.0.0.1:{engine}")])
@@ -42,12 +86,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        while !healthy(port) {
-            assert!(start.elapsed() < Duration::from_secs(20), "{binary} does not come up");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let ready = start.elapsed();
-        Process { child, port, ready, _home: Some(home) }
+        Process::up(binary, child, port, start, home)
     }
 
     /// `host:port`.
@@ -71,6 +110,10 @@ impl Process {
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
     }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn healthy(port: u16) -> bool {

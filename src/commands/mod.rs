@@ -11,6 +11,7 @@ pub mod request_log;
 pub mod running;
 pub mod serve;
 pub mod start;
+pub mod status;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;
@@ -24,6 +25,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Start(args) => start::run(args, &paths),
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
+        Command::Status(args) => status::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),

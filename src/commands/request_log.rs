@@ -94,7 +94,7 @@ impl RequestLog {
     pub fn access_log(&self) -> AccessLog {
         let log = self.clone();
         AccessLog::new(move |record| {
-            if let Err(TrySendError::Full(_)) = log.lines.try_send(Line::Record(record.to_string())) {
+            if let Err(TrySendError::Full(_)) = log.lines.try_send(Line::Record(record.line())) {
                 log.lost.fetch_add(1, Ordering::Relaxed);
             }
         })

@@ -16,6 +16,11 @@ use crate::{client, engine, hardware, state};
 
 /// The newest running instance. What crashed ones left behind is ended on the way.
 pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
+    Ok(all(paths)?.into_iter().next())
+}
+
+/// All running instances, the newest first. What crashed ones left behind is ended on the way.
+pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
     let found = state::heal(&paths.state(), process::alive, |crashed| {
         let Some(engine) = &crashed.engine.process else { return true };
         supervisor::reap(supervisor::Remains {
@@ -25,7 +30,7 @@ pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
         });
         true
     })?;
-    Ok(found.running.into_iter().next())
+    Ok(found.running)
 }
 
 /// An instance as clients see it.

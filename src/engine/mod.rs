@@ -12,14 +12,18 @@ pub mod diagnose;
 pub mod find;
 pub mod id;
 pub mod install;
+pub mod known_flags;
 mod llama_cpp;
 mod native;
 mod ollama;
+pub mod readback;
 mod vllm;
 
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
 pub use install::Accelerator;
+pub use known_flags::KnownFlags;
+pub use readback::Measured;
 
 /// What to launch, decided by `plan`.
 #[derive(Debug, Clone)]
@@ -80,7 +84,8 @@ impl CommandLine {
     }
 }
 
-fn quote(text: &str) -> String {
+/// A word as one would type it in a POSIX shell.
+pub fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+\\".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

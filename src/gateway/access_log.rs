@@ -75,7 +75,7 @@ impl fmt::Debug for AccessLog {
 }
 
 /// A protocol as the log calls it.
-fn word(id: Id) -> &'static str {
+fn dialect(id: Id) -> &'static str {
     match id {
         Id::Messages => "messages",
         Id::Chat => "chat",
@@ -86,56 +86,106 @@ fn word(id: Id) -> &'static str {
 }
 
 /// Text from outside on one line and of a bounded length.
-fn tame(text: &str, most: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
+fn tame(line: &mut String, text: &str, most: usize) {
+    line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most));
 }
 
-/// One line: the time, then words in a fixed order, then `name=value` pairs.
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        write!(f, "{} {}", rfc3339(seconds), word(self.dialect))?;
+/// A number with at least `digits` digits. The formatting machinery took longer for a line than the gateway for
+/// routing its request.
+fn number(line: &mut String, mut value: u64, digits: usize) {
+    let mut buffer = [b'0'; 20];
+    let mut at = buffer.len();
+    while value > 0 {
+        at -= 1;
+        buffer[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+    let at = at.min(buffer.len() - digits.clamp(1, buffer.len()));
+    line.push_str(std::str::from_utf8(&buffer[at..]).unwrap_or_default());
+}
+
+/// Seconds with three digits behind the point.
+fn seconds(line: &mut String, duration: Duration) {
+    let millis = u64::try_from((duration.as_micros() + 500) / 1000).unwrap_or(u64::MAX);
+    number(line, millis / 1000, 1);
+    line.push('.');
+    number(line, millis % 1000, 3);
+    line.push('s');
+}
+
+impl Record {
+    /// One line: the time, then words in a fixed order, then `name=value` pairs.
+    pub fn line(&self) -> String {
+        let mut line = String::with_capacity(256);
+        date(&mut line, self.at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let word = |line: &mut String, word: &str| {
+            line.push(' ');
+            line.push_str(word);
+        };
+        word(&mut line, dialect(self.dialect));
         match self.status {
-            Some(status) => write!(f, " {status}")?,
-            None => f.write_str(" left")?,
+            Some(status) => {
+                line.push(' ');
+                number(&mut line, status.into(), 3);
+            }
+            None => word(&mut line, "left"),
         }
+        line.push(' ');
         match (&self.asked, &self.served) {
-            (Some(asked), Some(served)) if asked != served => write!(f, " {}->{served}", tame(asked, 100))?,
-            (_, Some(served)) => write!(f, " {served}")?,
-            (Some(asked), None) => write!(f, " {}", tame(asked, 100))?,
-            (None, None) => write!(f, " {}", tame(&self.path, 100))?,
+            (Some(asked), Some(served)) if asked != served => {
+                tame(&mut line, asked, 100);
+                line.push_str("->");
+                line.push_str(served);
+            }
+            (_, Some(served)) => line.push_str(served),
+            (asked, None) => tame(&mut line, asked.as_ref().unwrap_or(&self.path), 100),
         }
         if let Some(way) = self.way {
-            let way = if way == Way::Native { "native" } else { "translated" };
-            write!(f, " {} {way}", if self.stream { "stream" } else { "whole" })?;
+            word(&mut line, if self.stream { "stream" } else { "whole" });
+            word(&mut line, if way == Way::Native { "native" } else { "translated" });
         }
         if let Some(usage) = self.usage {
-            let (prompt, cached) = (usage.prompt, usage.cached);
-            let prefilled = prompt.saturating_sub(cached);
-            write!(f, " prompt={prompt} cached={cached} prefilled={prefilled} output={}", usage.output)?;
+            let prefilled = usage.prompt.saturating_sub(usage.cached);
+            for (name, count) in [
+                (" prompt=", usage.prompt),
+                (" cached=", usage.cached),
+                (" prefilled=", prefilled),
+                (" output=", usage.output),
+            ] {
+                line.push_str(name);
+                number(&mut line, count, 1);
+            }
         }
         if let Some(first) = self.first_byte {
-            write!(f, " first={:.3}s", first.as_secs_f64())?;
+            line.push_str(" first=");
+            seconds(&mut line, first);
         }
-        write!(f, " total={:.3}s", self.duration.as_secs_f64())?;
+        line.push_str(" total=");
+        seconds(&mut line, self.duration);
         if let Some(limit) = self.clamped {
-            write!(f, " max_tokens={limit}")?;
+            line.push_str(" max_tokens=");
+            number(&mut line, limit, 1);
         }
         if !self.dropped.is_empty() {
-            write!(f, " dropped={}", tame(&self.dropped.join(","), 300))?;
+            line.push_str(" dropped=");
+            tame(&mut line, &self.dropped.join(","), 300);
         }
         if self.left {
-            f.write_str(" left")?;
+            word(&mut line, "left");
         }
         if let Some(error) = &self.error {
-            write!(f, " error={:?}", tame(error, 300))?;
+            let mut told = String::new();
+            tame(&mut told, error, 300);
+            line.push_str(&format!(" error={told:?}"));
         }
-        write!(f, " id={}", self.id)
+        line.push_str(" id=");
+        line.push_str(&self.id);
+        line
     }
 }
 
-/// Seconds since 1970 as a date (civil-from-days).
-pub(super) fn rfc3339(seconds: u64) -> String {
+/// Appends seconds since 1970 as a date (civil-from-days).
+fn date(line: &mut String, seconds: u64) {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let z = days + 719_468;
     let era = z / 146_097;
@@ -146,7 +196,24 @@ pub(super) fn rfc3339(seconds: u64) -> String {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    for (part, digits, behind) in [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (rest / 3600, 2, ':'),
+        (rest / 60 % 60, 2, ':'),
+        (rest % 60, 2, 'Z'),
+    ] {
+        number(line, part, digits);
+        line.push(behind);
+    }
+}
+
+/// Seconds since 1970 as a date.
+pub(super) fn rfc3339(seconds: u64) -> String {
+    let mut text = String::with_capacity(20);
+    date(&mut text, seconds);
+    text
 }
 
 #[cfg(test)]
@@ -180,7 +247,7 @@ mod tests {
             left: false,
         };
         assert_eq!(
-            record.to_string(),
+            record.line(),
             "2024-02-29T12:34:56Z messages 200 claude x->glm stream translated prompt=10 cached=8 prefilled=2 output=2 \
              first=0.250s total=1.500s max_tokens=900 dropped=top_k,speed id=req_1"
         );
@@ -197,7 +264,7 @@ mod tests {
             ..record
         };
         assert_eq!(
-            record.to_string(),
+            record.line(),
             "2024-02-29T12:34:56Z messages 401 /v1/messages total=1.500s error=\"no  key\" id=req_1"
         );
     }

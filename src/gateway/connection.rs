@@ -4,18 +4,19 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::chunked::{Chunks, Framed};
+use super::dial::Post;
 
 /// Idle connections by `host:port`, the last used one last.
 #[derive(Debug, Default)]
@@ -55,16 +56,14 @@ enum Failed {
 }
 
 impl Connections {
-    /// Sends a request; its URI is absolute. Dropping the future, or the answer before its end, closes the connection.
-    pub(super) async fn send(self: &Arc<Self>, request: Request<Bytes>) -> io::Result<Response<Reading>> {
-        let authority = request.uri().authority().ok_or_else(|| invalid("the engine's address has no host"))?;
-        let host = match authority.port_u16() {
-            Some(port) => format!("{}:{port}", authority.host()),
-            None => format!("{}:80", authority.host()),
-        };
-        let shown = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let head = written(&request, shown);
-        let body = request.into_body();
+    /// Sends a request. Dropping the future, or the answer before its end, closes the connection.
+    pub(super) async fn send(self: &Arc<Self>, post: Post) -> io::Result<Response<Reading>> {
+        let (shown, path) = parts(&post.url)?;
+        // The colons of an IPv6 address stand inside brackets.
+        let has_port = shown.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let host = if has_port { shown.to_owned() } else { format!("{shown}:80") };
+        let head = written(&post, shown, path);
+        let body = post.body;
         while let Some(stream) = self.take(&host) {
             match self.exchange(stream, &head, &body, &host).await {
                 Ok(response) => return Ok(response),
@@ -162,20 +161,33 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
 
+/// The host (with its port, without a user) and the path of an absolute URL.
+fn parts(url: &str) -> io::Result<(&str, &str)> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(slash);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // What would end the line it stands in, or cannot stand in it.
+    if host.is_empty() || url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err(invalid("the engine's address is no URL"));
+    }
+    Ok((host, if path.is_empty() { "/" } else { path }))
+}
+
 /// The head as it goes out.
-fn written(request: &Request<Bytes>, host: &str) -> Vec<u8> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+fn written(post: &Post, host: &str, path: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    for part in [request.method().as_str(), " ", path, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
+    for part in ["POST ", path, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    for (name, value) in request.headers() {
+    for (name, value) in &post.headers {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(format!("content-length: {}\r\n\r\n", request.body().len()).as_bytes());
+    // Writing to memory cannot fail.
+    let _ = write!(out, "content-length: {}\r\n\r\n", post.body.len());
     out
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -41,6 +41,27 @@ pub(super) struct Dial {
 type Tls = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>;
 
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    /// Absolute.
+    pub(super) url: String,
+    /// Each name once.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+}
+
+impl Post {
+    /// As the general client wants it.
+    fn request(self) -> Result<Request<Full<Bytes>>, String> {
+        let mut request = Request::new(Full::new(self.body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.parse().map_err(|error| format!("{error}"))?;
+        request.headers_mut().extend(self.headers);
+        Ok(request)
+    }
+}
+
 /// A client for one backend.
 #[derive(Clone)]
 pub(super) enum Line {
@@ -54,11 +75,11 @@ pub(super) enum Line {
 
 impl Line {
     /// Sends a request; why there is no answer is for the user to read.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Answer>, String> {
+    pub(super) async fn send(&self, post: Post) -> Result<Response<Answer>, String> {
         if let Line::Own(own) = self {
-            return own.send(request).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string());
+            return own.send(post).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string());
         }
-        let request = request.map(Full::new);
+        let request = post.request()?;
         let answer = match self.general(request.clone()).await {
             // An idle connection was closed while we were writing into it: once more, on a new one.
             Some(Err(error)) if closed_unanswered(&error) => self.general(request).await,
@@ -122,14 +143,14 @@ impl Dial {
     }
 
     /// The client for a URL, or why it cannot be reached.
-    pub(super) fn line(&self, uri: &Uri) -> Result<Line, String> {
-        match uri.scheme_str() {
+    pub(super) fn line(&self, url: &str) -> Result<Line, String> {
+        match url.split_once("://").map(|(scheme, _)| scheme) {
             Some("http") => Ok(Line::Own(Arc::clone(&self.own))),
-            Some("https") => match self.proxy(uri) {
+            Some("https") => match self.proxy(&url.parse().map_err(|error| format!("{error}"))?) {
                 Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(Line::Tunnelled),
                 None => self.tls.get_or_init(|| trust().map(|config| tls(config, connector()))).clone().map(Line::Tls),
             },
-            _ => Err(format!("{uri} is neither http nor https")),
+            _ => Err(format!("{url} is neither http nor https")),
         }
     }
 }
@@ -190,8 +211,8 @@ mod tests {
     #[test]
     fn the_url_says_whether_there_is_tls() {
         let dial = Dial::new();
-        assert!(matches!(dial.line(&Uri::from_static("http://h:1/x")), Ok(Line::Own(_))));
-        assert!(matches!(dial.line(&Uri::from_static("/x")), Err(why) if why.contains("neither")));
+        assert!(matches!(dial.line("http://h:1/x"), Ok(Line::Own(_))));
+        assert!(matches!(dial.line("/x"), Err(why) if why.contains("neither")));
         assert!(dial.tls.get().is_none(), "made only when it is needed");
     }
 

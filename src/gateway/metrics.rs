@@ -202,16 +202,14 @@ impl InFlight {
         self.0.ended.store(true, Relaxed);
     }
 
-    /// The usage as headers of a whole answer.
-    pub(super) fn usage_headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    /// Adds the usage to the headers of a whole answer, or to a stream's trailers.
+    pub(super) fn tell_usage(&self, headers: &mut HeaderMap) {
         if let Some(usage) = self.record().usage {
             let [prompt, cached, prefilled] = USAGE_HEADERS;
             headers.insert(prompt, usage.prompt.into());
             headers.insert(cached, usage.cached.into());
             headers.insert(prefilled, usage.prompt.saturating_sub(usage.cached).into());
         }
-        headers
     }
 
     /// Whether the caller takes the usage as trailers of a stream.

@@ -64,7 +64,7 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
         transform.leaving(&whole);
         transform.end(None, &mut whole)?;
         in_flight.byte();
-        answer.headers_mut().extend(in_flight.usage_headers());
+        in_flight.tell_usage(answer.headers_mut());
         // Lists of numbers are long, and nobody asks who made them.
         if let Some(named) = asked.filter(|_| path != "/embeddings").and_then(|asked| rename::whole(&whole, asked)) {
             answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(named.len()));

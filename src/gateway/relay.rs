@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 
@@ -167,7 +168,8 @@ impl HttpBody for Relay {
             Poll::Ready(Some(_)) => self.in_flight.byte(),
             Poll::Ready(None) if !self.trailed => {
                 self.trailed = true;
-                let usage = self.in_flight.usage_headers();
+                let mut usage = HeaderMap::new();
+                self.in_flight.tell_usage(&mut usage);
                 if !usage.is_empty() {
                     return Poll::Ready(Some(Ok(Frame::trailers(usage))));
                 }

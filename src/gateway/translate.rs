@@ -134,7 +134,7 @@ async fn gather(
     drop(body);
     decoder.run(|decoder, sink| decoder.end(cut, sink), &mut add);
     let mut response = reply::json(200, answer.finish()?);
-    response.headers_mut().extend(in_flight.usage_headers());
+    in_flight.tell_usage(response.headers_mut());
     Ok(response)
 }
 

@@ -27,6 +27,9 @@ pub struct EngineProfile {
     /// Flags older recipes show and this version refuses.
     #[serde(default)]
     pub removed_flags: Vec<String>,
+    /// What took the place of some of them, in words.
+    #[serde(default)]
+    pub replaced_flags: BTreeMap<String, String>,
     /// What a model without a profile of its own needs, by `architectures[0]`.
     #[serde(default)]
     pub architectures: BTreeMap<String, EngineRecipe>,
@@ -52,9 +55,18 @@ pub struct Native {
 impl EngineProfile {
     /// Whether this version refuses `flag`, given with or without a value (`--task=generate`), dashes or underscores.
     pub fn removed(&self, flag: &str) -> bool {
-        let name = flag.split('=').next().unwrap_or(flag).replace('_', "-");
-        self.removed_flags.contains(&name)
+        self.removed_flags.contains(&plain(flag))
     }
+
+    /// What took the place of `flag`, in words.
+    pub fn instead(&self, flag: &str) -> Option<&str> {
+        self.replaced_flags.get(&plain(flag)).map(String::as_str)
+    }
+}
+
+/// A flag's name, without a value.
+fn plain(flag: &str) -> String {
+    flag.split('=').next().unwrap_or(flag).replace('_', "-")
 }
 
 /// The facts about an engine by its id (`vllm`); `None` when there is no file for it.

@@ -45,14 +45,17 @@ impl Head {
     /// The model asked for, if it stands before the first long member: requests begin with it, and who reads the whole
     /// request anyway need not scan it first.
     pub fn early_model(body: &[u8]) -> Option<String> {
-        const LONG: [&str; 6] = ["messages", "input", "contents", "tools", "system", "instructions"];
         let mut model = None;
         scan::walk_members(body, 0, |key, value| {
-            if LONG.iter().any(|name| scan::key_is(body, key.clone(), name)) {
-                return None;
-            }
+            let is_model = match body.get(key)? {
+                br#""messages""# | br#""input""# | br#""contents""# | br#""tools""# | br#""system""#
+                | br#""instructions""# => return None,
+                // An escaped name may be any of these.
+                key if key.contains(&b'\\') => return None,
+                key => key == br#""model""#,
+            };
             let end = scan::skip(body, value)?;
-            if scan::key_is(body, key, "model") {
+            if is_model {
                 model = scan::string(body, value..end);
             }
             Some(end)

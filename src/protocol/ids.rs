@@ -1,6 +1,6 @@
-//! Ids for what a protocol needs to have one and the other side gave none.
+//! Ids and times for what a protocol needs to have one and the other side gave none.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Random bytes of one id.
@@ -11,37 +11,41 @@ const AHEAD: usize = 32;
 
 thread_local! {
     /// Bytes that are fetched, and how many ids were made of them.
-    static FETCHED: Cell<([u8; BYTES * AHEAD], usize)> = const { Cell::new(([0; BYTES * AHEAD], AHEAD)) };
+    static FETCHED: RefCell<([u8; BYTES * AHEAD], usize)> = const { RefCell::new(([0; BYTES * AHEAD], AHEAD)) };
 }
 
 fn random() -> [u8; BYTES] {
-    let (mut bytes, mut used) = FETCHED.get();
-    if used >= AHEAD {
-        used = 0;
-        if getrandom::fill(&mut bytes).is_err() {
-            static COUNT: AtomicU64 = AtomicU64::new(0);
-            for id in bytes.chunks_exact_mut(BYTES) {
-                id[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    FETCHED.with_borrow_mut(|(bytes, used)| {
+        if *used >= AHEAD {
+            *used = 0;
+            if getrandom::fill(bytes).is_err() {
+                static COUNT: AtomicU64 = AtomicU64::new(0);
+                for id in bytes.chunks_exact_mut(BYTES) {
+                    id[..8].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+                }
             }
         }
-    }
-    FETCHED.set((bytes, used + 1));
-    let mut own = [0; BYTES];
-    own.copy_from_slice(&bytes[used * BYTES..(used + 1) * BYTES]);
-    own
+        let mut own = [0; BYTES];
+        own.copy_from_slice(&bytes[*used * BYTES..(*used + 1) * BYTES]);
+        *used += 1;
+        own
+    })
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// An id nobody else has.
 pub fn new(prefix: &str) -> String {
     let bytes = random();
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut id = String::with_capacity(prefix.len() + 24);
-    id.push_str(prefix);
-    for byte in bytes {
-        id.push(char::from(HEX[usize::from(byte >> 4)]));
-        id.push(char::from(HEX[usize::from(byte & 15)]));
+    let mut hex = [0; 2 * BYTES];
+    for (digits, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
-    id
+    [prefix, std::str::from_utf8(&hex).unwrap_or_default()].concat()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod accepts;
 pub mod anthropic;
+mod blocks;
 pub mod carrier;
 pub mod effort;
 pub mod event;

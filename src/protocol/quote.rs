@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::blocks::special;
+
 /// Appends `text` as a JSON string, quotes included. A request is mostly text that needs no escape, so text is looked
-/// through eight bytes at a time and copied in runs.
+/// through in blocks and copied in runs.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     inner(out, text);
@@ -35,29 +37,6 @@ pub fn inner(out: &mut Vec<u8>, text: &str) {
         copied = at;
     }
     out.extend_from_slice(&bytes[copied..]);
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// A high bit in each byte of `word` that is zero. Bytes above a zero byte may be marked wrongly, never one below it.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGHS
-}
-
-/// Where the first byte from `at` on stands that JSON wants escaped.
-pub(super) fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(Ok(eight)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
-        let word = u64::from_le_bytes(eight);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let found = control | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    rest.iter().position(|byte| matches!(byte, 0..=0x1f | b'"' | b'\\')).map(|found| at + found)
 }
 
 /// Appends `,"key":` and `text` as a JSON string. `key` holds plain characters only.

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::blocks;
+
 /// Where a value stands in the text.
 pub type Span = Range<usize>;
 
@@ -141,17 +143,7 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 /// `at` is on the opening quote; the answer is behind the closing one. Most bytes of a request are looked at here and
 /// nowhere else.
 fn skip_string(text: &[u8], at: usize) -> Option<usize> {
-    let start = at + 1;
-    let mut at = start;
-    loop {
-        // Looking for quotes only: text is full of `\n`, and each stop costs more than the bytes between.
-        let quote = at + memchr::memchr(b'"', text.get(at..)?)?;
-        let slashes = text[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
-        at = quote + 1;
-        if slashes % 2 == 0 {
-            return Some(at);
-        }
-    }
+    blocks::end(text, at + 1).map(|end| end + 1)
 }
 
 /// `at` is where a value starts; the answer is behind it.

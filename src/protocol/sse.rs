@@ -3,6 +3,9 @@
 //! Only CR, LF and CRLF end a line; `data:` with or without a space; several data lines join with `\n`; comments and
 //! unknown fields are ignored.
 
+use super::event::Event;
+use super::{EventDecoder, Problem};
+
 /// Collects bytes and hands over whole events.
 #[derive(Debug, Default)]
 pub struct Splitter {
@@ -81,6 +84,38 @@ impl Splitter {
             self.has_data = true;
             self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
         }
+    }
+}
+
+/// What reads the events of a stream, one after the other.
+pub trait Reader: Send {
+    /// Takes the data of one event.
+    fn data(&mut self, data: &[u8], sink: &mut dyn FnMut(Event<'_>));
+
+    /// No more will come; `cut` says why when the connection broke.
+    fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>));
+}
+
+/// A decoder of server-sent events: bytes split anywhere in, whole events to the reader.
+#[derive(Debug, Default)]
+pub struct Events<R> {
+    splitter: Splitter,
+    reader: R,
+}
+
+impl<R: Reader> EventDecoder for Events<R> {
+    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        let reader = &mut self.reader;
+        self.splitter.push(bytes, &mut |data| reader.data(data, sink));
+    }
+
+    fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
+        let reader = &mut self.reader;
+        // Of a cut stream what is left is no event.
+        if cut.is_none() {
+            self.splitter.end(&mut |data| reader.data(data, sink));
+        }
+        reader.end(cut, sink);
     }
 }
 

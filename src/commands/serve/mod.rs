@@ -204,6 +204,8 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
             port: port(&base),
             log: None,
         },
+        planned: None,
+        measured: None,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     }
 }

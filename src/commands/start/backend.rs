@@ -1,18 +1,18 @@
 //! The backend behind the gateway: installed when missing, launched, waited for, and in the end surely gone.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::launch::{self, GRACE};
-use super::ollama;
 use super::target::Target;
+use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::engine as engines;
 use crate::engine::find::Found;
-use crate::engine::{Engine, EngineId, Serves, driver};
+use crate::engine::{EngineId, KnownFlags, Measured, Serves, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
@@ -36,8 +36,8 @@ pub(super) struct Backend {
     pub log: Option<PathBuf>,
     /// How the gateway reaches it.
     pub ready: Ready,
-    /// The context is the engine's own word.
-    pub confirmed: bool,
+    /// The engine's own words on its sizes.
+    pub measured: Measured,
     /// A model of ours in somebody's running Ollama, to be removed in the end.
     pub derived: Option<ollama::Derived>,
 }
@@ -129,6 +129,7 @@ pub(super) async fn launch_backend(
     target: &Target,
     plan: &LaunchPlan,
     engine: Option<&Found>,
+    known: Option<&KnownFlags>,
     reuse: Option<ollama::Server>,
     key: &str,
     last: &LastChild,
@@ -140,28 +141,27 @@ pub(super) async fn launch_backend(
     let engine_driver = driver(plan.engine);
     let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
     fs::create_dir(&paths.logs())?;
-    let mut context = plan.max_model_len;
+    let first = plan;
+    let mut second: Option<LaunchPlan> = None;
     loop {
+        let plan = second.as_ref().unwrap_or(first);
         let port = engine_port(args)?;
-        let command = launch::command(args, target, plan, engine, paths, port, context, Some(key));
+        let command = launch::command(args, target, plan, engine, known, paths, port, Some(key));
         let child = launch::spawn(command, log.clone()).await?;
         last.is(&child);
         if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
             // What it started may hold the accelerator's memory for a moment longer.
             child.stop(Duration::ZERO).await;
             let failure = launch::ended(engine_driver, status, log.clone());
-            // vLLM names the longest context that fits: once, and never against an asked one.
-            match failure.retry_context() {
-                Some(smaller) if args.context.is_none() && context == plan.max_model_len && smaller < context => {
-                    progress.note(&format!(
-                        "{} only {smaller} of {context} tokens fit; starting again with those",
-                        on_stderr(Style::Warn, "note  ")
-                    ));
-                    context = smaller;
-                    continue;
-                }
-                _ => return Err(failure.into()),
+            let Some(remedy) = failure.remedy() else { return Err(failure.into()) };
+            // Once: a second failure is told.
+            if let Some(again) = retry::again(args, plan, remedy).filter(|_| second.is_none()) {
+                progress.note(&format!("{} {}", on_stderr(Style::Warn, "note  "), again.said));
+                second = Some(again.plan);
+                continue;
             }
+            let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            return Err(failure.advised(retry::advice(&argv, args, plan, remedy)).into());
         }
         if plan.engine == EngineId::Ollama {
             let server = ollama::Server::at(launch::address(port));
@@ -171,7 +171,7 @@ pub(super) async fn launch_backend(
             return Ok(backend);
         }
         progress.finish();
-        let confirmed = confirmed_context(engine_driver, &log).await;
+        let measured = measure::engine(plan.engine, port, &log, key, &target.name).await;
         let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
         return Ok(Backend {
             child: Some(child),
@@ -179,28 +179,17 @@ pub(super) async fn launch_backend(
             port,
             log: Some(log),
             ready: Ready {
-                context: confirmed.unwrap_or(context),
+                context: measured.context.unwrap_or(plan.max_model_len),
                 native: native(serves),
                 vendor: vendor(plan.engine),
                 api_key: Some(key.to_owned()),
                 accepts: accepts(plan.engine, &args.engine_args),
                 ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
             },
-            confirmed: confirmed.is_some(),
+            measured,
             derived: None,
         });
     }
-}
-
-/// The engine's own word on its context. Its health answer can overtake its log by a moment.
-async fn confirmed_context(engine: &'static dyn Engine, log: &Path) -> Option<u64> {
-    for _ in 0..5 {
-        if let Some(tokens) = engine.confirmed_context(&launch::read_end(log)) {
-            return Some(tokens);
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    None
 }
 
 fn engine_port(args: &StartArgs) -> Result<u16> {

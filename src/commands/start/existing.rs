@@ -5,7 +5,7 @@ use super::serve::{Session, bind, runtime};
 use crate::cli::StartArgs;
 use crate::commands::serve::probe::{self, Silent};
 use crate::commands::serve::{self, ASSUMED_CONTEXT, target};
-use crate::engine::EngineId;
+use crate::engine::{EngineId, Measured};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::Ready;
@@ -24,7 +24,7 @@ pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
     runtime()?.block_on(async {
         let mut session = Session::open(args, paths, listener, &args.model)?;
         let launched = session.or_interrupt(attach(args, &base, prefix)).await;
-        session.serve_until_end(launched, &args.model, args, paths).await
+        session.serve_until_end(launched, &args.model, None, args, paths).await
     })
 }
 
@@ -72,7 +72,7 @@ async fn attach(args: &StartArgs, base: &str, prefix: Option<String>) -> Result<
         port: serve::port(base),
         log: None,
         ready,
-        confirmed: told.is_some(),
+        measured: Measured { context: told, ..Measured::default() },
         derived: None,
     })
 }

@@ -2,10 +2,13 @@
 
 mod backend;
 mod existing;
+mod flags;
 mod launch;
+mod measure;
 pub(super) mod ollama;
 mod pulled;
 mod ready;
+mod retry;
 mod serve;
 mod target;
 
@@ -15,7 +18,7 @@ pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{EngineId, driver};
+use crate::engine::{EngineId, KnownFlags, driver};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
@@ -50,10 +53,11 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let mut engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     if args.dry_run {
-        show(&args, &target, &plan, engine.as_ref(), paths);
+        show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
         return Ok(Exit::Ok.code());
     }
     if let Some(variant) = target.missing.take()
@@ -64,9 +68,28 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         }
         // Now the headers tell what the profile only said.
         plan = decide(&args, &mut target, &hardware, &found)??;
+        engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+        known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, &hardware)
+    serve::run(&args, paths, target, plan, engine, known, &hardware)
+}
+
+/// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
+fn known_flags(
+    args: &StartArgs,
+    target: &Target,
+    plan: &mut LaunchPlan,
+    engine: Option<&Found>,
+    paths: &Paths,
+) -> Result<Option<KnownFlags>> {
+    let Some(engine) = engine else { return Ok(None) };
+    let known = flags::check(&args.engine_args, engine, &RealHost, paths)?;
+    let left_out = launch::left_out(target, plan, engine, known.as_ref(), paths);
+    if !left_out.is_empty() {
+        plan.warnings.push(flags::left_out(&left_out, engine));
+    }
+    Ok(known)
 }
 
 /// Shows how a model would be started, here or on `other` hardware, and starts nothing.
@@ -75,7 +98,7 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
     match decide(&args, &mut target, &hardware, &[])? {
-        Ok(plan) => show(&args, &target, &plan, None, paths),
+        Ok(plan) => show(&args, &target, &plan, None, None, paths),
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
     }
@@ -147,13 +170,20 @@ fn decide(
 }
 
 /// The dry run.
-fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Found>, paths: &Paths) {
+fn show(
+    args: &StartArgs,
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+    paths: &Paths,
+) {
     let port = match args.engine_port {
         crate::cli::EnginePort::Fixed(port) => port,
         // Any free one is taken at the start; this one stands for it.
         crate::cli::EnginePort::Auto => DEFAULT_PORT + 1,
     };
-    let command = launch::command(args, target, plan, engine, paths, port, plan.max_model_len, None);
+    let command = launch::command(args, target, plan, engine, known, paths, port, None);
     if args.json {
         let mut value = serde_json::to_value(plan).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {

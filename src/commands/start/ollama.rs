@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::backend::Backend;
+use super::measure;
 use super::target::Target;
-use crate::engine::{EngineId, driver, find};
+use crate::engine::{EngineId, Measured, driver, find, readback};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::fs::FileError;
@@ -61,14 +62,12 @@ impl Server {
         }
     }
 
-    /// The context a loaded model has in force.
-    async fn context(&self, tag: &str) -> Option<u64> {
-        let response = client().ok()?.get(format!("{}/api/ps", self.base)).send().await.ok()?;
-        let value: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
-        let models = value.get("models")?.as_array()?;
-        let same = |name: &str| name == tag || name.strip_suffix(":latest") == Some(tag);
-        let model = models.iter().find(|m| m.get("name").and_then(Value::as_str).is_some_and(same))?;
-        model.get("context_length")?.as_u64()
+    /// The context a loaded model has in force, and where it lies.
+    async fn measured(&self, tag: &str) -> Measured {
+        measure::get(&format!("{}/api/ps", self.base), None)
+            .await
+            .map(|body| readback::ollama_ps(&body, tag))
+            .unwrap_or_default()
     }
 
     /// Pulls a tag; how many bytes its layers have.
@@ -126,9 +125,9 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
     }
     progress.step(&format!("ollama: loading {tag}"));
     server.json("/api/generate", &json!({"model": tag, "keep_alive": -1, "stream": false})).await?;
-    let mut context = server.context(&tag).await;
+    let mut measured = server.measured(&tag).await;
     let mut model = tag.clone();
-    if derived.is_none() && context.is_some_and(|have| have < plan.max_model_len) {
+    if derived.is_none() && measured.context.is_some_and(|have| have < plan.max_model_len) {
         // num_ctx in a request is lost with the next one; a model of its own keeps it.
         model = format!("llmup-{}", tag.replace([':', '/'], "-"));
         let parameters = json!({"num_ctx": plan.max_model_len});
@@ -137,7 +136,7 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
             .await?;
         derived = Some(Derived { server: server.clone(), name: model.clone() });
         server.json("/api/generate", &json!({"model": model, "keep_alive": -1, "stream": false})).await?;
-        context = server.context(&model).await;
+        measured = server.measured(&model).await;
     }
     progress.finish();
     let serves = driver(EngineId::Ollama).serves(None);
@@ -148,17 +147,17 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
         port,
         log: None,
         ready: Ready {
-            context: context.unwrap_or(plan.max_model_len),
+            context: measured.context.unwrap_or(plan.max_model_len),
             native: super::backend::native(serves),
             vendor: super::backend::vendor(EngineId::Ollama),
             ..Ready::chat(server.base, model)
         },
-        confirmed: context.is_some(),
+        measured,
         derived,
     })
 }
 
-fn client() -> Result<reqwest::Client> {
+pub(super) fn client() -> Result<reqwest::Client> {
     // Already installed by an earlier call: fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Loopback must not go through a proxy from the environment.

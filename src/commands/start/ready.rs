@@ -3,7 +3,7 @@
 use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
-use crate::state::Instance;
+use crate::state::{Instance, Sizes};
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -12,8 +12,13 @@ pub fn width() -> usize {
 }
 
 /// Shows the box.
-pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
-    let source = if confirmed { "as the engine confirmed" } else { "as planned" };
+pub fn show(instance: &Instance, shell: Shell) {
+    let context = |sizes: &Option<Sizes>| sizes.as_ref().and_then(|sizes| sizes.context);
+    let source = match (context(&instance.measured), context(&instance.planned)) {
+        (None, _) => "as planned".to_owned(),
+        (Some(real), Some(planned)) if real != planned => format!("as the engine confirmed; planned were {planned}"),
+        (Some(_), _) => "as the engine confirmed".to_owned(),
+    };
     let mut lines = vec![
         format!("{} is ready", instance.model),
         String::new(),

@@ -10,12 +10,12 @@ use tokio::sync::{oneshot, watch};
 use super::backend::{Backend, LastChild, install, launch_backend};
 use super::launch::{self, GRACE};
 use super::target::Target;
-use super::{ollama, ready};
+use super::{measure, ollama, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
 use crate::commands::request_log::RequestLog;
 use crate::engine::find::Found;
-use crate::engine::{EngineId, driver};
+use crate::engine::{EngineId, KnownFlags, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
@@ -44,6 +44,7 @@ pub fn run(
     target: Target,
     mut plan: LaunchPlan,
     engine: Option<Found>,
+    mut known: Option<KnownFlags>,
     hardware: &Hardware,
 ) -> Result<u8> {
     let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
@@ -54,7 +55,15 @@ pub fn run(
     let engine = match engine {
         Some(found) => Some(found),
         None if reuse.is_some() => None,
-        None => Some(install(args, paths, &plan, hardware)?),
+        None => {
+            let installed = install(args, paths, &plan, hardware)?;
+            let warned = plan.warnings.len();
+            known = super::known_flags(args, &target, &mut plan, Some(&installed), paths)?;
+            for warning in plan.warnings.iter().skip(warned) {
+                output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+            }
+            Some(installed)
+        }
     };
     plan.to_install = false;
     if let Some(kind) = target.demo {
@@ -69,10 +78,11 @@ pub fn run(
         let launched = {
             let key = session.engine_key.clone();
             let last = session.last_child.clone();
-            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &key, &last);
+            let start =
+                launch_backend(args, paths, &target, &plan, engine.as_ref(), known.as_ref(), reuse, &key, &last);
             session.or_interrupt(start).await
         };
-        session.serve_until_end(launched, &target.name, args, paths).await
+        session.serve_until_end(launched, &target.name, Some(&plan), args, paths).await
     })
 }
 
@@ -158,7 +168,8 @@ impl Session {
                 on_stderr(Style::Warn, "note  ")
             ));
         }
-        let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
+        let (state, backend) =
+            watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO });
         let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
@@ -211,6 +222,7 @@ impl Session {
         mut self,
         launched: Launched,
         model: &str,
+        plan: Option<&LaunchPlan>,
         args: &StartArgs,
         paths: &Paths,
     ) -> Result<u8> {
@@ -232,16 +244,20 @@ impl Session {
             backend.ready.native.retain(|id| *id == Id::Chat);
         }
         self.state.send_replace(BackendState::Ready(backend.ready.clone()));
-        let instance = instance(&self, &backend, model);
+        let instance = instance(&self, &backend, model, plan);
+        if let Some(warning) = measure::beside_the_gpu(&backend, plan) {
+            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+        }
         state::write(&paths.state(), &instance)?;
         if args.json {
             output::json(&serde_json::json!({
                 "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
                 "context": instance.context, "engine": instance.engine.name, "engine_port": instance.engine.port,
                 "log": instance.engine.log, "pid": instance.process.pid,
+                "planned": instance.planned, "measured": instance.measured,
             }));
         }
-        ready::show(&instance, backend.confirmed, shell::detect(&RealHost, &shell::ancestors()));
+        ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
 
         let ended = async {
             match &backend.child {
@@ -305,7 +321,7 @@ impl Session {
     }
 }
 
-fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
+fn instance(session: &Session, backend: &Backend, model: &str, plan: Option<&LaunchPlan>) -> Instance {
     let of = |pid: u32| state::Process { pid, birth: process::birth(pid).unwrap_or_default() };
     Instance {
         version: state::VERSION,
@@ -322,6 +338,8 @@ fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
             port: backend.port,
             log: backend.log.clone(),
         },
+        planned: plan.map(measure::planned),
+        measured: Some(measure::sizes(&backend.measured)),
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     }
 }

@@ -208,8 +208,12 @@ fn own_items(store: &Store, body: &Bytes, input: Option<Span>, referring: bool) 
             }
             out.into()
         }
-        // Not a slice of the body: that would keep the tools and all the rest alive too.
-        Some(b'[') => Bytes::copy_from_slice(text[1..text.len() - 1].trim_ascii()),
+        Some(b'[') => {
+            let items = text[1..text.len() - 1].trim_ascii();
+            // A slice keeps the tools and all the rest alive too; but a copy of a long input takes as long as reading it.
+            let mostly = items.len() >= body.len() / 2;
+            if mostly { body.slice_ref(items) } else { Bytes::copy_from_slice(items) }
+        }
         Some(b'"') => {
             let mut item = Vec::from(br#"{"type":"message","role":"user","content":"#.as_slice());
             item.extend_from_slice(text);
@@ -230,14 +234,16 @@ fn referred(store: &Store, body: &[u8], element: Span) -> Option<Bytes> {
 }
 
 fn contains(text: &[u8], needle: &[u8]) -> bool {
-    scan::rfind(text, needle).is_some()
+    memchr::memmem::find(text, needle).is_some()
 }
 
 /// Keeps the answer in `response` (its JSON text) to the request `keep` is of.
 fn record(store: &Arc<Store>, keep: &Keep, response: &[u8]) {
-    let all = 0..response.len();
-    let Some(id) = scan::member(response, all.clone(), "id").and_then(|at| scan::string(response, at)) else { return };
-    let Some(output) = scan::member(response, all, "output") else { return };
+    let members = scan::members(response, 0..response.len()).unwrap_or_default();
+    let find =
+        |name| members.iter().find(|(key, _)| scan::key_is(response, key.clone(), name)).map(|(_, at)| at.clone());
+    let Some(id) = find("id").and_then(|at| scan::string(response, at)) else { return };
+    let Some(output) = find("output") else { return };
     let items: Vec<(String, Span)> = scan::elements(response, output.clone())
         .unwrap_or_default()
         .into_iter()

@@ -1,13 +1,13 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::Request;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::gateway::answer::Answer;
 use crate::gateway::connection::Connections;
+use crate::gateway::dial::Post;
 
 /// Says the answers one after the other, one per request, on as few connections as it is asked on; gives its address
 /// and how many connections there were.
@@ -39,7 +39,8 @@ async fn engine(answers: Vec<&'static [u8]>) -> (String, Arc<Mutex<usize>>) {
 }
 
 async fn ask(connections: &Arc<Connections>, address: &str) -> Result<(u16, String), String> {
-    let request = Request::post(format!("http://{address}/v1/x?y")).body(Bytes::from_static(b"{}")).unwrap();
+    let url = format!("http://{address}/v1/x?y");
+    let request = Post { url, headers: Vec::new(), body: Bytes::from_static(b"{}") };
     let response = connections.send(request).await.map_err(|error| error.to_string())?.map(Answer::Own);
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();

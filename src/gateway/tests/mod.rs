@@ -4,6 +4,7 @@ mod basics;
 mod connections;
 mod fits;
 mod gemini;
+mod heals;
 mod limits;
 mod native;
 mod records;

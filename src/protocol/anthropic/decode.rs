@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
-use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
+use crate::protocol::sse::{Events, Reader};
+use crate::protocol::{Problem, ProblemKind, ids};
 
 /// Any event, flat.
 #[derive(Default, Deserialize)]
@@ -111,25 +111,16 @@ struct ErrorBody<'a> {
 
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
-#[derive(Default)]
-pub(super) struct Decoder {
-    splitter: Splitter,
-    state: State,
-}
+pub(super) type Decoder = Events<State>;
 
-impl EventDecoder for Decoder {
-    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        self.splitter.push(bytes, &mut |data| state.data(data, sink));
+impl Reader for State {
+    fn data(&mut self, data: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        self.read(data, sink);
     }
 
     fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        if cut.is_none() {
-            self.splitter.end(&mut |data| state.data(data, sink));
-        }
         let ended = || Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete");
-        state.fail(cut.unwrap_or_else(ended), sink);
+        self.fail(cut.unwrap_or_else(ended), sink);
     }
 }
 
@@ -166,7 +157,7 @@ enum Open {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     started: bool,
     ended: bool,
     open: Open,
@@ -187,7 +178,7 @@ struct State {
 }
 
 impl State {
-    fn data(&mut self, data: &[u8], sink: Sink<'_>) {
+    fn read(&mut self, data: &[u8], sink: Sink<'_>) {
         if self.ended || data.trim_ascii().is_empty() || data.trim_ascii() == b"[DONE]" {
             return;
         }
@@ -346,7 +337,7 @@ impl State {
     /// What had to wait for the call that is complete now.
     fn go_on(&mut self, sink: Sink<'_>) {
         for data in std::mem::take(&mut self.waiting) {
-            self.data(&data, sink);
+            self.read(&data, sink);
         }
     }
 

@@ -10,8 +10,8 @@ use super::lenient::{FromText, Many, Text};
 use super::wire::Part;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
-use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
+use crate::protocol::sse::{Events, Reader};
+use crate::protocol::{Problem, ProblemKind, ids};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -75,38 +75,29 @@ enum Open {
     Thinking,
 }
 
-#[derive(Default)]
-pub(super) struct Decoder {
-    splitter: Splitter,
-    state: State,
-}
+pub(super) type Decoder = Events<State>;
 
-impl EventDecoder for Decoder {
-    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        self.splitter.push(bytes, &mut |data| state.data(data, sink));
+impl Reader for State {
+    fn data(&mut self, data: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        self.read(data, sink);
     }
 
     fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        if cut.is_none() {
-            self.splitter.end(&mut |data| state.data(data, sink));
-        }
-        state.end(cut, sink);
+        self.conclude(cut, sink);
     }
 }
 
 /// A whole answer: one response, or the array of them that a stream without `alt=sse` is.
 pub(super) fn answer(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
     let mut state = State::default();
-    state.data(body, sink);
-    state.end(None, sink);
+    state.read(body, sink);
+    state.conclude(None, sink);
 }
 
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     started: bool,
     ended: bool,
     open: Open,
@@ -120,7 +111,7 @@ struct State {
 }
 
 impl State {
-    fn data(&mut self, data: &[u8], sink: Sink<'_>) {
+    fn read(&mut self, data: &[u8], sink: Sink<'_>) {
         if self.ended || data.trim_ascii().is_empty() {
             return;
         }
@@ -276,7 +267,7 @@ impl State {
         });
     }
 
-    fn end(&mut self, cut: Option<Problem>, sink: Sink<'_>) {
+    fn conclude(&mut self, cut: Option<Problem>, sink: Sink<'_>) {
         if self.ended {
             return;
         }

@@ -1,8 +1,9 @@
 //! Events, gathered into one whole chat answer.
 
-use super::encoder::{answer_id, legacy, now, reason, usage};
+use super::encoder::{answer_id, legacy, reason, usage};
 use super::{details, write};
 use crate::protocol::event::{Block, Event, Stop, Usage};
+use crate::protocol::ids;
 use crate::protocol::ir::Request;
 use crate::protocol::{AnswerEncoder, Problem, ProblemKind};
 
@@ -150,7 +151,7 @@ impl AnswerEncoder for Answer {
         write::member(&mut out, "id", &self.id);
         write::member(&mut out, "object", "chat.completion");
         write::key(&mut out, "created");
-        write::number(&mut out, now());
+        write::number(&mut out, ids::now());
         write::member(&mut out, "model", &self.model);
         out.extend_from_slice(br#","choices":[{"index":0,"message":"#);
         self.message(&mut out);

@@ -17,7 +17,7 @@ pub(super) struct Chunk<'a> {
     /// Empty in Azure's first chunk and in the one that tells the usage.
     #[serde(borrow, default)]
     pub choices: First<Choice<'a>>,
-    pub usage: Option<Tokens>,
+    pub usage: Option<Box<Tokens>>,
     /// llama.cpp's own figures.
     pub timings: Option<Timings>,
     #[serde(borrow)]
@@ -27,9 +27,9 @@ pub(super) struct Chunk<'a> {
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(borrow)]
-    pub delta: Option<Delta<'a>>,
+    pub delta: Option<Box<Delta<'a>>>,
     #[serde(borrow)]
-    pub message: Option<Delta<'a>>,
+    pub message: Option<Box<Delta<'a>>>,
     #[serde(borrow)]
     pub finish_reason: Option<Text<'a>>,
     /// vLLM: the stop sequence as a string, or the id of an end token as a number.
@@ -39,7 +39,7 @@ pub(super) struct Choice<'a> {
     #[serde(borrow)]
     pub matched_stop: Option<&'a RawValue>,
     /// Moonshot puts it here.
-    pub usage: Option<Tokens>,
+    pub usage: Option<Box<Tokens>>,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,5 @@
 //! Events, written as a chat stream.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::request::LEGACY;
 use super::{details, error_value, write};
 use crate::protocol::event::{Block, Event, Stop, Usage};
@@ -39,11 +37,6 @@ pub(super) struct Encoder {
 /// Whether the caller offers tools in their first form and waits for answers in it.
 pub(super) fn legacy(request: &Request<'_>) -> bool {
     request.extras.iter().any(|(name, _)| name == LEGACY[0])
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// An id in the protocol's form.
@@ -104,7 +97,7 @@ impl Encoder {
         write::member(head, "id", &answer_id(id));
         head.extend_from_slice(br#","object":"chat.completion.chunk""#);
         write::key(head, "created");
-        write::number(head, now());
+        write::number(head, ids::now());
         write::member(head, "model", &self.model);
         head.extend_from_slice(br#","choices":["#);
     }

@@ -12,7 +12,7 @@ use super::wire::{self, Either, Text};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
+use crate::protocol::{EventDecoder, Problem, ProblemKind, ids, pull};
 
 /// What reads a stream.
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl State {
         if data == b"[DONE]" {
             return self.end(None, sink);
         }
-        let chunk: Chunk<'_> = match serde_json::from_slice(data) {
+        let chunk: Chunk<'_> = match pull::from_slice(data) {
             Ok(chunk) => chunk,
             Err(error) => {
                 let message = format!("the engine's stream does not parse: {error}");
@@ -139,14 +139,14 @@ impl State {
         }
         // Before the reason to end: some put the last arguments beside it.
         if let Some(delta) = choice.delta.take() {
-            self.delta(delta, sink);
+            self.delta(*delta, sink);
         }
         if let Some(mut message) = choice.message.take() {
             // A whole answer's calls have no numbers.
             for (at, call) in message.tool_calls.iter_mut().flatten().enumerate() {
                 call.index = Some(wire::Count(at as u64));
             }
-            self.delta(message, sink);
+            self.delta(*message, sink);
         }
         match choice.stop() {
             Some(Ok(stop)) => self.stop = Some(stop),

@@ -5,18 +5,9 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, read};
 use crate::protocol::event::Usage;
+use crate::protocol::ids;
 use crate::protocol::ir::Request;
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Appends text as a JSON string.
-pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
-    // Writing into memory does not fail.
-    let _ = serde_json::to_writer(out, text);
-}
+use crate::protocol::quote;
 
 /// How a response stands.
 pub(super) struct Standing<'s> {
@@ -40,7 +31,7 @@ impl Echo {
     pub(super) fn new(request: &Request<'_>, unique: &str) -> Self {
         let mut members = Vec::with_capacity(1024);
         members.extend_from_slice(b",\"model\":");
-        quote(&mut members, &request.model);
+        quote::string(&mut members, &request.model);
         let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
         let mut add = |name: &str, value: &str| {
             members.extend_from_slice(b",\"");
@@ -82,9 +73,11 @@ impl Echo {
         add("text", &format!("{{\"format\":{format},\"verbosity\":{verbosity}}}"));
         add("tools", &tools(find("tools")));
         // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
-        members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        if memchr::memchr2(b'\n', b'\r', &members).is_some() {
+            members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+        }
         mend(&mut members);
-        Echo { id: format!("resp_{unique}"), created: now(), members }
+        Echo { id: format!("resp_{unique}"), created: ids::now(), members }
     }
 
     /// Appends the object.
@@ -95,16 +88,16 @@ impl Echo {
         );
         out.extend_from_slice(head.as_bytes());
         match standing.status {
-            "completed" => out.extend_from_slice(now().max(self.created).to_string().as_bytes()),
+            "completed" => out.extend_from_slice(ids::now().max(self.created).to_string().as_bytes()),
             _ => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"error\":");
         match standing.error {
             Some((code, message)) => {
                 out.extend_from_slice(b"{\"code\":");
-                quote(out, code);
+                quote::string(out, code);
                 out.extend_from_slice(b",\"message\":");
-                quote(out, message);
+                quote::string(out, message);
                 out.push(b'}');
             }
             None => out.extend_from_slice(b"null"),
@@ -175,7 +168,7 @@ fn tools(raw: Option<&RawValue>) -> String {
         };
         let tool = if tool.name.is_none() { read(tool.function).unwrap_or(tool) } else { tool };
         out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
-        quote(&mut out, tool.name.as_deref().unwrap_or_default());
+        quote::string(&mut out, tool.name.as_deref().unwrap_or_default());
         out.extend_from_slice(b",\"description\":");
         match &tool.description {
             Some(description) => description.write(&mut out),

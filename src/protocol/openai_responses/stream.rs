@@ -3,15 +3,17 @@
 //! Reasoning goes out as a summary, in one part: that is what Codex shows and the AI SDK reads; raw `reasoning_text`
 //! is hidden by both. Clients that keep nothing with the server get it sealed in `encrypted_content` as well.
 
-use super::echo::{Echo, Standing, quote};
+use super::echo::{Echo, Standing};
 use super::special::Special;
 use super::wire::read;
 use super::{carry, failure, tools};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::ir::Request;
-use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids};
+use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids, quote};
 
 pub(super) struct Encoder {
+    /// Whether events are written; a whole answer needs their sum only.
+    framed: bool,
     echo: Echo,
     unique: String,
     /// Whether the caller wants reasoning sealed.
@@ -56,6 +58,7 @@ impl Encoder {
             || read::<bool>(find("store")) == Some(false);
         let marks = request.extras.iter().filter_map(|(key, _)| key.strip_prefix(tools::SPECIAL));
         Encoder {
+            framed: true,
             echo: Echo::new(request, &unique),
             sealed,
             special: marks.filter_map(Special::by_name).collect(),
@@ -74,6 +77,9 @@ impl Encoder {
 
     /// An event: its head, then what `rest` appends behind a comma.
     fn frame(&mut self, out: &mut Vec<u8>, name: &str, rest: impl FnOnce(&mut Vec<u8>)) {
+        if !self.framed {
+            return;
+        }
         for piece in ["event: ", name, "\ndata: {\"type\":\"", name, "\",\"sequence_number\":"] {
             out.extend_from_slice(piece.as_bytes());
         }
@@ -111,7 +117,7 @@ impl Encoder {
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
-        if std::mem::replace(&mut self.started, true) {
+        if std::mem::replace(&mut self.started, true) || !self.framed {
             return;
         }
         let mut response = Vec::new();
@@ -159,19 +165,19 @@ impl Encoder {
         };
         let mut item =
             format!("{{\"type\":\"{word}\",\"id\":\"{id}\",\"status\":\"{status}\",\"call_id\":").into_bytes();
-        quote(&mut item, call);
+        quote::string(&mut item, call);
         if let Kind::Special(special) = kind {
             item.push(b',');
             item.extend_from_slice(special.members(if self.text.is_empty() { "{}" } else { &self.text }).as_bytes());
         } else {
             item.extend_from_slice(b",\"name\":");
-            quote(&mut item, name);
+            quote::string(&mut item, name);
             if let Some(namespace) = namespace {
                 item.extend_from_slice(b",\"namespace\":");
-                quote(&mut item, namespace);
+                quote::string(&mut item, namespace);
             }
             item.extend_from_slice(format!(",\"{member}\":").as_bytes());
-            quote(&mut item, &self.text);
+            quote::string(&mut item, &self.text);
         }
         item.push(b'}');
         Some(item)
@@ -229,7 +235,7 @@ impl Encoder {
         self.about(out, name, &id, |out| {
             out.extend_from_slice(place.as_bytes());
             out.extend_from_slice(b",\"delta\":");
-            quote(out, text);
+            quote::string(out, text);
             if logprobs {
                 out.extend_from_slice(b",\"logprobs\":[]");
             }
@@ -254,7 +260,7 @@ impl Encoder {
                 let id = id.clone();
                 self.about(out, "response.output_text.done", &id, |out| {
                     out.extend_from_slice(b",\"content_index\":0,\"text\":");
-                    quote(out, &text);
+                    quote::string(out, &text);
                     out.extend_from_slice(b",\"logprobs\":[]");
                 });
                 self.about(out, "response.content_part.done", &id, |out| {
@@ -274,11 +280,11 @@ impl Encoder {
                 if part {
                     self.about(out, "response.reasoning_summary_text.done", &id, |out| {
                         out.extend_from_slice(b",\"summary_index\":0,\"text\":");
-                        quote(out, &text);
+                        quote::string(out, &text);
                     });
                     self.about(out, "response.reasoning_summary_part.done", &id, |out| {
                         out.extend_from_slice(b",\"summary_index\":0,\"part\":{\"type\":\"summary_text\",\"text\":");
-                        quote(out, &text);
+                        quote::string(out, &text);
                         out.push(b'}');
                     });
                 }
@@ -298,10 +304,10 @@ impl Encoder {
                     self.about(out, event, &id, |out| {
                         if kind == Kind::Function {
                             out.extend_from_slice(b",\"name\":");
-                            quote(out, &name);
+                            quote::string(out, &name);
                         }
                         out.extend_from_slice(format!(",\"{member}\":").as_bytes());
-                        quote(out, &text);
+                        quote::string(out, &text);
                     });
                 }
                 self.text = text;
@@ -348,7 +354,7 @@ impl Encoder {
 
 fn output_text(text: &str) -> Vec<u8> {
     let mut part = Vec::from(b"{\"type\":\"output_text\",\"text\":");
-    quote(&mut part, text);
+    quote::string(&mut part, text);
     part.extend_from_slice(b",\"annotations\":[],\"logprobs\":[]}");
     part
 }
@@ -357,12 +363,12 @@ fn reasoning(id: &str, text: &str, sealed: Option<&str>) -> Vec<u8> {
     let mut item = format!("{{\"type\":\"reasoning\",\"id\":\"{id}\",\"summary\":[").into_bytes();
     if !text.is_empty() {
         item.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":");
-        quote(&mut item, text);
+        quote::string(&mut item, text);
         item.push(b'}');
     }
     item.extend_from_slice(b"],\"encrypted_content\":");
     match sealed {
-        Some(sealed) => quote(&mut item, sealed),
+        Some(sealed) => quote::string(&mut item, sealed),
         None => item.extend_from_slice(b"null"),
     }
     item.push(b'}');
@@ -407,13 +413,12 @@ impl EventEncoder for Encoder {
 /// The whole answer: the response the stream would have ended with.
 pub(super) struct Answer {
     encoder: Encoder,
-    scratch: Vec<u8>,
     failed: Option<Problem>,
 }
 
 impl Answer {
     pub(super) fn new(request: &Request<'_>) -> Self {
-        Answer { encoder: Encoder::new(request), scratch: Vec::new(), failed: None }
+        Answer { encoder: Encoder { framed: false, ..Encoder::new(request) }, failed: None }
     }
 }
 
@@ -422,8 +427,7 @@ impl AnswerEncoder for Answer {
         if let Event::Error(problem) = event {
             self.failed = Some(problem.clone());
         }
-        self.scratch.clear();
-        self.encoder.encode(event, &mut self.scratch);
+        self.encoder.encode(event, &mut Vec::new());
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Problem> {

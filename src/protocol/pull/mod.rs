@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{quote, text};
+use super::{blocks, text};
 
 mod forms;
 #[cfg(test)]
@@ -20,7 +20,7 @@ pub use forms::{Eager, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
-    match std::str::from_utf8(bytes).ok().and_then(quick) {
+    match simdutf8::basic::from_utf8(bytes).ok().and_then(quick) {
         Some(value) => Ok(value),
         None => serde_json::from_slice(bytes),
     }
@@ -110,32 +110,10 @@ impl<'de> Reader<'de> {
 
     /// The inside of the string that begins here, and whether it holds escapes.
     fn string(&mut self) -> Result<(&'de str, bool), Odd> {
-        let bytes = self.text.as_bytes();
         let start = self.at + 1;
-        let (mut at, mut escapes) = (start, false);
-        loop {
-            at = quote::special(bytes, at).ok_or(Odd)?;
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escapes = true;
-                    at += match bytes.get(at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u') => {
-                            let digits = bytes.get(at + 2..at + 6).ok_or(Odd)?;
-                            if !digits.iter().all(u8::is_ascii_hexdigit) {
-                                return Err(Odd);
-                            }
-                            6
-                        }
-                        _ => return Err(Odd),
-                    };
-                }
-                _ => return Err(Odd),
-            }
-        }
-        self.at = at + 1;
-        Ok((self.text.get(start..at).ok_or(Odd)?, escapes))
+        let (end, escapes) = blocks::checked_end(self.text.as_bytes(), start).ok_or(Odd)?;
+        self.at = end + 1;
+        Ok((self.text.get(start..end).ok_or(Odd)?, escapes))
     }
 
     /// A number as it stands, and whether it is an integer.

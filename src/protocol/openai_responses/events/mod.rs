@@ -8,32 +8,23 @@ use serde_json::value::RawValue;
 use super::wire::{self, read};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Event, Stop, Usage};
-use crate::protocol::sse::Splitter;
-use crate::protocol::{EventDecoder, Problem, ProblemKind, ids};
+use crate::protocol::sse::{Events, Reader};
+use crate::protocol::{Problem, ProblemKind, ids};
 
 mod item;
 
 use item::{Frame, Item, Key, Kind, Response, Slot, Source, Text, failed, joined, status_of};
 
-#[derive(Default)]
-pub(super) struct Decoder {
-    splitter: Splitter,
-    state: State,
-}
+pub(super) type Decoder = Events<State>;
 
-impl EventDecoder for Decoder {
-    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        self.splitter.push(bytes, &mut |data| state.data(data, sink));
+impl Reader for State {
+    fn data(&mut self, data: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        self.read(data, sink);
     }
 
     fn end(&mut self, cut: Option<Problem>, sink: &mut dyn FnMut(Event<'_>)) {
-        let state = &mut self.state;
-        if cut.is_none() {
-            self.splitter.end(&mut |data| state.data(data, sink));
-        }
         let ended = || Problem::new(ProblemKind::Upstream, "the backend's answer ended before it was complete");
-        state.fail(cut.unwrap_or_else(ended), sink);
+        self.fail(cut.unwrap_or_else(ended), sink);
     }
 }
 
@@ -52,7 +43,7 @@ pub(super) fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     started: bool,
     ended: bool,
     slots: Vec<Slot>,
@@ -60,7 +51,7 @@ struct State {
 }
 
 impl State {
-    fn data(&mut self, data: &[u8], sink: Sink<'_>) {
+    fn read(&mut self, data: &[u8], sink: Sink<'_>) {
         if self.ended || data.trim_ascii() == b"[DONE]" {
             return;
         }

@@ -1,100 +1,14 @@
-//! The whole of `start` against an engine that misbehaves on request: loading, serving, stopping, crashing.
-#![cfg(unix)]
+//! Loading, serving, stopping, crashing: whatever happens, nothing is left behind.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Home, Running, fake, finish, free_port, http, request, send};
-
-/// Far more than anything here takes, also where many more processes run than there are processors.
-const LONG: Duration = Duration::from_secs(180);
-const KEY: &str = "test-key";
-const AUTH: (&str, &str) = ("authorization", "Bearer test-key");
-const CHAT: &str = r#"{"model":"demo","messages":[{"role":"user","content":"hi"}]}"#;
-const UNNAMED: &str = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
-const MESSAGE: &str = r#"{"model":"demo","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}"#;
-const STREAM: &str = r#"{"model":"demo","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-
-/// `start demo` behind a fake engine, on a port of its own.
-struct Bench {
-    home: Home,
-    url: String,
-    port: u16,
-    engine: &'static str,
-}
-
-impl Bench {
-    fn new(engine: &'static str) -> Bench {
-        let port = free_port();
-        Bench { home: Home::new(), url: format!("http://127.0.0.1:{port}"), port, engine }
-    }
-
-    fn command(&self, env: &[(&str, &str)]) -> Command {
-        let program = if self.engine == "vllm" { "vllm" } else { "llama-server" };
-        let port = self.port.to_string();
-        let args = ["start", "demo", "--json", "--engine", self.engine, "--port", &port, "--api-key", KEY];
-        let mut command = self.home.faked(&[program], &args);
-        command.envs(env.iter().copied());
-        command
-    }
-
-    fn start(&self, env: &[(&str, &str)]) -> Running {
-        self.home.start(self.command(env))
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.home.path().join(name).display().to_string()
-    }
-
-    /// Waits until the engine (and what it starts) has written its pid.
-    fn pids(&self, count: usize) -> Vec<(String, u32)> {
-        let end = Instant::now() + LONG;
-        loop {
-            let pids = self.home.pids();
-            if pids.len() >= count {
-                return pids;
-            }
-            assert!(Instant::now() < end, "the engine was not started");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn post(&self, path: &str, body: &str) -> (u16, String) {
-        http(&self.url, "POST", path, &[AUTH], body)
-    }
-
-    /// Nothing lives and nothing says that it does.
-    fn clean(&self, within: Duration) {
-        all_gone(&self.home.pids(), within);
-        assert_eq!(self.home.instances(), 0, "a state file is left");
-    }
-}
-
-fn lives(pid: u32) -> bool {
-    llmup::supervisor::process::birth(pid).is_some()
-}
-
-fn all_gone(pids: &[(String, u32)], within: Duration) {
-    assert!(!pids.is_empty(), "no engine was started, the test proves nothing");
-    let end = Instant::now() + within;
-    while let Some((role, pid)) = pids.iter().find(|(_, pid)| lives(*pid)) {
-        assert!(Instant::now() < end, "{role} {pid} lives");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn kill9(pid: u32) {
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
-}
+use super::{AUTH, Bench, CHAT, KEY, LONG, MESSAGE, STREAM, all_gone, json, kill9};
+use crate::support::{fake, finish, free_port, http, request, send};
 
 #[test]
 fn the_gateway_answers_503_while_loading_then_200_and_ctrl_c_leaves_nothing() {
@@ -265,75 +179,6 @@ fn a_client_that_goes_away_ends_its_request_at_the_engine() {
     bench.clean(Duration::ZERO);
 }
 
-/// In the shape of vLLM's own: the cause is in the middle, the end only points up.
-const NO_ROOM: &str = "\
-(APIServer pid=7) INFO 11-20 10:00:00 [model.py:1] Resolved architecture: Qwen3ForCausalLM
-(EngineCore pid=8) ERROR 11-20 10:00:01 [core.py:2] EngineCore failed to start.
-(EngineCore pid=8) ERROR 11-20 10:00:01 [core.py:2] Traceback (most recent call last):
-(EngineCore pid=8) ERROR 11-20 10:00:01 [core.py:2]     raise ValueError(
-(EngineCore pid=8) ERROR 11-20 10:00:01 [core.py:2] ValueError: To serve at least one request with the model's max \
-seq len (131072), 14.00 GiB KV cache is needed, which is larger than the available KV cache memory (2.06 GiB). Based \
-on the available memory, the estimated maximum model length is 19328. Try increasing `gpu_memory_utilization`.
-(APIServer pid=7) RuntimeError: Engine core initialization failed. See root cause above.
-";
-
-const BAD_PARSER: &str = "\
-(APIServer pid=7) Traceback (most recent call last):
-(APIServer pid=7)     raise KeyError(
-(APIServer pid=7) KeyError: 'invalid tool call parser: glm99 (chose from { hermes,qwen3_coder })'
-(APIServer pid=7) RuntimeError: Engine core initialization failed. See root cause above.
-";
-
-#[test]
-fn a_crash_at_the_start_shows_the_telling_line_a_hint_and_the_log() {
-    let bench = Bench::new("vllm");
-    let log = bench.path("crash.txt");
-    std::fs::write(&log, BAD_PARSER).unwrap();
-    let ran = finish(bench.command(&[("FAKE_LOG", &log), ("FAKE_EXIT", "1")]));
-    assert_eq!(ran.code, Some(6), "{}", ran.err);
-    assert!(ran.out.is_empty(), "{}", ran.out);
-    assert!(ran.err.contains("error: vllm ended before it was ready"), "{}", ran.err);
-    assert!(ran.err.contains("says: KeyError: 'invalid tool call parser: glm99"), "{}", ran.err);
-    assert!(!ran.err.contains("See root cause above"), "{}", ran.err);
-    assert!(ran.err.contains("`llmup engine install vllm`"), "{}", ran.err);
-    let place = bench.home.data.join("logs/demo.log");
-    assert!(ran.err.contains(&place.display().to_string()), "{}", ran.err);
-    assert!(std::fs::read_to_string(place).unwrap().contains("See root cause above"));
-    bench.clean(Duration::from_secs(5));
-}
-
-#[test]
-fn vllm_is_started_again_once_with_the_context_it_says_would_fit() {
-    let bench = Bench::new("vllm");
-    let log = bench.path("crash.txt");
-    std::fs::write(&log, NO_ROOM).unwrap();
-    let once = bench.path("failed-once");
-    let mut llmup = bench.start(&[("FAKE_LOG", &log), ("FAKE_EXIT", "1"), ("FAKE_FAIL_ONCE", &once)]);
-    let ready = llmup.ready(LONG);
-    assert_eq!(ready["context"], 19_328);
-    let err = llmup.err();
-    assert!(err.contains("only 19328 of") && err.contains("starting again"), "{err}");
-    assert_eq!(bench.pids(2).len(), 2, "two starts");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
-    bench.clean(Duration::ZERO);
-
-    // It fails again: no third start.
-    let bench = Bench::new("vllm");
-    let ran = finish(bench.command(&[("FAKE_LOG", &log), ("FAKE_EXIT", "1")]));
-    assert_eq!(ran.code, Some(6), "{}", ran.err);
-    assert!(ran.err.contains("estimated maximum model length is 19328"), "{}", ran.err);
-    assert_eq!(bench.pids(2).len(), 2, "{}", ran.err);
-
-    // An asked context is obeyed or refused, not changed.
-    let bench = Bench::new("vllm");
-    let mut command = bench.command(&[("FAKE_LOG", &log), ("FAKE_EXIT", "1")]);
-    command.args(["--context", "65536"]);
-    let ran = finish(command);
-    assert_eq!(ran.code, Some(6), "{}", ran.err);
-    assert_eq!(bench.pids(1).len(), 1, "{}", ran.err);
-}
-
 #[test]
 fn ctrl_c_while_loading_leaves_nothing() {
     for engine in ["vllm", "llama-cpp"] {
@@ -457,72 +302,4 @@ fn doctor_reports_as_json_and_knows_what_runs() {
     let problem = |f: &&Value| f["status"] == "problem";
     assert!(findings.iter().filter(problem).all(|f| f["cure"].is_string()), "{report}");
     assert!(fake::program().exists());
-}
-
-#[test]
-fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
-    let bench = Bench::new("ollama");
-    let port = bench.port.to_string();
-    let args = ["start", "demo", "--json", "--engine", "ollama", "--port", &port, "--api-key", KEY];
-    let mut command = bench.home.faked(&["ollama"], &args);
-    // Nothing listens there, so that no Ollama of this machine is used.
-    command.env("OLLAMA_HOST", "127.0.0.1:9");
-    let mut llmup = bench.home.start(command);
-    let ready = llmup.ready(LONG);
-    assert_eq!(ready["engine"], "ollama", "{ready}");
-    // Without a name of its own a request hears the engine's.
-    let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
-    assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-demo")), "{answer}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
-    let log = std::fs::read_to_string(bench.home.data.join("logs/demo.log")).unwrap();
-    assert!(log.contains("deleted llmup-demo"), "{log}");
-    bench.clean(Duration::from_secs(5));
-}
-
-#[test]
-fn an_ollama_that_runs_already_is_used_given_more_context_and_left_running() {
-    let bench = Bench::new("ollama");
-    let theirs = free_port();
-    bench.home.faked(&["ollama"], &[]);
-    let log = bench.home.path().join("theirs.log");
-    let file = std::fs::File::create(&log).unwrap();
-    let mut ollama = Command::new(bench.home.path().join("bin/ollama"))
-        .arg("serve")
-        .env("OLLAMA_HOST", format!("127.0.0.1:{theirs}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(file)
-        .spawn()
-        .unwrap();
-    let end = Instant::now() + LONG;
-    while std::net::TcpStream::connect(("127.0.0.1", theirs)).is_err() {
-        assert!(Instant::now() < end, "the fake Ollama does not listen");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let port = bench.port.to_string();
-    let run = |tag: &str| {
-        let mut command = bench.home.faked(&[], &["start", tag, "--json", "--port", &port, "--api-key", KEY]);
-        command.env("OLLAMA_HOST", format!("127.0.0.1:{theirs}"));
-        command
-    };
-    // A tag no registry has: its own words, and nothing started.
-    let nowhere = finish(run("new-nowhere:1b"));
-    assert_eq!(nowhere.code, Some(6), "{}", nowhere.err);
-    assert!(nowhere.err.contains("file does not exist"), "{}", nowhere.err);
-
-    let mut llmup = bench.home.start(run("new:1b"));
-    let ready = llmup.ready(LONG);
-    assert_eq!((&ready["engine_port"], &ready["context"]), (&theirs.into(), &65_536.into()));
-    // It had loaded the tag with fewer tokens than a coding agent wants, so a variant of ours answers.
-    // Without a name of its own a request hears the engine's.
-    let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
-    assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-new-1b")), "{answer}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
-    assert!(ollama.try_wait().unwrap().is_none(), "their Ollama was ended");
-    let said = std::fs::read_to_string(&log).unwrap();
-    assert!(said.contains("pulled new:1b") && said.contains("deleted llmup-new-1b"), "{said}");
-    ollama.kill().unwrap();
-    ollama.wait().unwrap();
 }
