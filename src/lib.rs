@@ -19,6 +19,7 @@ pub mod control;
 pub mod engine;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod fs;
 pub mod gateway;
 pub mod hardware;
@@ -30,6 +31,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod protocol;
+pub mod pull;
 pub mod state;
 pub mod supervisor;
 

@@ -7,6 +7,7 @@ pub mod hardware;
 pub mod logs;
 pub mod models;
 pub mod plan;
+pub mod pull;
 pub mod request_log;
 pub mod running;
 pub mod serve;
@@ -31,6 +32,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Restart(args) => stop::restart(&args, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),

@@ -7,7 +7,8 @@ mod flags;
 mod heal;
 mod launch;
 mod measure;
-mod ollama;
+pub(super) mod ollama;
+mod pulled;
 mod ready;
 mod retry;
 mod serve;
@@ -15,6 +16,7 @@ mod session;
 mod target;
 
 pub(super) use backend::file_name;
+pub(super) use pulled::best_variant;
 pub(super) use ready::{box_of, next_commands};
 pub(super) use serve::{bind, kept_key, runtime};
 
@@ -30,7 +32,7 @@ use crate::paths::Paths;
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
 use crate::profile::Variant;
 
-use target::{Target, TargetError};
+use target::Target;
 
 /// The gateway's port unless another is asked for.
 pub const DEFAULT_PORT: u16 = 4000;
@@ -54,12 +56,17 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let mut plan = match decide(&args, &mut target, &hardware, &found, false)? {
+    let decided =
+        match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, &found, false))? {
+            Some(plan) => Ok(plan),
+            None => decide(&args, &mut target, &hardware, &found, false)?,
+        };
+    let mut plan = match decided {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = engine_for(&plan, &found);
-    let known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
+    let mut engine = engine_for(&plan, &found);
+    let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     if args.dry_run {
         show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
@@ -71,7 +78,13 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
     {
-        return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
+        if let Some(ended) = pulled::fetch(&args, &mut target, variant, paths)? {
+            return Ok(ended);
+        }
+        // Now the headers tell what the profile only said.
+        plan = decide(&args, &mut target, &hardware, &found, false)??;
+        engine = engine_for(&plan, &found);
+        known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
     say(&target, &plan, &hardware);
     serve::run(&args, paths, target, plan, engine, known)

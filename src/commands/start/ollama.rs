@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use std::path::Path;
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -63,10 +62,6 @@ impl Server {
         }
     }
 
-    async fn has(&self, tag: &str) -> Result<bool> {
-        Ok(self.post("/api/show", &json!({"model": tag})).await?.status().is_success())
-    }
-
     /// The context a loaded model has in force, and where it lies.
     async fn measured(&self, tag: &str) -> Measured {
         measure::get(&format!("{}/api/ps", self.base), None)
@@ -75,35 +70,14 @@ impl Server {
             .unwrap_or_default()
     }
 
-    /// Pulls a tag; the answer is one JSON object a line, errors included (with status 200).
-    async fn pull(&self, tag: &str, progress: &Progress) -> Result<()> {
-        let response = self.post("/api/pull", &json!({"model": tag, "stream": true})).await?;
-        let mut body = response.bytes_stream();
-        let mut rest: Vec<u8> = Vec::new();
-        let mut success = false;
-        while let Some(piece) = body.next().await {
-            rest.extend_from_slice(&piece.map_err(|e| failed(&e.to_string()))?);
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
-                if let Some(error) = value.get("error").and_then(Value::as_str) {
-                    return Err(failed(error));
-                }
-                let status = value.get("status").and_then(Value::as_str).unwrap_or_default();
-                success |= status == "success";
-                progress.step(&format!("ollama: {status}"));
-                if let Some(total) = value.get("total").and_then(Value::as_u64) {
-                    progress.bytes(value.get("completed").and_then(Value::as_u64).unwrap_or(0), total);
-                }
-            }
-        }
-        if success {
-            Ok(())
-        } else {
-            Err(failed(&format!(
-                "the download of {tag} broke off; run the same command again, it goes on where it was"
-            )))
-        }
+    /// Pulls a tag; how many bytes its layers have.
+    pub async fn pull(&self, tag: &str, progress: &Progress) -> Result<u64> {
+        Ok(crate::pull::ollama::pull(&client()?, &self.base, tag, progress).await?)
+    }
+
+    /// Whether it has a tag.
+    pub async fn has(&self, tag: &str) -> Result<bool> {
+        Ok(self.post("/api/show", &json!({"model": tag})).await?.status().is_success())
     }
 }
 

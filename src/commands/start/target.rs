@@ -80,17 +80,13 @@ impl Explain for TargetError {
                 hints
             }
             TargetError::NoWeights { name, variant } => {
-                let mut hints = Vec::new();
-                if let Some(repo) = &variant.hugging_face {
-                    hints.push(format!("download them: `hf download {repo} --local-dir {name}`"));
-                }
-                if let Some(repo) = &variant.model_scope {
-                    hints.push(format!("or from ModelScope: `modelscope download {repo} --local_dir {name}`"));
-                }
+                let mut hints = vec![
+                    format!("download them: `llmup pull {name}`, or let start do it: add `--yes`"),
+                    format!("if you have them: `llmup start {name} --model-dir DIR`"),
+                ];
                 if let Some(tag) = &variant.ollama {
                     hints.push(format!("or through Ollama: `llmup start {tag} --engine ollama`"));
                 }
-                hints.push(format!("then: `llmup start {name} --model-dir {name}`"));
                 hints
             }
         }
