@@ -44,8 +44,8 @@ struct Described {
 /// Plans and prints.
 pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
     let hardware = match (&args.on, &args.machine) {
-        (Some(list), _) => Some(named(list)?),
-        (None, Some(file)) => Some(read(file)?),
+        (Some(list), _) => Some((named(list)?, vec!["--on".to_owned(), list.clone()])),
+        (None, Some(file)) => Some((read(file)?, vec!["--machine".to_owned(), file.to_string_lossy().into_owned()])),
         (None, None) => None,
     };
     start::plan(args.start, hardware, paths)
@@ -139,7 +139,8 @@ pub(super) fn refusal(model: &str, error: &crate::plan::PlanError) -> serde_json
         "kv_bytes_per_token": null,
         "max_concurrency": null,
         "reasons": [{ "choice": "does not fit", "because": error.to_string() }],
-        "alternatives": error.hints(),
+        "hints": error.hints(),
+        "alternatives": error.alternatives(),
     })
 }
 

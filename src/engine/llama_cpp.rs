@@ -26,16 +26,29 @@ impl Engine for LlamaCpp {
             args.push(name.into());
             args.push(value);
         };
+        // The user's own flags, and the plan's, take the place of these; none is said twice.
+        let given = |names: &[&str]| {
+            let mut said = launch.recipe.args.iter().chain(launch.extra).skip_while(|a| !names.contains(&a.as_str()));
+            said.next().map(|_| said.next().and_then(|value| value.parse::<u64>().ok()))
+        };
         if let Some(path) = &launch.weights.path {
             flag("-m", path.into());
         }
         flag("--host", "127.0.0.1".into());
         flag("--port", launch.port.to_string().into());
         flag("--alias", launch.served_name.into());
-        // `-c` is divided by `-np`: one slot gets all of it.
-        flag("-c", launch.context.to_string().into());
-        flag("-np", "1".into());
-        if launch.accelerator != Accelerator::Cpu && !launch.cpu_build {
+        // `-c` is divided by `-np`, unless the slots share it: one slot gets all of it.
+        let slots = given(&["-np", "--parallel"]);
+        if given(&["-c", "--ctx-size"]).is_none() {
+            let shared = given(&["-kvu", "--kv-unified"]).is_some();
+            let parts = if shared { 1 } else { slots.flatten().unwrap_or(1).max(1) };
+            flag("-c", launch.context.saturating_mul(parts).to_string().into());
+        }
+        if slots.is_none() {
+            flag("-np", "1".into());
+        }
+        let layers = given(&["-ngl", "--gpu-layers", "--n-gpu-layers"]);
+        if launch.accelerator != Accelerator::Cpu && !launch.cpu_build && layers.is_none() {
             flag("-ngl", "999".into());
         }
         args.push("--jinja".into());

@@ -3,7 +3,7 @@
 use super::fit::{Fitted, reason, wanted_context};
 use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
-use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Verdict, nearest, spread};
+use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Verdict, alternatives, spread};
 use crate::hardware::Device;
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
@@ -73,29 +73,19 @@ pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, Pl
         {
             hints.push(format!("serve fewer at once: `-- --max-num-seqs {FEWER_SEQUENCES}`"));
         }
-        return Err(refusal(facts, &gpus, nearest, hints, asked, wanted));
+        return Err(refusal(facts, nearest, hints, wanted));
     }
     Ok(chosen(facts, &job, best, wanted, because))
 }
 
-fn refusal(
-    facts: &Facts<'_>,
-    gpus: &[&Device],
-    best: &Try,
-    mut hints: Vec<String>,
-    asked: Option<u64>,
-    wanted: u64,
-) -> PlanError {
-    if asked.is_some() && best.context >= LEAST_CONTEXT {
-        hints.push(format!("{} tokens would fit: `--context {}`", best.context, best.context));
-    }
-    hints.extend(nearest::that_fit(facts, gpus.iter().map(|g| g.memory_total_bytes).fold(0, u64::saturating_add)));
+fn refusal(facts: &Facts<'_>, best: &Try, nearest: Vec<String>, wanted: u64) -> PlanError {
     let why = match &best.obstacle {
         Some(obstacle) => obstacle.clone(),
         None if best.context == 0 => "the weights leave no room".into(),
         None => format!("{wanted} tokens of context do not fit"),
     };
-    PlanError::DoesNotFit { model: nearest::name(facts), why, bills: best.bills.clone(), nearest: hints }
+    let (model, bills) = (alternatives::name(facts), best.bills.clone());
+    PlanError::DoesNotFit { model, why, bills, nearest, alternatives: Vec::new() }
 }
 
 fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: String) -> Fitted {
@@ -169,6 +159,7 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
         bills: best.bills.clone(),
         reasons,
         warnings,
+        offload: None,
     }
 }
 

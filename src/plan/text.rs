@@ -1,5 +1,6 @@
 //! A plan in words, for a terminal.
 
+use super::error::TOLD;
 use super::{LaunchPlan, Verdict};
 use crate::output::bytes;
 
@@ -32,6 +33,15 @@ pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> St
         out.push_str("verdict: tight\n");
     }
     out.push_str(&format!("command\n  {command}\n"));
+    if !plan.alternatives.is_empty() {
+        out.push_str("also possible\n");
+    }
+    for alternative in plan.alternatives.iter().take(TOLD) {
+        out.push_str(&wrap("  ", &alternative.what, width));
+        if let Some(command) = &alternative.command {
+            out.push_str(&format!("    {command}\n"));
+        }
+    }
     out
 }
 

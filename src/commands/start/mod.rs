@@ -14,13 +14,14 @@ pub(super) use serve::{bind, kept_key, runtime};
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
 use crate::engine::{EngineId, driver};
-use crate::error::{Plain, Result};
+use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
+use crate::plan::variant::{self, Machine};
+use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 
 use target::{Target, TargetError};
 
@@ -39,7 +40,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = match decide(&args, &mut target, &hardware, &found)? {
+    let plan = match decide(&args, &mut target, &hardware, None, &found)? {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
@@ -58,12 +59,13 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     serve::run(&args, paths, target, plan, engine, &hardware)
 }
 
-/// Shows how a model would be started, here or on `other` hardware, and starts nothing.
-pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u8> {
-    let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
+/// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
+pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Paths) -> Result<u8> {
+    let args = StartArgs { dry_run: true, ..args };
+    let Some((hardware, words)) = other else { return run(args, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
-    match decide(&args, &mut target, &hardware, &[])? {
+    match decide(&args, &mut target, &hardware, Some(&words), &[])? {
         Ok(plan) => show(&args, &target, &plan, None, paths),
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
@@ -71,11 +73,13 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
     Ok(Exit::Ok.code())
 }
 
-/// Plans the weights that are there, or of a profile's variants the first (the best) that fits.
+/// Plans the weights that are there, or of a profile's variants the one that does best. With `other`, the words that
+/// name the machine it is for. What else would do is looked for where it will be shown.
 fn decide(
     args: &StartArgs,
     target: &mut Target,
     hardware: &Hardware,
+    other: Option<&[String]>,
     found: &[Found],
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
@@ -93,46 +97,48 @@ fn decide(
             installed.push(Installed { engine: engine.engine, cpu_build, version });
         }
     }
-    let plan = |weights: &crate::model::Weights| {
-        plan::plan(Facts {
-            request: &request,
-            hardware,
-            weights,
-            profile: target.profile.as_ref(),
-            profiles: &target.profiles,
-            installed: &installed,
-        })
+    let judged = match target.profile.as_ref().filter(|_| target.missing.is_some()) {
+        Some(profile) => {
+            let machine = Machine { request: &request, hardware, installed: &installed };
+            let none = |_| {
+                let message =
+                    format!("none of the downloads that the profile {} lists is for this machine", target.name);
+                let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
+                Error::from(Plain::new(Exit::Config, message, hint))
+            };
+            let judged = variant::best(profile, machine).map_err(none)?;
+            Some((judged.variant.clone(), judged.weights, judged.outcome))
+        }
+        None => None,
     };
-    if target.missing.is_none() {
-        return Ok(plan(&target.weights));
-    }
-    let mut refused = None;
-    let nvidia = hardware.has_nvidia();
-    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
-    for variant in variants {
-        // A variant nobody gives a size for cannot be promised to fit.
-        let weights = target::variant_weights(variant);
-        if weights.bytes.is_none() && weights.tag.is_none() {
-            continue;
+    let ready = match judged {
+        Some((variant, weights, outcome)) => {
+            target.missing = Some(variant);
+            target.weights = weights;
+            Some(outcome)
         }
-        match plan(&weights) {
-            Ok(good) => {
-                target.missing = Some(variant.clone());
-                target.weights = weights;
-                return Ok(Ok(good));
-            }
-            Err(error) => refused = Some(error),
-        }
+        None => None,
+    };
+    let facts = Facts {
+        request: &request,
+        hardware,
+        weights: &target.weights,
+        profile: target.profile.as_ref(),
+        profiles: &target.profiles,
+        installed: &installed,
+    };
+    let mut outcome = ready.unwrap_or_else(|| plan::plan(facts));
+    if args.dry_run || outcome.is_err() {
+        let dir = args.model_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+        let words = Words {
+            verb: if args.dry_run { "plan" } else { "start" },
+            model: args.model.clone(),
+            weights: dir.into_iter().flat_map(|dir| ["--model-dir".to_owned(), dir]).collect(),
+            machine: other.map(<[String]>::to_vec).unwrap_or_default(),
+        };
+        plan::alternatives::add(&facts, &words, &mut outcome);
     }
-    match refused {
-        Some(error) => Ok(Err(error)),
-        None => Err(Plain::new(
-            Exit::Config,
-            format!("none of the downloads that the profile {} lists is for this machine", target.name),
-            format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name),
-        )
-        .into()),
-    }
+    Ok(outcome)
 }
 
 /// The dry run.
@@ -155,7 +161,6 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
             let tokens = plan.per_gpu.iter().filter_map(|bill| bill.kv_tokens).min();
             let at_once = tokens.map(|tokens| tokens as f64 / plan.max_model_len.max(1) as f64);
             map.insert("max_concurrency".into(), at_once.into());
-            map.insert("alternatives".into(), serde_json::Value::Array(Vec::new()));
             map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
         }
         output::json(&value);
