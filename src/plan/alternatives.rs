@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use super::variant::{self, Machine, best};
-use super::{Bill, Facts, LaunchPlan, PlanError, Request, SMALL_CONTEXT, Verdict, WANTED_CONTEXT, plan};
-use crate::engine::{Accelerator, CommandLine};
+use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, Verdict, WANTED_CONTEXT, plan};
+use crate::engine::{CommandLine, EngineId};
 use crate::hardware::Hardware;
-use crate::model::Format;
+use crate::model::{Format, Weights};
 use crate::output::bytes;
 use crate::profile::ModelProfile;
 
@@ -101,7 +101,12 @@ impl Words {
 /// What to call the model in a message.
 pub(super) fn name(facts: &Facts<'_>) -> String {
     let path = facts.weights.path.as_deref().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
-    facts.profile.map(|p| p.name.clone()).or(path).or(facts.weights.tag.clone()).unwrap_or_else(|| "the model".into())
+    match (facts.profile, &facts.weights.quantization) {
+        // Of weights that are not here yet it matters which ones are meant.
+        (Some(profile), Some(form)) if !variant::is_here(facts.weights) => format!("{} as {form}", profile.name),
+        (Some(profile), _) => profile.name.clone(),
+        (None, _) => path.or(facts.weights.tag.clone()).unwrap_or_else(|| "the model".into()),
+    }
 }
 
 /// Adds what else would do to an outcome, nearest first.
@@ -112,6 +117,14 @@ pub fn add(facts: &Facts<'_>, words: &Words, outcome: &mut Result<LaunchPlan, Pl
         Err(PlanError::DoesNotFit { bills, alternatives, .. }) => *alternatives = search.instead(bills),
         Err(_) => {}
     }
+}
+
+/// A plan of the same model.
+struct Found {
+    plan: LaunchPlan,
+    /// The quantisation, when it is another.
+    as_form: Option<String>,
+    weights_bytes: Option<u64>,
 }
 
 struct Search<'a> {
@@ -129,6 +142,9 @@ impl Search<'_> {
         {
             found.extend(self.longer(made, own));
         }
+        if made.speed() == 1 {
+            found.extend(self.whole(made));
+        }
         if made.max_model_len < own.unwrap_or(WANTED_CONTEXT).min(WANTED_CONTEXT) {
             found.extend(self.smaller_cache().filter(|a| a.max_model_len > Some(made.max_model_len)));
         }
@@ -138,30 +154,25 @@ impl Search<'_> {
 
     /// The longest context there can be when it is asked for, if it is clearly longer.
     fn longer(&self, made: &LaunchPlan, own: u64) -> Option<Alternative> {
-        let at = |tokens: u64| {
-            let request = Request { context: Some(tokens), ..self.facts.request.clone() };
-            self.planned(&request).map(|plan| (plan, request))
-        };
-        let (mut fits, mut over) = (made.max_model_len, own);
-        let mut longest = at(own);
-        if longest.is_none() {
-            while over - fits > 4096 {
-                let middle = (fits + (over - fits) / 2) / 1024 * 1024;
-                match at(middle) {
-                    Some(found) => (fits, longest) = (middle, Some(found)),
-                    None => over = middle,
-                }
-            }
-        }
-        let (plan, request) = longest.filter(|(plan, _)| plan.max_model_len / 5 >= made.max_model_len / 4)?;
-        let mut what = format!("{} tokens of context", plan.max_model_len);
-        if plan.speed() < made.speed() {
+        let longest = self.longest(made.max_model_len, own, self.facts.request, |_| true);
+        let clearly = |plan: &LaunchPlan| plan.max_model_len / 5 >= made.max_model_len / 4;
+        let (found, request) = longest.filter(|(found, _)| clearly(&found.plan))?;
+        let mut what = format!("{} tokens of context", found.plan.max_model_len);
+        if found.plan.speed() < made.speed() {
             what += ", with less of the model on the GPU";
         }
-        if plan.devices.len() > made.devices.len() {
-            what += &format!(" on {} GPUs", plan.devices.len());
+        if found.plan.devices.len() > made.devices.len() {
+            what += &format!(", on {} GPUs", found.plan.devices.len());
         }
-        Some(self.same_model(Change::Context, what, &plan, &request))
+        Some(self.same_model(Change::Context, what, found, &request))
+    }
+
+    /// The longest context that lets everything stay on the GPU, where the plan does not.
+    fn whole(&self, made: &LaunchPlan) -> Option<Alternative> {
+        let (least, most) = (LEAST_CONTEXT - 1024, made.max_model_len);
+        let (found, request) = self.longest(least, most, self.facts.request, |found| found.plan.speed() == 2)?;
+        let what = format!("{} tokens of context, everything on the GPU", found.plan.max_model_len);
+        Some(self.same_model(Change::Context, what, found, &request))
     }
 
     /// Instead of a plan: from what changes least to what changes most.
@@ -177,20 +188,52 @@ impl Search<'_> {
         found
     }
 
-    /// Fewer tokens than were asked for.
-    fn shorter(&self) -> Option<Alternative> {
+    /// Fewer tokens than were asked for: as many as could be asked for, or clearly more when none are, because then the
+    /// engine may be told to serve fewer at once.
+    fn shorter(&self) -> Vec<Alternative> {
         let names = ["--max-model-len", "-c", "--ctx-size"];
         let engine_args = without(&self.facts.request.engine_args, &names);
         let free = Request { context: None, engine_args, ..self.facts.request.clone() };
         let changed = self.facts.request.context.is_some() || free.engine_args != self.facts.request.engine_args;
-        let plan = self.planned(&free).filter(|_| changed)?;
-        let what = format!("{} tokens would fit", plan.max_model_len);
-        // With a free context the engine may be told to serve fewer at once, which an asked one does not change.
-        let asked = Request { context: Some(plan.max_model_len), ..free.clone() };
-        match self.planned(&asked) {
-            Some(plan) => Some(self.same_model(Change::Context, what, &plan, &asked)),
-            None => Some(self.same_model(Change::Context, what + " without --context", &plan, &free)),
+        let Some(longest) = self.planned(&free).filter(|_| changed) else { return Vec::new() };
+        let most = longest.plan.max_model_len;
+        let said = |tokens: u64| format!("{tokens} tokens of context");
+        let mut found = Vec::new();
+        let asked = self.longest(LEAST_CONTEXT.saturating_sub(1024), most, &free, |_| true);
+        let asked_most = asked.as_ref().map_or(0, |(found, _)| found.plan.max_model_len);
+        if let Some((plan, request)) = asked {
+            found.push(self.same_model(Change::Context, said(asked_most), plan, &request));
         }
+        if asked_most < most / 4 * 3 {
+            let what = said(most) + ", fewer requests at once";
+            found.push(self.same_model(Change::Context, what, longest, &free));
+        }
+        found
+    }
+
+    /// The longest context above `fits` and up to `most` that can be asked for; all of it, or whole kibitokens.
+    fn longest(
+        &self,
+        fits: u64,
+        most: u64,
+        request: &Request,
+        good: impl Fn(&Found) -> bool,
+    ) -> Option<(Found, Request)> {
+        let at = |tokens: u64| {
+            let request = Request { context: Some(tokens), ..request.clone() };
+            self.planned(&request).filter(&good).map(|found| (found, request))
+        };
+        let mut longest = at(most);
+        let (mut fits, mut over) = (fits / 1024, most / 1024);
+        while longest.as_ref().is_none_or(|(_, request)| request.context != Some(most)) && over.saturating_sub(fits) > 1
+        {
+            let middle = fits + (over - fits) / 2;
+            match at(middle * 1024) {
+                Some(found) => (fits, longest) = (middle, Some(found)),
+                None => over = middle,
+            }
+        }
+        longest
     }
 
     /// A KV cache of 8 bits.
@@ -198,20 +241,20 @@ impl Search<'_> {
         let request = self.facts.request;
         let has = |name: &str| request.engine_args.iter().any(|arg| arg.split('=').next() == Some(name));
         let shape = self.facts.weights.shape.as_ref()?;
-        let (what, args): (_, &[&str]) = match self.facts.weights.format {
+        let (engine, what, args): (_, _, &[&str]) = match self.facts.weights.format {
             Format::Safetensors if !has("--kv-cache-dtype") && !shape.kv_fp8 && self.computes_in_fp8() => {
-                ("an FP8 KV cache", &["--kv-cache-dtype", "fp8"])
+                (EngineId::Vllm, "an FP8 KV cache", &["--kv-cache-dtype", "fp8"])
             }
             Format::Gguf if !["-ctk", "--cache-type-k", "-ctv", "--cache-type-v"].into_iter().any(has) => {
-                ("a Q8 KV cache", &["--cache-type-k", "q8_0", "--cache-type-v", "q8_0"])
+                (EngineId::LlamaCpp, "a Q8 KV cache", &["--cache-type-k", "q8_0", "--cache-type-v", "q8_0"])
             }
             _ => return None,
         };
         let engine_args = request.engine_args.iter().cloned().chain(args.iter().map(|a| (*a).to_owned())).collect();
         let request = Request { engine_args, ..request.clone() };
-        let plan = self.planned(&request)?;
-        let what = format!("{what}, {} tokens", plan.max_model_len);
-        Some(self.same_model(Change::KvDtype, what, &plan, &request))
+        let found = self.planned(&request).filter(|found| found.plan.engine == engine)?;
+        let what = format!("{} tokens of context with {what}", found.plan.max_model_len);
+        Some(self.same_model(Change::KvDtype, what, found, &request))
     }
 
     /// FP8 caches work on sm_89 and newer only: on Ampere some back ends refuse them.
@@ -268,9 +311,10 @@ impl Search<'_> {
             let mut engine_args = request.engine_args.clone();
             engine_args.extend(["--cpu-offload-gb".to_owned(), each.to_string()]);
             let request = Request { engine_args, ..request.clone() };
-            if let Some(plan) = self.planned(&request).filter(|p| p.devices.len() as u64 * each <= all * gpus) {
+            let enough = |found: &Found| (found.plan.devices.len() as u64).saturating_mul(each) <= all * gpus;
+            if let Some(found) = self.planned(&request).filter(enough) {
                 let what = format!("{each} GiB per GPU kept in main memory, many times slower");
-                return Some(self.same_model(Change::Offload, what, &plan, &request));
+                return Some(self.same_model(Change::Offload, what, found, &request));
             }
         }
         None
@@ -360,29 +404,43 @@ impl Search<'_> {
 
     /// The plan of the same model under another request: of the same weights when they are here, else of whatever of
     /// its downloads is best then.
-    fn planned(&self, request: &Request) -> Option<LaunchPlan> {
+    fn planned(&self, request: &Request) -> Option<Found> {
         let here = !self.words.weights.is_empty();
         match self.facts.profile.filter(|p| !here && !p.scripted && !p.variants.is_empty()) {
-            Some(profile) => best(profile, self.on(request)).ok()?.outcome.ok(),
-            None => plan(Facts { request, ..*self.facts }).ok(),
+            Some(profile) => {
+                let judged = best(profile, self.on(request)).ok()?;
+                let Weights { format, bytes, quantization, .. } = self.facts.weights;
+                let other = judged.weights.format != *format || judged.weights.quantization != *quantization;
+                let as_form = other.then(|| judged.variant.quantization.clone());
+                let weights_bytes = judged.weights.bytes.or(*bytes);
+                Some(Found { plan: judged.outcome.ok()?, as_form, weights_bytes })
+            }
+            None => {
+                let plan = plan(Facts { request, ..*self.facts }).ok()?;
+                Some(Found { plan, as_form: None, weights_bytes: self.facts.weights.bytes })
+            }
         }
     }
 
-    fn same_model(&self, change: Change, what: String, plan: &LaunchPlan, request: &Request) -> Alternative {
+    fn same_model(&self, change: Change, mut what: String, found: Found, request: &Request) -> Alternative {
+        if let Some(form) = found.as_form {
+            what += &format!(", as {form} with {}", found.plan.engine);
+        }
         Alternative {
             command: self.words.command(None, request),
-            weights_bytes: self.facts.weights.bytes,
-            ..alternative(change, what, plan)
+            weights_bytes: found.weights_bytes,
+            ..alternative(change, what, &found.plan)
         }
     }
 }
 
 fn alternative(change: Change, mut what: String, plan: &LaunchPlan) -> Alternative {
-    if plan.max_model_len < SMALL_CONTEXT && change != Change::Context {
-        what += " (few for a coding agent)";
-    }
-    if plan.accelerator == Accelerator::Cpu && change != Change::Context {
-        what += " on the processor";
+    if matches!(change, Change::Quantization | Change::Sibling | Change::OtherModel) {
+        what += match plan.speed() {
+            0 => ", on the processor",
+            1 => ", in part on the processor",
+            _ => "",
+        };
     }
     Alternative {
         change,

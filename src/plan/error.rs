@@ -35,6 +35,25 @@ pub enum PlanError {
     Impossible(String, Vec<String>),
 }
 
+/// Bills in runs of those that say the same of places of the same kind.
+pub(super) fn alike(bills: &[Bill]) -> impl Iterator<Item = &[Bill]> {
+    bills.chunk_by(|a, b| kind(a) == kind(b) && Bill { place: b.place.clone(), ..a.clone() } == *b)
+}
+
+/// `GPU 0 (NVIDIA H200)`, or for several `each of 8 × NVIDIA H200`.
+pub(super) fn places(alike: &[Bill]) -> String {
+    match alike {
+        [] => String::new(),
+        [one] => one.place.clone(),
+        [first, ..] => format!("each of {} × {}", alike.len(), kind(first)),
+    }
+}
+
+/// What a place is, without its number.
+fn kind(bill: &Bill) -> &str {
+    bill.place.split_once(" (").map_or(bill.place.as_str(), |(_, name)| name.trim_end_matches(')'))
+}
+
 /// Hints that people are told; programs get all alternatives.
 pub(super) const TOLD: usize = 4;
 
@@ -61,19 +80,19 @@ impl Explain for PlanError {
 
     fn evidence(&self) -> Vec<String> {
         let PlanError::DoesNotFit { bills, .. } = self else { return Vec::new() };
-        let line = |bill: &Bill| {
-            format!(
-                "{}: weights {} + context {} + engine {} = {}; usable {} of {}",
-                bill.place,
+        let mut lines = Vec::new();
+        for alike in alike(bills) {
+            let Some(bill) = alike.first() else { continue };
+            let (needed, usable) = (bytes(bill.needed_bytes()), bytes(bill.budget_bytes));
+            lines.push(format!("{}: {needed} needed, {usable} usable", places(alike)));
+            lines.push(format!(
+                "weights {} + context {} + engine {}",
                 bytes(bill.weights_bytes),
                 bytes(bill.kv_bytes_needed),
-                bytes(bill.overhead_bytes),
-                bytes(bill.needed_bytes()),
-                bytes(bill.budget_bytes),
-                bytes(bill.total_bytes),
-            )
-        };
-        bills.iter().map(line).collect()
+                bytes(bill.overhead_bytes)
+            ));
+        }
+        lines
     }
 
     fn hints(&self) -> Vec<String> {

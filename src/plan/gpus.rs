@@ -84,7 +84,11 @@ fn refusal(facts: &Facts<'_>, best: &Try, nearest: Vec<String>, wanted: u64) -> 
         None if best.context == 0 => "the weights leave no room".into(),
         None => format!("{wanted} tokens of context do not fit"),
     };
-    let (model, bills) = (alternatives::name(facts), best.bills.clone());
+    let (model, mut bills) = (alternatives::name(facts), best.bills.clone());
+    // The bill of what was wanted, not of what would fit.
+    for bill in &mut bills {
+        bill.kv_bytes_needed = best.rank.layout.as_ref().map_or(0, |l| l.needed(wanted));
+    }
     PlanError::DoesNotFit { model, why, bills, nearest, alternatives: Vec::new() }
 }
 

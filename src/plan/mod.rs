@@ -254,3 +254,5 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
 mod accuracy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pool;

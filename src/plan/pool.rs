@@ -442,7 +442,10 @@ impl<'a> Pool<'a> {
             ),
             () => (
                 format!("{on_gpus} of {layers} layers on the GPU"),
-                format!("{gpus} cannot hold them all; {left} of weights stay in memory"),
+                match offload.cpu_expert_layers {
+                    0 => format!("{gpus} cannot hold them all; {left} of weights stay in memory"),
+                    _ => format!("{gpus} cannot hold them all; {left} of weights, all experts, stay in memory"),
+                },
             ),
         };
         let because = if self.flags.gpu_layers.is_some() || self.flags.cpu_expert_layers.is_some() {

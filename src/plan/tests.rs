@@ -6,9 +6,9 @@ use crate::hardware::{Cpu, Device, Memory, VendorId};
 use crate::host::Os;
 use crate::model::{Cache, CacheGroup, Format, Shape};
 
-const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 
-fn machine(gpus: u32, gib_each: u64) -> Hardware {
+pub(super) fn machine(gpus: u32, gib_each: u64) -> Hardware {
     let device = |index| Device {
         vendor: VendorId::Nvidia,
         index,
@@ -33,7 +33,7 @@ fn machine(gpus: u32, gib_each: u64) -> Hardware {
 }
 
 /// 32 layers of 8 KV heads of 128: 128 KiB of KV cache per token.
-fn weights(format: Format, gib: u64) -> Weights {
+pub(super) fn weights(format: Format, gib: u64) -> Weights {
     Weights {
         format,
         path: Some(PathBuf::from("/models/some-model")),
@@ -55,12 +55,12 @@ fn weights(format: Format, gib: u64) -> Weights {
     }
 }
 
-fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
+pub(super) fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
     plan(Facts { request, hardware, weights, profile: None, profiles: &[], installed: &[] })
 }
 
 /// The same with what else would do.
-fn told(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
+pub(super) fn told(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
     let facts = Facts { request, hardware, weights, profile: None, profiles: &[], installed: &[] };
     let words =
         Words { verb: "plan", model: "mine".into(), weights: vec!["--model-dir".into(), "D".into()], machine: vec![] };
@@ -97,7 +97,7 @@ fn an_asked_context_that_does_not_fit_is_refused_with_the_one_that_does() {
     let error = told(&request, &machine(1, 24), &weights(Format::Safetensors, 15)).unwrap_err();
     assert!(matches!(error, PlanError::DoesNotFit { .. }));
     assert!(error.hints().iter().any(|h| h.contains("--context")), "{:?}", error.hints());
-    assert!(error.evidence()[0].contains("weights 15"), "{:?}", error.evidence());
+    assert!(error.evidence()[1].contains("weights 15"), "{:?}", error.evidence());
 }
 
 #[test]

@@ -190,14 +190,14 @@ pub(super) fn rank(plan: &LaunchPlan, weights: &Weights) -> Rank {
 const QUICK_ON_CPU_B: f64 = 8.0;
 
 /// How useful a model would be, larger is better: what fits before what is tight, then models that call tools, then
-/// those with room for a coding agent, then those that are quick enough on a processor, then the larger ones.
+/// those with room for a coding agent, then those that are quick enough where they compute, then the larger ones.
 pub type Merit = (bool, bool, bool, bool, f64);
 
 /// The merit of a model with this plan.
 pub fn merit(profile: &ModelProfile, plan: &LaunchPlan) -> Merit {
     let tools = profile.capabilities.iter().any(|can| can == "tools");
     let active = profile.active_b.or(profile.parameters_b);
-    let quick = plan.speed() > 0 || active.is_some_and(|b| b <= QUICK_ON_CPU_B);
+    let quick = plan.speed() == 2 || active.is_some_and(|b| b <= QUICK_ON_CPU_B);
     let certain = plan.verdict == Verdict::Fits;
     (certain, tools, plan.max_model_len >= SMALL_CONTEXT, quick, profile.parameters_b.unwrap_or(0.0))
 }
