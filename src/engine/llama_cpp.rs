@@ -57,10 +57,9 @@ impl Engine for LlamaCpp {
         args.extend(launch.extra.iter().map(OsString::from));
 
         let mut env: Vec<(String, OsString)> = Vec::new();
-        if launch.accelerator == Accelerator::Cuda && !launch.cpu_build {
-            env.push(("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into()));
-            let list = launch.devices.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-            env.push(("CUDA_VISIBLE_DEVICES".into(), list.into()));
+        if !launch.cpu_build {
+            let visible = launch.accelerator.visible(launch.visible);
+            env.extend(visible.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
         }
         if let Some(key) = launch.key {
             env.push(("LLAMA_API_KEY".into(), key.into()));

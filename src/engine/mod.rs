@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::model::{Format, Weights};
 use crate::profile::EngineRecipe;
 
+mod accelerator;
 pub mod diagnose;
 pub mod find;
 pub mod id;
@@ -17,9 +18,9 @@ mod native;
 mod ollama;
 mod vllm;
 
+pub use accelerator::Accelerator;
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
-pub use install::Accelerator;
 
 /// What to launch, decided by `plan`.
 #[derive(Debug, Clone)]
@@ -40,8 +41,8 @@ pub struct Launch<'a> {
     pub port: u16,
     /// Where it computes.
     pub accelerator: Accelerator,
-    /// Indices of the GPUs it may use, in PCI order.
-    pub devices: &'a [u32],
+    /// The devices it may use, as the runtime's variable names them.
+    pub visible: &'a [String],
     /// GPUs one copy of the model is spread over.
     pub tensor_parallel: u32,
     /// vLLM: share of each GPU's memory it may take.

@@ -56,6 +56,23 @@ pub enum VendorId {
     Hygon,
 }
 
+impl VendorId {
+    /// The name in profiles and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VendorId::Nvidia => "nvidia",
+            VendorId::Amd => "amd",
+            VendorId::Ascend => "ascend",
+            VendorId::Apple => "apple",
+            VendorId::Intel => "intel",
+            VendorId::MooreThreads => "moorethreads",
+            VendorId::MetaX => "metax",
+            VendorId::Cambricon => "cambricon",
+            VendorId::Hygon => "hygon",
+        }
+    }
+}
+
 /// One accelerator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {
@@ -205,6 +222,14 @@ impl Hardware {
         let whole = usable().any(|d| !d.is_instance());
         let most = if whole { usize::MAX } else { 1 };
         usable().filter(move |d| d.is_instance() != whole).take(most)
+    }
+
+    /// The devices of a vendor that one process can use now, in its runtime's order; see [`Hardware::nvidia`] for MIG.
+    pub fn usable(&self, vendor: VendorId) -> Vec<&Device> {
+        match vendor {
+            VendorId::Nvidia => self.nvidia().collect(),
+            _ => self.devices.iter().filter(|d| d.vendor == vendor && d.usable).collect(),
+        }
     }
 
     /// Whether there is one.

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::variant::{self, Machine, best};
-use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, Verdict, WANTED_CONTEXT, plan};
+use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, Verdict, WANTED_CONTEXT, plan, platform};
 use crate::engine::{CommandLine, EngineId};
 use crate::hardware::Hardware;
 use crate::model::{Format, Weights};
@@ -98,14 +98,19 @@ impl Words {
     }
 }
 
-/// What to call the model in a message.
+/// What to call the model.
 pub(super) fn name(facts: &Facts<'_>) -> String {
     let path = facts.weights.path.as_deref().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
-    match (facts.profile, &facts.weights.quantization) {
-        // Of weights that are not here yet it matters which ones are meant.
-        (Some(profile), Some(form)) if !variant::is_here(facts.weights) => format!("{} as {form}", profile.name),
-        (Some(profile), _) => profile.name.clone(),
-        (None, _) => path.or(facts.weights.tag.clone()).unwrap_or_else(|| "the model".into()),
+    facts.profile.map(|p| p.name.clone()).or(path).or(facts.weights.tag.clone()).unwrap_or_else(|| "the model".into())
+}
+
+/// The same in a refusal: of weights that are not here yet it matters which ones are meant.
+pub(super) fn refused_name(facts: &Facts<'_>) -> String {
+    match &facts.weights.quantization {
+        Some(form) if facts.profile.is_some_and(|p| !p.scripted) && !variant::is_here(facts.weights) => {
+            format!("{} as {form}", name(facts))
+        }
+        _ => name(facts),
     }
 }
 
@@ -336,7 +341,7 @@ impl Search<'_> {
         let mut fitting = Vec::new();
         for profile in others.filter(|p| which(p)) {
             let context = self.facts.request.context.filter(|c| profile.context_max.is_none_or(|own| *c <= own));
-            let request = Request { context, ..Request::default() };
+            let request = Request { context, elsewhere: self.facts.request.elsewhere, ..Request::default() };
             let Ok(judged) = best(profile, self.on(&request)) else { continue };
             let (Ok(plan), Some(size)) = (judged.outcome, judged.size) else { continue };
             let what = format!(
@@ -379,7 +384,7 @@ impl Search<'_> {
     /// The same machine twice, the model in two stages (vLLM's own multi-node mode, 0.33).
     fn two_machines(&self, bills: &[Bill]) -> Option<Alternative> {
         let Facts { weights, hardware, request, .. } = *self.facts;
-        if weights.format != Format::Safetensors || !hardware.has_nvidia() || bills.is_empty() {
+        if weights.format != Format::Safetensors || !platform::has_accelerator(hardware) || bills.is_empty() {
             return None;
         }
         let count = u32::try_from(hardware.devices.len()).unwrap_or(u32::MAX);

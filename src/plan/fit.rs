@@ -25,10 +25,10 @@ pub(super) struct Fitted {
 }
 
 /// Finds sizes that fit, or says by how much they do not.
-pub(super) fn fit(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     match (choice.engine, choice.accelerator) {
-        (EngineId::Vllm, Accelerator::Cuda) => gpus::fit(facts, recipe),
-        (EngineId::Vllm, _) => pool::processor(facts, recipe),
+        (EngineId::Vllm, Accelerator::Cpu) => pool::processor(facts, recipe),
+        (EngineId::Vllm, _) => gpus::fit(facts, choice, recipe),
         (EngineId::LlamaCpp, _) => pool::llama_cpp(facts, choice, recipe),
         (EngineId::Ollama, _) => pool::ollama(facts, choice, recipe),
     }

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::engine::find::Found;
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::Hardware;
 use crate::model::Weights;
@@ -19,7 +20,10 @@ mod gpus;
 mod llama_flags;
 mod memory;
 mod offload;
+mod pick;
+pub mod platform;
 mod pool;
+mod recipe;
 mod sampling;
 mod spread;
 pub mod text;
@@ -51,6 +55,8 @@ pub struct Request {
     pub tensor_parallel: Option<u32>,
     /// Flags passed on to the engine: those that change its memory are read.
     pub engine_args: Vec<String>,
+    /// The plan is for a machine that is not this one: what is installed there is not known.
+    pub elsewhere: bool,
 }
 
 /// Engines that are there, as far as planning cares.
@@ -60,8 +66,31 @@ pub struct Installed {
     pub engine: EngineId,
     /// Built for the processor only.
     pub cpu_build: bool,
+    /// What it was built for, when that is known.
+    pub accelerator: Option<Accelerator>,
     /// Its major and minor version, when known.
     pub version: Option<(u32, u32)>,
+}
+
+impl Installed {
+    /// An engine as it was found.
+    pub fn of(found: &Found) -> Installed {
+        Installed {
+            engine: found.engine,
+            cpu_build: found.build.as_deref() == Some("cpu"),
+            accelerator: found.build.as_deref().and_then(Accelerator::of_build),
+            version: found.version.as_deref().and_then(version),
+        }
+    }
+}
+
+/// What must be installed by hand before an engine can start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// What is missing.
+    pub what: String,
+    /// How to get it, step by step.
+    pub how: Vec<String>,
 }
 
 /// Major and minor of a version such as `0.11.2` or `0.29.1rc1`.
@@ -129,12 +158,16 @@ pub struct LaunchPlan {
     pub verdict: Verdict,
     /// The engine.
     pub engine: EngineId,
-    /// The engine is not installed yet.
+    /// The engine is not installed yet, or not for this accelerator; llmup can do that.
     pub to_install: bool,
+    /// What must be installed by hand first, which llmup cannot.
+    pub needs: Option<Needs>,
     /// What it computes on.
     pub accelerator: Accelerator,
-    /// GPU indices, PCI order.
+    /// Indices of the devices, in their runtime's order (PCI order for NVIDIA).
     pub devices: Vec<u32>,
+    /// The same as the runtime's variable names them: numbers, or the id of a MIG instance.
+    pub visible: Vec<String>,
     /// GPUs the model is spread over.
     pub tensor_parallel: u32,
     /// Share of GPU memory for vLLM.
@@ -198,10 +231,11 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     let choice = choose::engine(&facts)?;
     reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
 
-    let (mut recipe, because) = choose::recipe(&facts, choice.engine);
-    if let Some(because) = because {
-        reasons.push(because);
-    }
+    let (mut recipe, because) = recipe::recipe(&facts, choice.engine);
+    reasons.extend(because);
+    reasons.extend(recipe::for_accelerator(&facts, &choice, &mut recipe));
+    recipe.args.extend(choice.args.iter().cloned());
+    reasons.extend(choice.reasons.iter().cloned());
     let fitted = fit::fit(&facts, &choice, &recipe)?;
     if let Some((args, because)) = sampling::flags(&facts, choice.engine, &recipe.args) {
         recipe.args.extend(args);
@@ -210,14 +244,21 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
 
-    let to_install = !facts.installed.iter().any(|i| i.engine == choice.engine);
-    if to_install {
-        reasons.push(Reason {
-            choice: format!("install: {}", choice.engine),
-            because: "it is not on PATH, in a virtual environment or in llmup's own folder".into(),
-        });
+    let mut builds = facts.installed.iter().filter(|i| i.engine == choice.engine).peekable();
+    let other_build = builds.peek().is_some();
+    let right = |i: &Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
+    // On the processor any build is tried, and llama.cpp and Ollama are used as they are.
+    let any = choice.engine != EngineId::Vllm || choice.accelerator == Accelerator::Cpu;
+    let to_install = choice.needs.is_none() && !builds.any(|i| any || right(i));
+    if to_install && !facts.request.elsewhere {
+        let because = match other_build {
+            true => format!("the one that is there is not built for the {}", choice.accelerator.device()),
+            false => "it is not on PATH, in a virtual environment or in llmup's own folder".into(),
+        };
+        reasons.push(Reason { choice: format!("install: {}", choice.engine), because });
     }
-    let mut warnings = fitted.warnings;
+    let mut warnings = choice.warnings.clone();
+    warnings.extend(fitted.warnings);
     if fitted.context < SMALL_CONTEXT {
         warnings.push(format!(
             "{} tokens of context are few for a coding agent: Claude Code's first prompt alone is 12,000 to 22,000",
@@ -234,7 +275,9 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         verdict: fitted.verdict,
         engine: choice.engine,
         to_install,
+        needs: choice.needs,
         accelerator: choice.accelerator,
+        visible: visible(&choice.devices, &fitted.devices),
         devices: fitted.devices,
         tensor_parallel: fitted.tensor_parallel,
         utilization: fitted.utilization,
@@ -248,6 +291,16 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         warnings,
         alternatives: Vec::new(),
     })
+}
+
+/// How the runtime's variable names the devices of these indices: a MIG instance has no number of its own.
+fn visible(devices: &[&crate::hardware::Device], indices: &[u32]) -> Vec<String> {
+    let name = |index: &u32| {
+        let device = devices.iter().find(|d| d.index == *index);
+        let instance = device.filter(|d| d.is_instance()).and_then(|d| d.uuid.clone());
+        instance.unwrap_or_else(|| index.to_string())
+    };
+    indices.iter().map(name).collect()
 }
 
 #[cfg(test)]

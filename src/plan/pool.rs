@@ -7,8 +7,7 @@ use super::flags::Flags;
 use super::llama_flags::{Layers, LlamaFlags};
 use super::offload::{Fixed, Held, Layout, Offload, Parts, Room, lay_out};
 use super::{AGENT_CONTEXT, Bill, Facts, LEAST_CONTEXT, PlanError, SMALL_CONTEXT, Verdict, alternatives};
-use crate::engine::{Accelerator, EngineId};
-use crate::hardware::{Device, VendorId};
+use crate::hardware::Device;
 use crate::model::CacheTerms;
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
@@ -80,12 +79,16 @@ pub(super) fn processor(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitt
 }
 
 /// llama.cpp, on GPUs, in memory or both.
-pub(super) fn llama_cpp(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn llama_cpp<'a>(
+    facts: &Facts<'a>,
+    choice: &Choice<'a>,
+    recipe: &EngineRecipe,
+) -> Result<Fitted, PlanError> {
     let flags = LlamaFlags::read(recipe.args.iter().chain(&facts.request.engine_args));
     let own = facts.weights.context_max.or(facts.profile.and_then(|p| p.context_max));
     let asked = flags.context_of_one(own).or(facts.request.context);
     let (wanted, because) = wanted_context(facts, asked)?;
-    let pool = Pool::new(facts, gpus(facts, choice), flags);
+    let pool = Pool::new(facts, choice.devices.clone(), flags);
     let chosen = pool.choose(asked, wanted);
     let Some((context, places)) = chosen else { return Err(pool.refusal(asked, wanted)) };
     let mut reasons = Vec::new();
@@ -109,7 +112,7 @@ pub(super) fn llama_cpp(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecip
 }
 
 /// Ollama lays a model out itself; what it does is foretold by the same rules, because it runs llama.cpp.
-pub(super) fn ollama(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn ollama<'a>(facts: &Facts<'a>, choice: &Choice<'a>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     let own = facts.weights.context_max.or(facts.profile.and_then(|p| p.context_max));
     let asked = facts.request.context;
     let env = |name: &str| recipe.env.get(name).cloned();
@@ -150,7 +153,7 @@ pub(super) fn ollama(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) 
         (None, None) => (own.unwrap_or(u64::MAX).min(AGENT_CONTEXT), told.to_owned()),
         _ => wanted_context(facts, asked)?,
     };
-    let pool = Pool::new(facts, gpus(facts, choice), flags);
+    let pool = Pool::new(facts, choice.devices.clone(), flags);
     let Some((context, places)) = pool.choose(asked, wanted) else { return Err(pool.refusal(asked, wanted)) };
     let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
     if !pool.gpus.is_empty() {
@@ -166,26 +169,6 @@ pub(super) fn ollama(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) 
     // It sees them all.
     fitted.devices = Vec::new();
     Ok(fitted)
-}
-
-/// The GPUs this choice computes on.
-fn gpus<'a>(facts: &Facts<'a>, choice: &Choice) -> Vec<&'a Device> {
-    let of = |vendor: VendorId| {
-        let usable = move |d: &&Device| d.vendor == vendor && d.usable && d.memory_total_bytes > 0;
-        facts.hardware.devices.iter().filter(usable).collect::<Vec<_>>()
-    };
-    match choice.accelerator {
-        Accelerator::Cuda => facts.hardware.nvidia().collect(),
-        Accelerator::Metal => of(VendorId::Apple),
-        Accelerator::Rocm => of(VendorId::Amd),
-        Accelerator::Vulkan => Vec::new(),
-        Accelerator::Cpu if choice.engine == EngineId::Ollama => {
-            // It brings its own back ends for AMD (not for GPUs inside a processor, unless told) and for Metal.
-            let discrete = of(VendorId::Amd).into_iter().filter(|d| !d.unified).collect::<Vec<_>>();
-            if discrete.is_empty() { of(VendorId::Apple) } else { discrete }
-        }
-        Accelerator::Cpu => Vec::new(),
-    }
 }
 
 /// The longest context up to `wanted` that is possible: all of it, or whole kibitokens.
@@ -221,7 +204,7 @@ fn refusal(facts: &Facts<'_>, longest: u64, least: u64, bills: Vec<Bill>, neares
         0 => "the weights leave no room".into(),
         _ => format!("{least} tokens of context do not fit"),
     };
-    PlanError::DoesNotFit { model: alternatives::name(facts), why, bills, nearest, alternatives: Vec::new() }
+    PlanError::DoesNotFit { model: alternatives::refused_name(facts), why, bills, nearest, alternatives: Vec::new() }
 }
 
 /// A model and the places for it.
@@ -229,6 +212,8 @@ struct Pool<'a> {
     facts: &'a Facts<'a>,
     /// The freest first.
     gpus: Vec<&'a Device>,
+    /// In the order in which the engine is shown them.
+    shown: Vec<&'a Device>,
     flags: LlamaFlags,
     parts: Parts,
     /// Compute buffers, on each GPU that is used or in main memory.
@@ -242,13 +227,14 @@ struct Places<'a> {
 }
 
 impl<'a> Pool<'a> {
-    fn new(facts: &'a Facts<'a>, mut gpus: Vec<&'a Device>, flags: LlamaFlags) -> Pool<'a> {
+    fn new(facts: &'a Facts<'a>, shown: Vec<&'a Device>, flags: LlamaFlags) -> Pool<'a> {
+        let mut gpus: Vec<&Device> = shown.iter().copied().filter(|d| d.memory_total_bytes > 0).collect();
         gpus.sort_by_key(|d| (std::cmp::Reverse(budget(facts, d)), d.index));
         gpus.truncate(MOST_GPUS);
         let logits = |vocab: u64| vocab.saturating_mul(4).saturating_mul(flags.step.unwrap_or(512));
         let vocab = facts.weights.shape.as_ref().map_or(0, |s| s.vocab);
         let overhead = (GIB / 4).saturating_add(logits(vocab));
-        Pool { facts, gpus, parts: Parts::new(facts.weights), flags, overhead }
+        Pool { facts, gpus, shown, parts: Parts::new(facts.weights), flags, overhead }
     }
 
     fn cache(&self, tokens: u64) -> u64 {
@@ -272,9 +258,9 @@ impl<'a> Pool<'a> {
         let fixed = Fixed { gpu_layers: layers, cpu_experts: self.flags.cpu_expert_layers };
         let mut best: Option<Places<'a>> = None;
         for count in 0..=self.gpus.len() {
-            let mut gpus: Vec<&Device> = self.gpus.iter().take(count).copied().collect();
-            // The order in which the engine is shown them.
-            gpus.sort_by_key(|d| d.index);
+            let freest = || self.gpus.iter().take(count);
+            let chosen = |d: &&&Device| freest().any(|own| std::ptr::eq(*own, **d));
+            let gpus: Vec<&Device> = self.shown.iter().filter(chosen).copied().collect();
             let rooms: Vec<Room> = gpus
                 .iter()
                 .map(|d| {
@@ -332,7 +318,7 @@ impl<'a> Pool<'a> {
         let mut nearest = Vec::new();
         if self.flags.gpu_layers.is_some() || self.flags.cpu_expert_layers.is_some() {
             let flags = LlamaFlags { gpu_layers: None, cpu_expert_layers: None, ..self.flags.clone() };
-            if Pool::new(self.facts, self.gpus.clone(), flags).places(least).is_some() {
+            if Pool::new(self.facts, self.shown.clone(), flags).places(least).is_some() {
                 nearest.push("leave out `-ngl` and `--n-cpu-moe`: llmup chooses numbers that fit".into());
             }
         }
@@ -520,6 +506,8 @@ impl<'a> Pool<'a> {
 /// What an engine may take of a GPU.
 fn budget(facts: &Facts<'_>, gpu: &Device) -> u64 {
     let free = gpu.memory_free_bytes.unwrap_or(gpu.memory_total_bytes).min(gpu.memory_total_bytes);
-    let free = if gpu.unified { free.min(main_memory(facts)) } else { free };
+    // What shares main memory has no more of it than is free there, where that is known.
+    let shared = gpu.unified && facts.hardware.memory.available_bytes > 0;
+    let free = if shared { free.min(main_memory(facts)) } else { free };
     free.saturating_sub(MARGIN)
 }

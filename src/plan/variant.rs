@@ -1,9 +1,9 @@
 //! A profile's downloads on a machine: what one of them weighs and keeps, and which does best there. `start`, `plan`
 //! and `models --fits` all ask here, so that they say the same.
 
-use super::{Facts, Installed, LaunchPlan, PlanError, Request, SMALL_CONTEXT, Verdict, plan};
+use super::{Facts, Installed, LaunchPlan, PlanError, Request, SMALL_CONTEXT, Verdict, plan, platform};
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::{Hardware, VendorId};
+use crate::hardware::{Device, Hardware};
 use crate::model::{Cache, CacheGroup, Format, Shape, Weights};
 use crate::profile::{ModelProfile, ModelShape, Size, Variant};
 
@@ -155,20 +155,19 @@ pub fn loaded_by(variant: &Variant, engine: Option<EngineId>) -> bool {
     engine.is_none_or(|asked| asked == natural)
 }
 
-/// Whether a variant is for this machine: quantised safetensors want an NVIDIA GPU, NVFP4 one of Blackwell's
-/// generation (compute capability 10.0; vLLM's recipes).
+/// Whether a variant is for this machine: quantised safetensors want an accelerator vLLM can compute on, and on NVIDIA
+/// GPUs NVFP4 wants one of Blackwell's generation (compute capability 10.0; vLLM's recipes). What other vendors' devices
+/// load is judged by the plan.
 pub fn made_for(variant: &Variant, hardware: &Hardware) -> bool {
     if !variant.needs_gpu() {
         return true;
     }
-    let mut capable = hardware.devices.iter().filter(|d| d.usable && d.vendor == VendorId::Nvidia).map(|d| {
+    let blackwell = |d: &Device| {
         let architecture = d.architecture.as_deref().unwrap_or_default();
-        architecture.split('.').next().and_then(|major| major.parse::<u32>().ok())
-    });
-    match variant.quantization.as_str() {
-        "nvfp4" => capable.any(|major| major.is_some_and(|major| major >= 10)),
-        _ => capable.next().is_some(),
-    }
+        architecture.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 10)
+    };
+    platform::has_accelerator(hardware)
+        && (variant.quantization != "nvfp4" || !hardware.has_nvidia() || hardware.nvidia().any(blackwell))
 }
 
 /// Larger is better: certainty, then where it computes, then room for a coding agent, then the engine that is at home

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use accelerator::{Accelerator, accelerator, accelerators};
 pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
-pub use engine::{EngineProfile, Native, engine};
+pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, engine};
 pub use error::ProfileError;
 pub use size::Size;
 

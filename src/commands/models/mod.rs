@@ -13,7 +13,7 @@ use crate::hardware;
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Installed};
+use crate::plan::Installed;
 use crate::profile::{self, Found, ModelProfile, Origin};
 
 use fits::{Candidate, Fit};
@@ -66,10 +66,9 @@ fn on_this_machine(found: &[Found], paths: &Paths) -> Vec<Candidate> {
     });
     let mut installed: Vec<Installed> = Vec::new();
     for engine in &engines {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
     fits::ranked(found.iter().map(|f| &f.profile), &hardware, &installed)

@@ -17,7 +17,6 @@ use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
 use crate::gateway::Ready;
-use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -69,7 +68,7 @@ fn accepts(engine: EngineId, engine_args: &[String]) -> Accepts {
 }
 
 /// Installs what is missing, when the user agrees.
-pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Hardware) -> Result<Found> {
+pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Found> {
     let engine = plan.engine;
     if engine == EngineId::Ollama {
         return Err(Plain::new(
@@ -98,7 +97,8 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Ha
             return Err(missing());
         }
     }
-    engines::install_with_bar(engine, engines::accelerator(engine, hardware), &RealHost, paths)
+    // Ways that compute on the processor are the same for every machine.
+    engines::install_with_bar(engine, plan.accelerator, &RealHost, paths)
 }
 
 /// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with

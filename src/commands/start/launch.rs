@@ -89,7 +89,7 @@ pub fn command(
         context,
         port,
         accelerator: plan.accelerator,
-        devices: &plan.devices,
+        visible: &plan.visible,
         tensor_parallel: plan.tensor_parallel,
         utilization: plan.utilization,
         kv_cache_gib: plan.kv_cache_gib,

@@ -13,7 +13,7 @@ pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{EngineId, driver};
+use crate::engine::{Accelerator, EngineId, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
@@ -44,11 +44,14 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let engine = engine_for(&plan, &found);
 
     if args.dry_run {
         show(&args, &target, &plan, engine.as_ref(), paths);
         return Ok(Exit::Ok.code());
+    }
+    if let Some(needs) = plan.needs {
+        return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
     }
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
@@ -56,7 +59,17 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, &hardware)
+    serve::run(&args, paths, target, plan, engine)
+}
+
+/// The engine to start: the first that is built for what the plan computes on, where builds differ.
+fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
+    if plan.to_install || plan.needs.is_some() {
+        return None;
+    }
+    let mut same = found.iter().filter(|f| f.engine == plan.engine);
+    let built = |f: &&Found| f.build.as_deref().and_then(Accelerator::of_build) == Some(plan.accelerator);
+    same.clone().find(built).or_else(|| same.next()).cloned()
 }
 
 /// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
@@ -88,13 +101,14 @@ fn decide(
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
         engine_args: args.engine_args.clone(),
+        elsewhere: other.is_some(),
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        // The first of each build: what is found first is used.
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
     let judged = match target.profile.as_ref().filter(|_| target.missing.is_some()) {

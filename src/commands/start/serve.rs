@@ -20,7 +20,6 @@ use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
 use crate::gateway::{BackendState, Catalog, Gateway, Limits, Settings};
-use crate::hardware::Hardware;
 use crate::host::RealHost;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
@@ -38,14 +37,7 @@ const REQUESTS: &str = "requests.log";
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Launches and serves until something ends it; gives the exit code.
-pub fn run(
-    args: &StartArgs,
-    paths: &Paths,
-    target: Target,
-    mut plan: LaunchPlan,
-    engine: Option<Found>,
-    hardware: &Hardware,
-) -> Result<u8> {
+pub fn run(args: &StartArgs, paths: &Paths, target: Target, mut plan: LaunchPlan, engine: Option<Found>) -> Result<u8> {
     let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
     // What an earlier, killed llmup left is ended first: it may hold the memory the plan counts on.
     crate::commands::running::newest(paths)?;
@@ -54,7 +46,7 @@ pub fn run(
     let engine = match engine {
         Some(found) => Some(found),
         None if reuse.is_some() => None,
-        None => Some(install(args, paths, &plan, hardware)?),
+        None => Some(install(args, paths, &plan)?),
     };
     plan.to_install = false;
     if let Some(kind) = target.demo {
