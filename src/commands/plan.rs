@@ -14,7 +14,7 @@ use crate::output;
 use crate::paths::Paths;
 use crate::profile;
 
-/// Memory of a machine of which only the GPUs are named: enough to load a model through, and none of it is planned with.
+/// Memory of a machine of which only the GPUs are named. A plan that needs some of it says that it counts on it.
 const ASSUMED_MEMORY: u64 = 64 << 30;
 
 /// No machine has more memory in one place, or more accelerators; a file may say anything.

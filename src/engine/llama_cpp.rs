@@ -91,3 +91,47 @@ impl Engine for LlamaCpp {
         number_after(log, "n_ctx_slot = ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Weights, ollama_tag};
+    use crate::profile::EngineRecipe;
+
+    fn command(recipe: &[&str], extra: &[&str]) -> String {
+        let owned = |args: &[&str]| args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+        let (recipe, extra) = (EngineRecipe { args: owned(recipe), ..EngineRecipe::default() }, owned(extra));
+        let weights = Weights { path: Some("m.gguf".into()), format: Format::Gguf, ..ollama_tag("") };
+        let launch = Launch {
+            program: "llama-server".into(),
+            prefix_args: Vec::new(),
+            cpu_build: false,
+            weights: &weights,
+            served_name: "m",
+            context: 32_768,
+            port: 1,
+            accelerator: Accelerator::Cuda,
+            visible: &["0".to_owned()],
+            tensor_parallel: 1,
+            utilization: 0.0,
+            kv_cache_gib: 0,
+            recipe: &recipe,
+            extra: &extra,
+            cache_dir: "c".into(),
+            key: None,
+        };
+        let args = LlamaCpp.command(&launch).args;
+        args.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn no_flag_is_said_twice() {
+        assert!(command(&[], &[]).contains("-c 32768 -np 1 -ngl 999"));
+        assert!(command(&["-ngl", "20"], &[]).ends_with("-c 32768 -np 1 --jinja --metrics -ngl 20"));
+        // Each slot gets what was planned for one.
+        assert!(command(&[], &["-np", "4"]).contains("-c 131072 -ngl"));
+        assert!(command(&[], &["-np", "4", "-kvu"]).contains("-c 32768 -ngl"));
+        let own = command(&[], &["-c", "9000", "--n-gpu-layers", "7"]);
+        assert!(own.ends_with("--alias m -np 1 --jinja --metrics -c 9000 --n-gpu-layers 7"), "{own}");
+    }
+}

@@ -154,6 +154,12 @@ impl Search<'_> {
             found.extend(self.smaller_cache().filter(|a| a.max_model_len > Some(made.max_model_len)));
         }
         found.extend(self.other_form(Some(made)));
+        if made.speed() == 1
+            && let Some(own) = self.facts.profile
+        {
+            let faster = self.fitting(|p| family(&p.name) == family(&own.name), |plan| plan.speed() == 2);
+            found.extend(faster.into_iter().map(|a| Alternative { change: Change::Sibling, ..a }));
+        }
         found
     }
 
@@ -282,7 +288,7 @@ impl Search<'_> {
             && judged.weights.quantization == self.facts.weights.quantization;
         let better = |made: &LaunchPlan| {
             let size = |bytes: Option<u64>| bytes.unwrap_or(0) / 16 * 17;
-            variant::rank(&plan, &judged.weights) > variant::rank(made, self.facts.weights)
+            variant::rank(&plan, &judged.weights, judged.size) > variant::rank(made, self.facts.weights, None)
                 && (judged.weights.bytes > Some(size(self.facts.weights.bytes)) || plan.speed() > made.speed())
         };
         if same || !made.is_none_or(better) {
@@ -328,14 +334,15 @@ impl Search<'_> {
     /// Up to two other models, those of the same family before all others.
     fn other_models(&self) -> Vec<Alternative> {
         let own = self.facts.profile;
-        let of_family = own.map(|own| self.fitting(|p| family(&p.name) == family(&own.name))).unwrap_or_default();
+        let of_family =
+            own.map(|own| self.fitting(|p| family(&p.name) == family(&own.name), |_| true)).unwrap_or_default();
         if !of_family.is_empty() {
             return of_family.into_iter().map(|a| Alternative { change: Change::Sibling, ..a }).collect();
         }
-        self.fitting(|_| true)
+        self.fitting(|_| true, |_| true)
     }
 
-    fn fitting(&self, which: impl Fn(&ModelProfile) -> bool) -> Vec<Alternative> {
+    fn fitting(&self, which: impl Fn(&ModelProfile) -> bool, good: impl Fn(&LaunchPlan) -> bool) -> Vec<Alternative> {
         let own = self.facts.profile;
         let others = self.facts.profiles.iter().filter(|p| !p.scripted && own.is_none_or(|own| own.name != p.name));
         let mut fitting = Vec::new();
@@ -344,6 +351,9 @@ impl Search<'_> {
             let request = Request { context, elsewhere: self.facts.request.elsewhere, ..Request::default() };
             let Ok(judged) = best(profile, self.on(&request)) else { continue };
             let (Ok(plan), Some(size)) = (judged.outcome, judged.size) else { continue };
+            if !good(&plan) {
+                continue;
+            }
             let what = format!(
                 "{} as {}, {}, {} tokens",
                 profile.name,

@@ -123,7 +123,7 @@ fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wan
             bytes(best.rank.weights.saturating_mul(tensor * pipeline))
         )
     } else {
-        "they give the longest context".to_owned()
+        format!("{} the longest context", if count == 1 { "it gives" } else { "they give" })
     };
     reasons.push(reason(over, why));
     reasons.extend(without_links(facts, choice, best));

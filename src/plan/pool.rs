@@ -8,7 +8,7 @@ use super::llama_flags::{Layers, LlamaFlags};
 use super::offload::{Fixed, Held, Layout, Offload, Parts, Room, lay_out};
 use super::{AGENT_CONTEXT, Bill, Facts, LEAST_CONTEXT, PlanError, SMALL_CONTEXT, Verdict, alternatives};
 use crate::hardware::Device;
-use crate::model::CacheTerms;
+use crate::model::{CacheTerms, Format};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
 
@@ -47,7 +47,7 @@ pub(super) fn processor(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitt
     let bill = |context: u64| Bill {
         place: "memory".into(),
         weights_bytes: weights,
-        kv_bytes_needed: needed(context),
+        kv_bytes_needed: needed(context).div_ceil(GIB).saturating_mul(GIB),
         kv_bytes_available: room,
         kv_tokens: layout.as_ref().map(|l| l.tokens_in(room, context)),
         activation_bytes: overhead,
@@ -307,7 +307,10 @@ impl<'a> Pool<'a> {
         if on_gpus >= SMALL_CONTEXT.min(wanted) {
             return self.places(on_gpus).map(|p| (on_gpus, p));
         }
-        let context = longest(wanted.min(AGENT_CONTEXT), |tokens| self.places(tokens).is_some());
+        // More than agents need only where it costs the GPUs next to nothing.
+        let more = self.cache(wanted).saturating_sub(self.cache(AGENT_CONTEXT));
+        let wanted = if more <= self.parts.weights / 16 { wanted } else { wanted.min(AGENT_CONTEXT) };
+        let context = longest(wanted, |tokens| self.places(tokens).is_some());
         (context >= least).then(|| self.places(context).map(|p| (context, p))).flatten()
     }
 
@@ -440,7 +443,8 @@ impl<'a> Pool<'a> {
             because
         };
         reasons.push(reason(choice, because));
-        if !offload.tensor_split.is_empty() && !self.flags.split {
+        let told = self.facts.weights.format == Format::Gguf;
+        if told && !offload.tensor_split.is_empty() && !self.flags.split {
             let split: Vec<String> = offload.tensor_split.iter().map(u64::to_string).collect();
             let why = "llama.cpp's own proportions would overfill one of them";
             reasons.push(reason(format!("layers per GPU: {}", split.join(", ")), why));
@@ -450,6 +454,11 @@ impl<'a> Pool<'a> {
         }
         if offload.whole() {
             return;
+        }
+        if self.facts.request.elsewhere {
+            let memory = bytes(self.facts.hardware.memory.total_bytes);
+            warnings
+                .push(format!("this counts on {memory} of main memory there; `--machine FILE` can say another size"));
         }
         warnings.push(match on_gpus == layers {
             true => format!(

@@ -4,10 +4,14 @@ use super::error::{TOLD, alike, places};
 use super::{LaunchPlan, Verdict};
 use crate::output::bytes;
 
+/// Room for what was chosen, before why.
+const WIDEST: usize = 28;
+
 /// The plan: reasons, the bill with bars, warnings. `command` is the exact command line.
 pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> String {
     let mut out = format!("plan for {model}\n");
-    let widest = plan.reasons.iter().map(|r| r.choice.chars().count()).max().unwrap_or(0).min(34);
+    // A longer one has a line of its own, so that it does not narrow all the others.
+    let widest = plan.reasons.iter().map(|r| r.choice.chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
     for reason in &plan.reasons {
         let mut head = format!("  {:<widest$}  ", reason.choice);
         if reason.choice.chars().count() > widest {

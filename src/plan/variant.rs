@@ -63,7 +63,7 @@ pub fn best<'a>(profile: &'a ModelProfile, machine: Machine<'_>) -> Result<Judge
         let judged = judge(profile, variant, machine);
         match &judged.outcome {
             Ok(plan) => {
-                let rank = rank(plan, &judged.weights);
+                let rank = rank(plan, &judged.weights, size);
                 if good.as_ref().is_none_or(|(best, _)| rank > *best) {
                     good = Some((rank, judged));
                 }
@@ -174,7 +174,7 @@ pub fn made_for(variant: &Variant, hardware: &Hardware) -> bool {
 /// there, then precision.
 pub(super) type Rank = (bool, u8, bool, u8, u64);
 
-pub(super) fn rank(plan: &LaunchPlan, weights: &Weights) -> Rank {
+pub(super) fn rank(plan: &LaunchPlan, weights: &Weights, size: Option<Size>) -> Rank {
     // vLLM on the processor is for trying things out.
     let at_home = match (weights.format, plan.accelerator) {
         (Format::Gguf, Accelerator::Cpu) => 2,
@@ -182,7 +182,10 @@ pub(super) fn rank(plan: &LaunchPlan, weights: &Weights) -> Rank {
         _ => 0,
     };
     let certain = plan.verdict == Verdict::Fits;
-    (certain, plan.speed(), plan.max_model_len >= SMALL_CONTEXT, at_home, weights.bytes.unwrap_or(0))
+    let bytes = weights.bytes.unwrap_or(0);
+    // An estimate is off by some percent, and of the same quantisation the one whose size is known is the better choice.
+    let bytes = if size.is_some_and(|size| size.estimated) { bytes / 10 * 9 } else { bytes };
+    (certain, plan.speed(), plan.max_model_len >= SMALL_CONTEXT, at_home, bytes)
 }
 
 /// On a processor a model with more active parameters than this, in billions, is too slow to work with.

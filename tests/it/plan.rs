@@ -145,3 +145,19 @@ fn offloading_is_in_the_plan_as_numbers() {
     assert_eq!(places.len(), 2, "{places:?}");
     assert_eq!(places[1], "memory");
 }
+
+#[test]
+fn makers_sampling_is_left_to_the_engine_where_the_weights_bring_it() {
+    let home = Home::new();
+    let dir = model(&home);
+    let args = ["plan", "glm-4.6", "--json", "--on", "h100", "--model-dir", dir.to_str().unwrap()];
+    let passed = || {
+        let ran = home.run(&args);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let plan: Value = serde_json::from_str(&ran.out).unwrap();
+        plan["command"].to_string().contains("--override-generation-config")
+    };
+    assert!(passed(), "the profile says how to sample");
+    std::fs::write(dir.join("generation_config.json"), r#"{"temperature": 1.0, "top_p": 0.9, "top_k": 5}"#).unwrap();
+    assert!(!passed());
+}
