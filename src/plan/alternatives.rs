@@ -1,102 +1,16 @@
 //! What else would do: beside a plan what is better in some way, beside a refusal what fits. Each is planned before it
 //! is offered.
 
-use serde::Serialize;
-
+use super::offer::{Alternative, Change, Words};
 use super::variant::{self, Machine, best};
-use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, Verdict, WANTED_CONTEXT, plan, platform};
-use crate::engine::{CommandLine, EngineId};
+use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, WANTED_CONTEXT, plan, platform};
+use crate::engine::EngineId;
 use crate::hardware::Hardware;
 use crate::model::{Format, Weights};
 use crate::output::bytes;
 use crate::profile::ModelProfile;
 
 const GIB: u64 = 1 << 30;
-
-/// What an alternative changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// The context.
-    Context,
-    /// The type of the KV cache.
-    KvDtype,
-    /// Another quantisation of the model.
-    Quantization,
-    /// Part of the weights stays in main memory.
-    Offload,
-    /// Another model of the same family.
-    Sibling,
-    /// A model of another family.
-    OtherModel,
-    /// More memory.
-    MoreMemory,
-    /// A second machine like this one.
-    TwoMachines,
-}
-
-/// Something else that would do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Alternative {
-    /// What it changes.
-    pub change: Change,
-    /// In words.
-    pub what: String,
-    /// The command, when one is enough.
-    pub command: Option<String>,
-    /// The context it would have.
-    pub max_model_len: Option<u64>,
-    /// Its weights, bytes.
-    pub weights_bytes: Option<u64>,
-    /// How well it fits; `None` where nothing was planned.
-    pub verdict: Option<Verdict>,
-}
-
-impl Alternative {
-    /// A line for people.
-    pub fn said(&self) -> String {
-        match &self.command {
-            Some(command) => format!("{}: `{command}`", self.what),
-            None => self.what.clone(),
-        }
-    }
-}
-
-/// The user's command as far as it does not depend on the request, so that an alternative can be given as one.
-#[derive(Debug, Clone, Default)]
-pub struct Words {
-    /// `plan` or `start`.
-    pub verb: &'static str,
-    /// MODEL.
-    pub model: String,
-    /// `--model-dir DIR`, when it was given.
-    pub weights: Vec<String>,
-    /// `--on` or `--machine`, when it was given.
-    pub machine: Vec<String>,
-}
-
-impl Words {
-    fn command(&self, model: Option<&str>, request: &Request) -> Option<String> {
-        let mut args: Vec<String> = vec![self.verb.to_owned(), model.unwrap_or(&self.model).to_owned()];
-        if model.is_none() {
-            args.extend(self.weights.iter().cloned());
-        }
-        args.extend(self.machine.iter().cloned());
-        let mut flag = |name: &str, value: Option<String>| {
-            args.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
-        };
-        flag("--engine", request.engine.map(|engine| engine.name().to_owned()));
-        flag("--context", request.context.map(|n| n.to_string()));
-        flag("--gpu-memory-utilization", request.utilization.map(|share| share.to_string()));
-        flag("--tensor-parallel-size", request.tensor_parallel.map(|n| n.to_string()));
-        if !request.engine_args.is_empty() {
-            args.push("--".to_owned());
-            args.extend(request.engine_args.iter().cloned());
-        }
-        let args = args.into_iter().map(Into::into).collect();
-        Some(CommandLine { program: "llmup".into(), args, env: Vec::new() }.shown())
-    }
-}
 
 /// What to call the model.
 pub(super) fn name(facts: &Facts<'_>) -> String {

@@ -19,8 +19,10 @@ mod flags;
 mod gpus;
 mod llama_flags;
 mod memory;
+mod offer;
 mod offload;
 mod pick;
+mod places;
 pub mod platform;
 mod pool;
 mod recipe;
@@ -29,8 +31,8 @@ mod spread;
 pub mod text;
 pub mod variant;
 
-pub use alternatives::{Alternative, Words};
 pub use error::PlanError;
+pub use offer::{Alternative, Change, Words};
 pub use offload::Offload;
 
 /// Contexts below this leave Claude Code little beside its own first prompt (12k–22k tokens).

@@ -80,7 +80,7 @@ fn an_asked_context_is_obeyed_even_where_it_costs_layers() {
     assert!(offload(&short).whole());
     let error = told(&request(Some(131_072), ""), &machine(0, 0), &gguf(45)).unwrap_err();
     let shorter = &error.alternatives()[0];
-    assert_eq!(shorter.change, alternatives::Change::Context);
+    assert_eq!(shorter.change, Change::Context);
     let command = shorter.command.as_deref().unwrap();
     assert!(command.starts_with("llmup plan mine --model-dir D --context "), "{command}");
     let fits = Request { context: shorter.max_model_len, ..Request::default() };
@@ -170,21 +170,21 @@ fn a_longer_context_an_eight_bit_cache_and_offloading_are_offered_as_planned() {
     };
     let model = weights(Format::Safetensors, 15);
     let plan = told(&Request::default(), &machine(1, 24), &model);
-    let fp8 = of(alternatives::Change::KvDtype, &plan).unwrap();
+    let fp8 = of(Change::KvDtype, &plan).unwrap();
     assert!(fp8.max_model_len > plan.as_ref().ok().map(|p| p.max_model_len), "{fp8:?}");
     assert!(fp8.command.unwrap().ends_with("-- --kv-cache-dtype fp8"));
     let mut old = machine(1, 24);
     old.devices[0].architecture = Some("8.6".into());
-    assert!(of(alternatives::Change::KvDtype, &told(&Request::default(), &old, &model)).is_none(), "not on Ampere");
+    assert!(of(Change::KvDtype, &told(&Request::default(), &old, &model)).is_none(), "not on Ampere");
 
     let refused = told(&Request::default(), &machine(1, 24), &weights(Format::Safetensors, 30));
-    let offload = of(alternatives::Change::Offload, &refused).unwrap();
+    let offload = of(Change::Offload, &refused).unwrap();
     assert!(offload.command.as_deref().unwrap().contains("--cpu-offload-gb"), "{offload:?}");
-    assert!(of(alternatives::Change::MoreMemory, &refused).unwrap().what.contains("more memory on the GPU"));
-    assert!(of(alternatives::Change::TwoMachines, &refused).is_some());
+    assert!(of(Change::MoreMemory, &refused).unwrap().what.contains("more memory on the GPU"));
+    assert!(of(Change::TwoMachines, &refused).is_some());
     let huge = told(&Request::default(), &machine(1, 24), &weights(Format::Safetensors, 300));
-    assert!(of(alternatives::Change::TwoMachines, &huge).is_none(), "two would not do either");
-    assert!(of(alternatives::Change::Offload, &huge).is_none());
+    assert!(of(Change::TwoMachines, &huge).is_none(), "two would not do either");
+    assert!(of(Change::Offload, &huge).is_none());
 }
 
 proptest::proptest! {
