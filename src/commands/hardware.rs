@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use serde::Serialize;
 
 use crate::cli::HardwareArgs;
-use crate::engine::EngineId;
+use crate::engine::{Accelerator, EngineId};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::{self, Cpu, Device, Hardware, Link, LinkKind, Memory, VendorId};
 use crate::host::{Host, Os};
 use crate::output::{self, Style, bytes, paint};
+use crate::plan;
 
 /// Looks, prints, and ends with 0: problems are data here (`llmup doctor` is what fails on them).
 pub fn run(args: &HardwareArgs, host: &dyn Host) -> Result<u8> {
@@ -56,27 +57,28 @@ impl Report<'_> {
 #[derive(Debug, PartialEq, Serialize)]
 struct Use {
     engine: EngineId,
-    on: &'static str,
+    on: String,
 }
 
-/// The same decision as the planner's: NVIDIA's cards under Linux for vLLM; a build of llama.cpp with CUDA, or Ollama,
-/// for NVIDIA's cards anywhere; the processor else.
+/// The same decision as the planner's.
 fn uses(found: &Hardware) -> Vec<Use> {
-    let nvidia = found.has_nvidia();
-    let vllm = match (found.os, nvidia) {
-        (Os::Linux, true) => "NVIDIA GPUs",
-        (Os::Linux, false) => "the processor",
-        _ => "nothing (it needs Linux)",
+    let vllm = match (found.os, plan::platform::computes_on(found)) {
+        (Os::Linux, Some((Accelerator::Cuda, _))) => "NVIDIA GPUs".to_owned(),
+        (Os::Linux, Some((accelerator, needs))) => format!("{}s, with {needs}", accelerator.device()),
+        (Os::Linux, None) => "the processor".to_owned(),
+        _ => "nothing (it needs Linux)".to_owned(),
     };
-    let others = match (found.os, nvidia) {
-        (_, true) => "NVIDIA GPUs with a CUDA build, or the processor",
-        (Os::Macos, _) => "Apple's GPU, or the processor",
-        _ => "the processor",
+    let (llama, ollama) = plan::choose::natural(found);
+    let others = match llama {
+        Some((Accelerator::Metal, _)) => "Apple's GPU, or the processor".to_owned(),
+        Some((accelerator, build)) => format!("{}s with a {build} build, or the processor", accelerator.device()),
+        None => "the processor".to_owned(),
     };
-    let ollama = match (found.os, nvidia) {
-        (_, true) => "NVIDIA GPUs, or the processor",
-        (Os::Macos, _) => "Apple's GPU, or the processor",
-        _ => "the processor",
+    let ollama = match ollama {
+        Some(Accelerator::Metal) => "Apple's GPU, or the processor".to_owned(),
+        Some(Accelerator::Vulkan) => "Intel GPUs through Vulkan, or the processor".to_owned(),
+        Some(accelerator) => format!("{}s, or the processor", accelerator.device()),
+        None => "the processor".to_owned(),
     };
     vec![
         Use { engine: EngineId::Vllm, on: vllm },

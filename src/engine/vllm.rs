@@ -35,7 +35,9 @@ impl Engine for Vllm {
         flag("--host", "127.0.0.1".to_owned());
         flag("--port", launch.port.to_string());
         flag("--max-model-len", launch.context.to_string());
-        flag("--dtype", "auto".to_owned());
+        if !launch.recipe.args.iter().any(|arg| arg == "--dtype") {
+            flag("--dtype", "auto".to_owned());
+        }
         if launch.accelerator != Accelerator::Cpu {
             // Its default moved from 0.9 to 0.92; passing it keeps plan and engine at one number.
             flag("--gpu-memory-utilization", format!("{:.2}", launch.utilization));

@@ -214,6 +214,11 @@ pub fn memory_for_cuda(total_bytes: u64) -> u64 {
     total_bytes.saturating_sub(FIXED + total_bytes / 1000 * 38 / 10)
 }
 
+/// What the GPU of a Mac with this much main memory may use of it, unless its owner set another limit. Bytes.
+pub fn memory_for_metal(total_bytes: u64) -> u64 {
+    apple::share(total_bytes)
+}
+
 impl Hardware {
     /// The NVIDIA GPUs that one process can use now: whole cards, or where there are none the first MIG instance,
     /// because a process sees one instance at most.

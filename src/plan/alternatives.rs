@@ -3,7 +3,7 @@
 
 use super::offer::{Alternative, Change, Words};
 use super::variant::{self, Machine, best};
-use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, PlanError, Request, WANTED_CONTEXT, plan, platform};
+use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, MEMORY, PlanError, Request, WANTED_CONTEXT, plan, platform};
 use crate::engine::EngineId;
 use crate::hardware::Hardware;
 use crate::model::{Format, Weights};
@@ -291,7 +291,7 @@ impl Search<'_> {
         let worst = bills.iter().max_by_key(|b| short(b)).filter(|b| short(b) > 0)?;
         let each = bills.iter().filter(|b| short(b) > 0).count();
         let place = match (worst.place.as_str(), each) {
-            ("memory", _) => "main memory".to_owned(),
+            (MEMORY, _) => "main memory".to_owned(),
             (_, 1) => "memory on the GPU".to_owned(),
             (_, n) => format!("memory on each of {n} GPUs"),
         };

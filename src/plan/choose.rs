@@ -187,20 +187,45 @@ fn best_vendor(hardware: &Hardware) -> Option<VendorId> {
     vendors.into_iter().filter_map(|vendor| Some((size(vendor)?, vendor))).max_by_key(|(size, _)| *size).map(|(_, v)| v)
 }
 
+fn ollamas(vendor: Option<VendorId>) -> Option<Accelerator> {
+    match vendor? {
+        VendorId::Nvidia => Some(Accelerator::Cuda),
+        VendorId::Amd => Some(Accelerator::Rocm),
+        VendorId::Apple => Some(Accelerator::Metal),
+        VendorId::Intel => Some(Accelerator::Vulkan),
+        _ => None,
+    }
+}
+
 /// Ollama brings its own back ends: CUDA, ROCm, Metal, and Vulkan for the rest (docs.ollama.com/gpu).
 fn ollama<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
-    let accelerator = match best_vendor(facts.hardware) {
-        Some(VendorId::Nvidia) => Accelerator::Cuda,
-        Some(VendorId::Amd) => Accelerator::Rocm,
-        Some(VendorId::Apple) => Accelerator::Metal,
-        Some(VendorId::Intel) => Accelerator::Vulkan,
-        _ => Accelerator::Cpu,
-    };
+    let accelerator = ollamas(best_vendor(facts.hardware)).unwrap_or(Accelerator::Cpu);
     let devices = seen_by_llama_cpp(facts.hardware, accelerator);
     let mut choice = Choice::new(EngineId::Ollama, accelerator, devices);
     choice.cpu_build = false;
-    choice.because = format!("the model is an Ollama tag{asked}");
+    let place = match accelerator {
+        Accelerator::Cpu => "the processor".to_owned(),
+        _ => format!("{} ({})", counted(&choice.devices, accelerator), own_name(accelerator)),
+    };
+    choice.because = format!("the model is an Ollama tag{asked}; it computes on {place}");
     choice
+}
+
+/// How people call what Ollama brings for an accelerator.
+fn own_name(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Cuda => "CUDA",
+        Accelerator::Rocm => "ROCm",
+        Accelerator::Metal => "Metal",
+        _ => "Vulkan",
+    }
+}
+
+/// What llama.cpp and Ollama can compute on in this machine, and the build of llama.cpp that is needed for it.
+pub fn natural(hardware: &Hardware) -> (Option<(Accelerator, &'static str)>, Option<Accelerator>) {
+    let vendor = best_vendor(hardware);
+    let llama = vendor.map(Accelerator::of).and_then(|a| Some((a, build_for(a)?)));
+    (llama, ollamas(vendor))
 }
 
 /// `2 × AMD Instinct MI300X`; `the processor` for none.

@@ -44,6 +44,9 @@ pub const AGENT_CONTEXT: u64 = 64 * 1024;
 /// Below this no coding client finishes its first turn; a plan with less is a refusal.
 pub const LEAST_CONTEXT: u64 = 4 * 1024;
 
+/// What [`Bill::place`] says of main memory.
+pub const MEMORY: &str = "memory";
+
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -243,6 +246,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         recipe.args.extend(args);
         reasons.push(because);
     }
+    recipe::without_tensor_size(&mut recipe.args);
     recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
 
@@ -311,3 +315,5 @@ mod accuracy;
 mod tests;
 #[cfg(test)]
 mod tests_pool;
+#[cfg(test)]
+mod vendor_tests;

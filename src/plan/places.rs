@@ -3,7 +3,7 @@
 
 use super::llama_flags::{Layers, LlamaFlags};
 use super::offload::{Fixed, Held, Layout, Offload, Parts, Room, lay_out};
-use super::{AGENT_CONTEXT, Bill, Facts, LEAST_CONTEXT, PlanError, SMALL_CONTEXT, alternatives};
+use super::{AGENT_CONTEXT, Bill, Facts, LEAST_CONTEXT, MEMORY, PlanError, SMALL_CONTEXT, alternatives};
 use crate::hardware::Device;
 
 const GIB: u64 = 1 << 30;
@@ -86,8 +86,13 @@ impl<'a> Pool<'a> {
         self.facts.weights.shape.as_ref().map_or(0, |s| self.flags.cache_bytes(s, tokens))
     }
 
-    /// What main memory has beside GPUs that share it.
+    /// What main memory has beside the GPUs. Where they share it there is nothing beside: what they may use of it is all
+    /// that counts, unless the user's flags divide it.
     fn memory_budget(&self, used: &[&Device]) -> u64 {
+        let divided = self.flags.gpu_layers.is_some() || self.flags.cpu_expert_layers.is_some();
+        if !divided && self.gpus.iter().any(|d| d.unified) {
+            return 0;
+        }
         let shared = used.iter().filter(|d| d.unified).map(|d| budget(self.facts, d)).fold(0, u64::saturating_add);
         main_memory(self.facts).saturating_sub(shared)
     }
@@ -216,7 +221,7 @@ impl<'a> Pool<'a> {
         if memory.weights > 0 || memory.cache > 0 || bills.is_empty() {
             let overhead = if bills.is_empty() { self.overhead } else { 0 };
             let budget = self.memory_budget(&places.gpus);
-            bills.push(bill("memory".into(), memory, overhead, budget, self.facts.hardware.memory.total_bytes));
+            bills.push(bill(MEMORY.into(), memory, overhead, budget, self.facts.hardware.memory.total_bytes));
         }
         bills
     }
@@ -228,5 +233,6 @@ fn budget(facts: &Facts<'_>, gpu: &Device) -> u64 {
     // What shares main memory has no more of it than is free there, where that is known.
     let shared = gpu.unified && facts.hardware.memory.available_bytes > 0;
     let free = if shared { free.min(main_memory(facts)) } else { free };
-    free.saturating_sub(MARGIN)
+    // Of memory that is shared the rest of the system has its part already.
+    if shared { free } else { free.saturating_sub(MARGIN) }
 }

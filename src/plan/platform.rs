@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use super::choose::{Choice, counted};
 use super::recipe::of_vendor;
-use super::{Facts, Needs, PlanError, Reason};
+use super::{Facts, Installed, Needs, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
-use crate::profile::{self, Others, Platform};
+use crate::profile::{self, Limit, ModelProfile, Others, Platform, Variant};
 
 /// Vendors whose accelerators vLLM can compute on, the best first where two are equally large.
 const VENDORS: [VendorId; 8] = [
@@ -23,6 +23,9 @@ const VENDORS: [VendorId; 8] = [
     VendorId::Cambricon,
     VendorId::Hygon,
 ];
+
+/// Weights that are not quantised.
+const PLAIN: [&str; 5] = ["bf16", "f16", "fp16", "f32", "fp32"];
 
 /// One kind of accelerator in the machine, with the devices vLLM's build for it can use.
 struct Candidate<'a> {
@@ -43,6 +46,62 @@ fn platforms() -> &'static Platforms {
 /// Whether vLLM has anything but the processor to compute on here: then quantised safetensors have their kernels.
 pub fn has_accelerator(hardware: &Hardware) -> bool {
     hardware.os == Os::Linux && !candidates(hardware).is_empty()
+}
+
+/// What vLLM computes on here, and what must be installed for it; `None` is the processor.
+pub fn computes_on(hardware: &Hardware) -> Option<(Accelerator, &'static str)> {
+    let accelerator = best(hardware, &[]).filter(|_| hardware.os == Os::Linux)?.accelerator;
+    Some((accelerator, platforms().get(accelerator.name())?.needs.as_str()))
+}
+
+/// What must be installed by hand before vLLM computes on the accelerators of this machine.
+pub fn needs(hardware: &Hardware, installed: &[Installed]) -> Option<Needs> {
+    let candidate = best(hardware, installed).filter(|_| hardware.os == Os::Linux)?;
+    missing(candidate.accelerator, platforms().get(candidate.accelerator.name())?, installed)
+}
+
+/// Whether vLLM surely loads safetensors of this quantisation on the accelerators of this machine; without any, only
+/// weights that are not quantised.
+pub fn loads(hardware: &Hardware, quantization: &str) -> bool {
+    if PLAIN.contains(&quantization) {
+        return true;
+    }
+    let Some(candidate) = best(hardware, &[]) else { return false };
+    let Some(platform) = platforms().get(candidate.accelerator.name()) else { return false };
+    let architecture = candidate.devices.first().and_then(|d| d.architecture.as_deref());
+    let limited = |l: &Limit| (l.refused || l.doubtful) && l.holds(Some(quantization), architecture);
+    platform.loading(quantization) == Others::Unknown && !platform.limits.iter().any(limited)
+}
+
+/// The weights that a profile names for the accelerators of this machine, in the form of its other downloads.
+pub fn own_weights(profile: &ModelProfile, hardware: &Hardware) -> Option<Variant> {
+    let vendor = best(hardware, &[])?.accelerator.vendor()?;
+    let own = profile.accelerators.get(vendor.name())?;
+    let mut variant = Variant {
+        quantization: own.quantization.clone()?,
+        format: "safetensors".into(),
+        hugging_face: own.hugging_face.clone(),
+        model_scope: own.model_scope.clone(),
+        ollama: None,
+        weights_gb: None,
+        memory_min_gb: None,
+        source: own.source.clone(),
+    };
+    variant.weights_gb = profile.size(&variant).map(|size| size.bytes as f64 / 1e9);
+    Some(variant)
+}
+
+/// The accelerator to take: one that the installed vLLM is built for, then what llmup can install it for, then the
+/// largest.
+fn best<'a>(hardware: &'a Hardware, installed: &[Installed]) -> Option<Candidate<'a>> {
+    let built_for = |accelerator: Accelerator| {
+        installed.iter().any(|i| i.engine == EngineId::Vllm && i.accelerator == Some(accelerator))
+    };
+    let memory = |c: &Candidate<'_>| c.devices.iter().fold(0u64, |sum, d| sum.saturating_add(d.memory_total_bytes));
+    candidates(hardware)
+        .into_iter()
+        .rev()
+        .max_by_key(|c| (built_for(c.accelerator), c.accelerator == Accelerator::Cuda, memory(c)))
 }
 
 fn candidates(hardware: &Hardware) -> Vec<Candidate<'_>> {
@@ -79,15 +138,9 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
             });
         }
     }
-    let built_for = |accelerator: Accelerator| {
-        facts.installed.iter().any(|i| i.engine == EngineId::Vllm && i.accelerator == Some(accelerator))
+    let Some(Candidate { accelerator, devices }) = best(facts.hardware, facts.installed) else {
+        return Ok(processor(facts, asked));
     };
-    let memory = |c: &Candidate<'_>| c.devices.iter().fold(0u64, |sum, d| sum.saturating_add(d.memory_total_bytes));
-    let best = candidates(facts.hardware).into_iter().rev().max_by_key(|c| {
-        // What is installed, then what llmup can install, then the largest.
-        (built_for(c.accelerator), c.accelerator == Accelerator::Cuda, memory(c))
-    });
-    let Some(Candidate { accelerator, devices }) = best else { return Ok(processor(facts, asked)) };
     let platform = platforms().get(accelerator.name());
     let mut choice = Choice::new(EngineId::Vllm, accelerator, devices);
     choice.because = match accelerator {
@@ -123,17 +176,18 @@ fn processor<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
 
 /// Whether the weights run on these devices, and what has to be done for that.
 fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Result<(), PlanError> {
-    let device = choice.accelerator.device();
-    if let Some(quantization) = facts.weights.quantization.as_deref() {
+    let device = format!("{}s", choice.accelerator.device());
+    let quantization = facts.weights.quantization.as_deref().filter(|q| !PLAIN.contains(q));
+    if let Some(quantization) = quantization {
         match platform.loading(quantization) {
             Others::Unknown => {}
             Others::Doubtful => choice.warnings.push(format!(
-                "vLLM's table of supported hardware does not list {} for a {device}: it may fail to load",
+                "vLLM's table of supported hardware does not list {} for {device}: it may fail to load",
                 quantization.to_uppercase()
             )),
             Others::Refused => {
                 return Err(PlanError::NoEngine {
-                    what: format!("vLLM does not load {} weights on a {device}", quantization.to_uppercase()),
+                    what: format!("vLLM does not load {} weights on {device}", quantization.to_uppercase()),
                     instead: other_weights(facts, platform, choice),
                 });
             }
@@ -141,19 +195,22 @@ fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Res
     }
     let architectures: Vec<Option<&str>> = choice.devices.iter().map(|d| d.architecture.as_deref()).collect();
     for limit in &platform.limits {
-        let quantization = facts.weights.quantization.as_deref();
         let Some(at) = architectures.iter().position(|a| limit.holds(quantization, *a)) else { continue };
-        let name = choice.devices.get(at).map_or(device, |d| d.name.as_str()).to_owned();
+        let name = choice.devices.get(at).map_or(device.as_str(), |d| d.name.as_str()).to_owned();
         if limit.refused {
             return Err(PlanError::NoEngine {
-                what: format!("these weights do not run on a {name}: {}", limit.note),
+                what: format!("these weights do not run on {name}: {}", limit.note),
                 instead: other_weights(facts, platform, choice),
             });
         }
         choice.args.extend(limit.args.iter().cloned());
-        choice.warnings.push(format!("{name}: {}", limit.note));
-        if let Some(context) = limit.context {
-            choice.context = Some((context, limit.note.clone()));
+        let asked = facts.request.context;
+        match limit.context {
+            // The reason for the context says it then.
+            Some(context) if asked.is_none_or(|asked| asked <= context) => {
+                choice.context = Some((context, limit.note.clone()));
+            }
+            _ => choice.warnings.push(format!("{name}: {}", limit.note)),
         }
     }
     Ok(())
@@ -171,54 +228,65 @@ fn other_weights(facts: &Facts<'_>, platform: &Platform, choice: &Choice<'_>) ->
             instead.push(format!("{made}: `hf download {repo} --local-dir {name}`"));
         }
     }
-    let mut loads = vec!["BF16"];
-    loads.extend(platform.loads.iter().map(String::as_str));
-    instead.push(format!("it loads {}", loads.join(", ").to_uppercase()));
+    // The names of file formats say nothing to people.
+    let known = |q: &&str| !["ascend", "inc", "quark", "compressed-tensors"].contains(q);
+    let loads = std::iter::once("bf16").chain(platform.loads.iter().map(String::as_str).filter(known));
+    instead.push(format!("it loads {}", loads.collect::<Vec<_>>().join(", ").to_uppercase()));
     instead.push("or use a GGUF of the model, which llama.cpp runs: `llmup start MODEL --model-dir FILE.gguf`".into());
     instead
 }
 
-/// What must be installed for this accelerator: nothing more on NVIDIA, where llmup installs it; elsewhere by hand.
+/// Says what this accelerator needs: nothing more on NVIDIA, where llmup installs it; elsewhere it is done by hand.
 fn required(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) {
     if choice.accelerator == Accelerator::Cuda {
         return;
     }
-    let pair = platform.pairs.first();
-    let versions = pair.map_or_else(String::new, |pair| match &platform.plugin {
-        Some(plugin) => format!(": {plugin} {} with vLLM {} and {}", pair.plugin, pair.vllm, pair.beside),
-        None => format!(": {} and {}", pair.vllm, pair.beside),
-    });
-    let what = format!("{}{versions}", platform.needs);
-    let installed: Vec<_> = facts.installed.iter().filter(|i| i.engine == EngineId::Vllm).collect();
-    let fits = |i: &&super::Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
-    if installed.iter().copied().any(|i| fits(&i)) {
-        return;
-    }
-    let reason = |because: String| Reason { choice: "needed there".into(), because };
+    let needs = missing(choice.accelerator, platform, facts.installed);
+    let what = match (platform.pairs.first(), &platform.plugin) {
+        (Some(pair), Some(plugin)) => {
+            format!("{}: {plugin} {} with vLLM {} and {}", platform.needs, pair.plugin, pair.vllm, pair.beside)
+        }
+        _ => platform.needs.clone(),
+    };
     if facts.request.elsewhere {
-        choice.reasons.push(reason(format!("{what}; see {}", platform.guide)));
-        return;
+        let because = format!("{what}; see {}", platform.guide);
+        choice.reasons.push(Reason { choice: "needed there".into(), because });
+    } else if let Some(needs) = needs {
+        choice.reasons.push(Reason { choice: "needed first".into(), because: what });
+        choice.warnings.push(format!("this cannot be started yet: {}", needs.what));
+        choice.needs = Some(needs);
+    }
+}
+
+/// What is missing for an accelerator that llmup installs nothing for.
+fn missing(accelerator: Accelerator, platform: &Platform, installed: &[Installed]) -> Option<Needs> {
+    let installed: Vec<&Installed> = installed.iter().filter(|i| i.engine == EngineId::Vllm).collect();
+    let fits = |i: &Installed| i.accelerator.is_none_or(|built| built == accelerator);
+    if accelerator == Accelerator::Cuda || installed.iter().any(|i| fits(i)) {
+        return None;
     }
     let missing = match installed.first().and_then(|i| i.accelerator) {
         Some(built) => format!("the vLLM that is installed is built for {}", build_name(built)),
         None => "no vLLM is installed".to_owned(),
     };
-    choice.reasons.push(Reason { choice: "needed first".into(), because: format!("{what}; {missing}") });
-    choice.needs = Some(Needs {
-        what: format!("{} is needed for the {}, and {missing}", platform.needs, choice.accelerator.device()),
+    let into = "into a virtual environment of its own";
+    let first = match (platform.pairs.first(), &platform.plugin) {
+        (Some(pair), Some(plugin)) => format!(
+            "install vLLM {} and {plugin} {} {into}; they want {}: {}",
+            pair.vllm, pair.plugin, pair.beside, platform.guide
+        ),
+        _ => format!("install it {into}, as its makers say: {}", platform.guide),
+    };
+    Some(Needs {
+        what: format!("{} is needed for the {}, and {missing}", platform.needs, accelerator.device()),
         how: vec![
-            match pair {
-                Some(pair) if platform.plugin.is_some() => format!(
-                    "install vLLM {} and its plug-in {}, which want {}, into a virtual environment: {}",
-                    pair.vllm, pair.plugin, pair.beside, platform.guide
-                ),
-                _ => format!("install it into a virtual environment, as its makers say: {}", platform.guide),
-            },
+            first,
             "then tell llmup where it is: `export LLMUP_VLLM_VENV=/path/to/venv`".into(),
-            "if it runs in a container, start it there and put llmup in front: `llmup start MODEL --engine-url http://127.0.0.1:8000`"
+            "if it runs in a container, start it there and put llmup in front: `llmup start MODEL --engine-url http://127.0.0.1:8000/v1`"
                 .into(),
+            "or use a GGUF of the model with llama.cpp: `llmup start MODEL --engine llama-cpp`".into(),
         ],
-    });
+    })
 }
 
 fn build_name(accelerator: Accelerator) -> String {

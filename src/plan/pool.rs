@@ -7,7 +7,7 @@ use super::flags::Flags;
 use super::llama_flags::LlamaFlags;
 use super::offload::Offload;
 use super::places::{Places, Pool, least, longest, main_memory, refusal};
-use super::{AGENT_CONTEXT, Bill, Facts, PlanError, Verdict};
+use super::{AGENT_CONTEXT, Bill, Facts, MEMORY, PlanError, Verdict};
 use crate::model::{CacheTerms, Format};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
@@ -34,7 +34,7 @@ pub(super) fn processor(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitt
     let needed = |tokens: u64| layout.as_ref().map_or(0, |l| l.needed(tokens));
     let longest = longest(wanted, |tokens| room > 0 && needed(tokens) <= room);
     let bill = |context: u64| Bill {
-        place: "memory".into(),
+        place: MEMORY.into(),
         weights_bytes: weights,
         kv_bytes_needed: needed(context).div_ceil(GIB).saturating_mul(GIB),
         kv_bytes_available: room,
@@ -249,11 +249,6 @@ impl<'a> Pool<'a> {
         }
         if offload.whole() {
             return;
-        }
-        if self.facts.request.elsewhere {
-            let memory = bytes(self.facts.hardware.memory.total_bytes);
-            warnings
-                .push(format!("this counts on {memory} of main memory there; `--machine FILE` can say another size"));
         }
         warnings.push(match on_gpus == layers {
             true => format!(

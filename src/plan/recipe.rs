@@ -79,6 +79,11 @@ pub(super) fn for_accelerator(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &m
     if own.quantization.is_some() && own.quantization != facts.weights.quantization {
         return None;
     }
+    let made_for = |architecture: &str| own.architectures.iter().any(|start| architecture.starts_with(start.as_str()));
+    let known = |d: &&crate::hardware::Device| d.architecture.as_deref().is_some_and(made_for);
+    if !own.architectures.is_empty() && !choice.devices.iter().all(known) {
+        return None;
+    }
     let sizes = Flags::read(&own.args);
     let devices = [sizes.tensor, sizes.pipeline, sizes.data].into_iter().flatten().fold(1u64, u64::saturating_mul);
     let too_many = devices > choice.devices.len() as u64;
@@ -95,9 +100,17 @@ pub(super) fn for_accelerator(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &m
         added.extend(value.cloned());
     }
     let env = own.env.iter().map(|(name, value)| format!("{name}={value}"));
-    let choice = env.chain(added.iter().cloned()).collect::<Vec<_>>().join(" ");
+    let said = env.chain(added.iter().cloned()).collect::<Vec<_>>().join(" ");
     recipe.env.extend(own.env.clone());
     recipe.args.extend(added);
-    let because = format!("the profile {} says so for these accelerators ({})", profile.name, own.source);
-    (!choice.is_empty()).then_some(Reason { choice, because })
+    let choice = format!("made for {}s", choice.accelerator.device());
+    let because = format!("the profile {} asks for {said} ({})", profile.name, own.source);
+    (!said.is_empty()).then_some(Reason { choice, because })
+}
+
+/// Takes `--tensor-parallel-size` out of a recipe: the plan has the size now, and the engine is told it once.
+pub(super) fn without_tensor_size(args: &mut Vec<String>) {
+    if let Some(at) = args.iter().position(|arg| arg == "--tensor-parallel-size" || arg == "-tp") {
+        args.drain(at..(at + 2).min(args.len()));
+    }
 }

@@ -1,6 +1,8 @@
 //! A profile's downloads on a machine: what one of them weighs and keeps, and which does best there. `start`, `plan`
 //! and `models --fits` all ask here, so that they say the same.
 
+use std::borrow::Cow;
+
 use super::{Facts, Installed, LaunchPlan, PlanError, Request, SMALL_CONTEXT, Verdict, plan, platform};
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::{Device, Hardware};
@@ -22,7 +24,7 @@ pub struct Machine<'a> {
 #[derive(Debug)]
 pub struct Judged<'a> {
     /// It.
-    pub variant: &'a Variant,
+    pub variant: Cow<'a, Variant>,
     /// As weights.
     pub weights: Weights,
     /// How large its weights are; `None` where nobody says it.
@@ -45,13 +47,15 @@ pub enum Unjudged {
 /// # Errors
 /// [`Unjudged`] when there is none to judge.
 pub fn best<'a>(profile: &'a ModelProfile, machine: Machine<'_>) -> Result<Judged<'a>, Unjudged> {
-    let mut good: Option<(Rank, Judged<'a>)> = None;
+    let mut good: Option<((bool, bool, Rank), Judged<'a>)> = None;
     let mut refused: Option<(u64, Judged<'a>)> = None;
     let mut unsized_tag = None;
     let mut why = Unjudged::NotMadeForIt;
     let asked = machine.request.engine;
-    for variant in profile.variants.iter().filter(|v| loaded_by(v, asked) && made_for(v, machine.hardware)) {
-        let size = profile.size(variant);
+    let own = platform::own_weights(profile, machine.hardware).map(Cow::Owned);
+    let listed = profile.variants.iter().filter(|v| made_for(v, machine.hardware)).map(Cow::Borrowed);
+    for variant in own.into_iter().chain(listed).filter(|v| loaded_by(v, asked)) {
+        let size = profile.size(&variant);
         if size.is_none() {
             // A variant nobody gives a size for cannot be promised to fit; Ollama at least says so itself.
             why = Unjudged::NoSize;
@@ -63,7 +67,12 @@ pub fn best<'a>(profile: &'a ModelProfile, machine: Machine<'_>) -> Result<Judge
         let judged = judge(profile, variant, machine);
         match &judged.outcome {
             Ok(plan) => {
-                let rank = rank(plan, &judged.weights, size);
+                // Weights made for this machine's accelerators go before all others; what those may not load goes last.
+                let own = matches!(judged.variant, Cow::Owned(_));
+                let sure = own || !judged.variant.needs_gpu() || {
+                    platform::loads(machine.hardware, &judged.variant.quantization)
+                };
+                let rank = (sure, own, rank(plan, &judged.weights, size));
                 if good.as_ref().is_none_or(|(best, _)| rank > *best) {
                     good = Some((rank, judged));
                 }
@@ -87,12 +96,12 @@ pub fn best<'a>(profile: &'a ModelProfile, machine: Machine<'_>) -> Result<Judge
 }
 
 /// Plans one variant.
-pub fn judge<'a>(profile: &'a ModelProfile, variant: &'a Variant, machine: Machine<'_>) -> Judged<'a> {
+pub fn judge<'a>(profile: &ModelProfile, variant: Cow<'a, Variant>, machine: Machine<'_>) -> Judged<'a> {
     let Machine { request, hardware, installed } = machine;
-    let weights = weights(profile, variant);
+    let weights = weights(profile, &variant);
     let facts = Facts { request, hardware, weights: &weights, profile: Some(profile), profiles: &[], installed };
     let outcome = plan(facts);
-    Judged { variant, size: profile.size(variant), outcome, weights }
+    Judged { size: profile.size(&variant), variant, outcome, weights }
 }
 
 /// A variant as weights that need not be here: what its profile says stands for the headers.

@@ -116,6 +116,9 @@ pub struct Limit {
     /// It does not run at all.
     #[serde(default)]
     pub refused: bool,
+    /// It may not run.
+    #[serde(default)]
+    pub doubtful: bool,
     /// Flags that are needed then, as argv.
     #[serde(default)]
     pub args: Vec<String>,

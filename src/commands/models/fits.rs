@@ -106,7 +106,8 @@ fn judged(profile: &ModelProfile, machine: Machine<'_>) -> Candidate {
             return Candidate { notes: vec![why.to_owned()], ..candidate(profile, Fit::Unknown, None) };
         }
     };
-    let form = Some((judged.variant, judged.size));
+    let variant = judged.variant;
+    let form = Some((&*variant, judged.size));
     match judged.outcome {
         Ok(plan) => {
             let fit = match (judged.size, plan.verdict) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::cli::StartArgs;
 use crate::engine::find::Found;
-use crate::engine::{CommandLine, Diagnosis, Engine, Launch, driver};
+use crate::engine::{Accelerator, CommandLine, Diagnosis, Engine, Launch, driver};
 use crate::error::Explain;
 use crate::exit::Exit;
 use crate::paths::Paths;
@@ -83,7 +83,8 @@ pub fn command(
     engine_driver.command(&Launch {
         program: engine.map_or_else(|| PathBuf::from(engine_driver.program()), |f| f.program.clone()),
         prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
-        cpu_build: engine.is_none_or(|f| f.build.as_deref() == Some("cpu")),
+        // Where nothing is installed, the plan's own word.
+        cpu_build: engine.map_or(plan.accelerator == Accelerator::Cpu, |f| f.build.as_deref() == Some("cpu")),
         weights: &target.weights,
         served_name: &target.name,
         context,

@@ -79,7 +79,13 @@ pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Pat
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
     match decide(&args, &mut target, &hardware, Some(&words), &[])? {
-        Ok(plan) => show(&args, &target, &plan, None, paths),
+        Ok(mut plan) => {
+            // What is only assumed about main memory matters where the plan puts something there.
+            if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
+                plan.warnings.extend(hardware.problems.iter().cloned());
+            }
+            show(&args, &target, &plan, None, paths);
+        }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
     }
@@ -121,7 +127,7 @@ fn decide(
                 Error::from(Plain::new(Exit::Config, message, hint))
             };
             let judged = variant::best(profile, machine).map_err(none)?;
-            Some((judged.variant.clone(), judged.weights, judged.outcome))
+            Some((judged.variant.into_owned(), judged.weights, judged.outcome))
         }
         None => None,
     };
@@ -182,7 +188,11 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
     }
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
-        let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
+        let source = match (&variant.hugging_face, &variant.model_scope) {
+            (Some(repo), _) => repo.clone(),
+            (None, Some(repo)) => format!("{repo} on ModelScope"),
+            _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
+        };
         output::line(&format!(
             "weights\n  not on this machine; this is the plan for the {} of {source}",
             variant.quantization
