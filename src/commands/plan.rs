@@ -64,7 +64,7 @@ fn named(list: &str) -> Result<Hardware> {
             }
             _ => (1u32, item),
         };
-        let Some(found) = profile::accelerator(name)? else { return Err(unknown(name)?) };
+        let Some(found) = profile::accelerator(name)? else { return Err(unknown(item)?) };
         if !(1..=64).contains(&count) {
             return Err(usage(format!("{count} accelerators in one machine"), "name 1 to 64, as in `--on 2x4090`"));
         }
