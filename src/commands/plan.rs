@@ -14,7 +14,7 @@ use crate::output;
 use crate::paths::Paths;
 use crate::profile;
 
-/// Memory of a machine of which only the GPUs are named: enough to load a model through, and none of it is planned with.
+/// Memory of a machine of which only the GPUs are named. A plan that needs some of it says that it counts on it.
 const ASSUMED_MEMORY: u64 = 64 << 30;
 
 /// No machine has more memory in one place, or more accelerators; a file may say anything.
@@ -44,8 +44,8 @@ struct Described {
 /// Plans and prints.
 pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
     let hardware = match (&args.on, &args.machine) {
-        (Some(list), _) => Some(named(list)?),
-        (None, Some(file)) => Some(read(file)?),
+        (Some(list), _) => Some((named(list)?, vec!["--on".to_owned(), list.clone()])),
+        (None, Some(file)) => Some((read(file)?, vec!["--machine".to_owned(), file.to_string_lossy().into_owned()])),
         (None, None) => None,
     };
     start::plan(args.start, hardware, paths)
@@ -217,7 +217,8 @@ pub(super) fn refusal(model: &str, error: &crate::plan::PlanError) -> serde_json
         "kv_bytes_per_token": null,
         "max_concurrency": null,
         "reasons": [{ "choice": "does not fit", "because": error.to_string() }],
-        "alternatives": error.hints(),
+        "hints": error.hints(),
+        "alternatives": error.alternatives(),
     })
 }
 

@@ -4,7 +4,7 @@ use super::choose::Choice;
 use super::fit::{Fitted, reason, wanted_context};
 use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
-use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, nearest, pick, spread};
+use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, alternatives, pick, spread};
 use crate::hardware::{Device, VendorId};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
@@ -78,7 +78,7 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe)
         {
             hints.push(format!("serve fewer at once: `-- --max-num-seqs {FEWER_SEQUENCES}`"));
         }
-        return Err(refusal(facts, &gpus, nearest, hints, asked, wanted));
+        return Err(refusal(facts, nearest, hints, wanted));
     }
     Ok(chosen(facts, choice, &job, best, wanted, because))
 }
@@ -95,24 +95,18 @@ fn one_instance(facts: &Facts<'_>, flags: &Flags, gpus: &[&Device]) -> Result<()
     Ok(())
 }
 
-fn refusal(
-    facts: &Facts<'_>,
-    gpus: &[&Device],
-    best: &Try,
-    mut hints: Vec<String>,
-    asked: Option<u64>,
-    wanted: u64,
-) -> PlanError {
-    if asked.is_some() && best.context >= LEAST_CONTEXT {
-        hints.push(format!("{} tokens would fit: `--context {}`", best.context, best.context));
-    }
-    hints.extend(nearest::that_fit(facts, gpus.iter().map(|g| g.memory_total_bytes).fold(0, u64::saturating_add)));
+fn refusal(facts: &Facts<'_>, best: &Try, nearest: Vec<String>, wanted: u64) -> PlanError {
     let why = match &best.obstacle {
         Some(obstacle) => obstacle.clone(),
         None if best.context == 0 => "the weights leave no room".into(),
         None => format!("{wanted} tokens of context do not fit"),
     };
-    PlanError::DoesNotFit { model: nearest::name(facts), why, bills: best.bills.clone(), nearest: hints }
+    let (model, mut bills) = (alternatives::refused_name(facts), best.bills.clone());
+    // The bill of what was wanted, not of what would fit.
+    for bill in &mut bills {
+        bill.kv_bytes_needed = best.rank.layout.as_ref().map_or(0, |l| l.needed(wanted));
+    }
+    PlanError::DoesNotFit { model, why, bills, nearest, alternatives: Vec::new() }
 }
 
 fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: String) -> Fitted {
@@ -129,7 +123,7 @@ fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wan
             bytes(best.rank.weights.saturating_mul(tensor * pipeline))
         )
     } else {
-        "they give the longest context".to_owned()
+        format!("{} the longest context", if count == 1 { "it gives" } else { "they give" })
     };
     reasons.push(reason(over, why));
     reasons.extend(without_links(facts, choice, best));
@@ -191,6 +185,7 @@ fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wan
         bills: best.bills.clone(),
         reasons,
         warnings,
+        offload: None,
     }
 }
 

@@ -117,7 +117,7 @@ impl Rank {
         let steps = job.flags.batched_tokens.unwrap_or(lean.steps.min(own.steps));
         // No more sequences can be in a step than tokens.
         let sequences = job.flags.sequences.unwrap_or(lean.sequences.min(own.sequences)).min(steps);
-        let weights = weights(job, spread);
+        let weights = weights(job, spread).saturating_sub(job.flags.cpu_offload_gib.saturating_mul(GIB));
         let graphs = if job.flags.eager { 0 } else { job.shape.map_or(GIB / 2, |s| graphs(s, sequences)) };
         let layout = job.shape.map(|shape| {
             shape.layout(&CacheTerms {

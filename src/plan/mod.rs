@@ -11,29 +11,41 @@ use crate::hardware::Hardware;
 use crate::model::Weights;
 use crate::profile::{EngineRecipe, ModelProfile};
 
-mod budget;
+pub mod alternatives;
 pub mod choose;
 mod error;
 pub mod fit;
 mod flags;
 mod gpus;
+mod llama_flags;
 mod memory;
-mod nearest;
+mod offer;
+mod offload;
 mod pick;
+mod places;
 pub mod platform;
 mod pool;
 mod recipe;
+mod sampling;
 mod spread;
 pub mod text;
+pub mod variant;
 
 pub use error::PlanError;
+pub use offer::{Alternative, Change, Words};
+pub use offload::Offload;
 
 /// Contexts below this leave Claude Code little beside its own first prompt (12k–22k tokens).
 pub const SMALL_CONTEXT: u64 = 32 * 1024;
 /// What is aimed at when nothing was asked: room for long agent sessions without a KV cache nobody fills.
 pub const WANTED_CONTEXT: u64 = 128 * 1024;
+/// Room enough for a coding agent at work; on GPUs that are short of memory more is not worth slower layers.
+pub const AGENT_CONTEXT: u64 = 64 * 1024;
 /// Below this no coding client finishes its first turn; a plan with less is a refusal.
 pub const LEAST_CONTEXT: u64 = 4 * 1024;
+
+/// What [`Bill::place`] says of main memory.
+pub const MEMORY: &str = "memory";
 
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
@@ -171,6 +183,8 @@ pub struct LaunchPlan {
     pub kv_bytes_per_token: Option<u64>,
     /// vLLM on the processor: KV cache, whole GiB.
     pub kv_cache_gib: u64,
+    /// llama.cpp and Ollama with a GPU: what lies there and what in main memory.
+    pub offload: Option<Offload>,
     /// One bill per GPU, or one for main memory.
     pub per_gpu: Vec<Bill>,
     /// What the profile asks of this engine.
@@ -180,6 +194,20 @@ pub struct LaunchPlan {
     pub reasons: Vec<Reason>,
     /// What will work less well than one may expect.
     pub warnings: Vec<String>,
+    /// What else would do, nearest first; see [`alternatives::add`].
+    pub alternatives: Vec<Alternative>,
+}
+
+impl LaunchPlan {
+    /// Where it computes: 2 all on accelerators, 1 a part of it, 0 on the processor.
+    pub fn speed(&self) -> u8 {
+        match &self.offload {
+            Some(offload) if offload.whole() => 2,
+            Some(offload) => u8::from(offload.gpu_layers > 0),
+            None if self.accelerator == Accelerator::Cpu => 0,
+            None => 2,
+        }
+    }
 }
 
 /// Everything a plan is made from.
@@ -214,6 +242,10 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     recipe.args.extend(choice.args.iter().cloned());
     reasons.extend(choice.reasons.iter().cloned());
     let fitted = fit::fit(&facts, &choice, &recipe)?;
+    if let Some((args, because)) = sampling::flags(&facts, choice.engine, &recipe.args) {
+        recipe.args.extend(args);
+        reasons.push(because);
+    }
     recipe::without_tensor_size(&mut recipe.args);
     recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
@@ -258,10 +290,12 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         max_model_len: fitted.context,
         kv_bytes_per_token: fitted.kv_bytes_per_token,
         kv_cache_gib: fitted.kv_cache_gib,
+        offload: fitted.offload,
         per_gpu: fitted.bills,
         recipe,
         reasons,
         warnings,
+        alternatives: Vec::new(),
     })
 }
 
@@ -279,5 +313,7 @@ fn visible(devices: &[&crate::hardware::Device], indices: &[u32]) -> Vec<String>
 mod accuracy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pool;
 #[cfg(test)]
 mod vendor_tests;

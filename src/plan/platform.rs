@@ -219,7 +219,7 @@ fn suits(facts: &Facts<'_>, platform: &Platform, choice: &mut Choice<'_>) -> Res
 /// Weights of the same model that would do.
 fn other_weights(facts: &Facts<'_>, platform: &Platform, choice: &Choice<'_>) -> Vec<String> {
     let mut instead = Vec::new();
-    let name = super::nearest::name(facts);
+    let name = super::alternatives::name(facts);
     if let Some(own) = facts.profile.and_then(|p| of_vendor(p, choice)) {
         let made = "take the weights that are made for it";
         if let Some(repo) = &own.model_scope {

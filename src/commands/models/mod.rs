@@ -156,13 +156,17 @@ fn fitting(candidates: &[Candidate], width: usize) -> String {
     out
 }
 
-/// What would run it, where: `vllm, 2 GPUs`, `llama-cpp, cpu`.
+/// What would run it, where: `vllm, 2 GPUs`, `llama-cpp, cpu`, `ollama, GPU + cpu`.
 fn on(candidate: &Candidate) -> String {
     let Some((engine, accelerator)) = candidate.engine.zip(candidate.accelerator) else { return String::new() };
-    match (accelerator, candidate.tensor_parallel) {
+    let gpus = match candidate.gpus {
+        0 | 1 => "GPU".to_owned(),
+        n => format!("{n} GPUs"),
+    };
+    match (accelerator, candidate.offloaded) {
+        (_, true) => format!("{engine}, {gpus} + cpu"),
         (Accelerator::Cpu, _) => format!("{engine}, cpu"),
-        (_, Some(gpus)) if gpus > 1 => format!("{engine}, {gpus} GPUs"),
-        _ => format!("{engine}, GPU"),
+        (_, false) => format!("{engine}, {gpus}"),
     }
 }
 

@@ -23,14 +23,14 @@ pub(super) use serve::{bind, kept_key, runtime};
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
 use crate::engine::{Accelerator, EngineId, KnownFlags, driver};
-use crate::error::{Plain, Result};
+use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
-use crate::profile::Variant;
+use crate::plan::variant::{self, Machine};
+use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 
 use target::Target;
 
@@ -57,9 +57,9 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     });
     let mut target = target::resolve(&args, paths)?;
     let decided =
-        match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, &found, false))? {
+        match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, None, &found))? {
             Some(plan) => Ok(plan),
-            None => decide(&args, &mut target, &hardware, &found, false)?,
+            None => decide(&args, &mut target, &hardware, None, &found)?,
         };
     let mut plan = match decided {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
@@ -82,7 +82,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
             return Ok(ended);
         }
         // Now the headers tell what the profile only said.
-        plan = decide(&args, &mut target, &hardware, &found, false)??;
+        plan = decide(&args, &mut target, &hardware, None, &found)??;
         engine = engine_for(&plan, &found);
         known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
@@ -134,15 +134,16 @@ fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
     same.clone().find(built).or_else(|| same.next()).cloned()
 }
 
-/// Shows how a model would be started, here or on `other` hardware, and starts nothing.
-pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u8> {
-    let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
+/// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
+pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Paths) -> Result<u8> {
+    let args = StartArgs { dry_run: true, ..args };
+    let Some((hardware, words)) = other else { return run(args, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
-    match decide(&args, &mut target, &hardware, &[], true)? {
+    match decide(&args, &mut target, &hardware, Some(&words), &[])? {
         Ok(mut plan) => {
-            // vLLM on its accelerators plans with nothing of main memory.
-            if plan.engine != EngineId::Vllm || plan.accelerator == Accelerator::Cpu {
+            // What is only assumed about main memory matters where the plan puts something there.
+            if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
                 plan.warnings.extend(hardware.problems.iter().cloned());
             }
             show(&args, &target, &plan, None, None, paths);
@@ -153,13 +154,14 @@ pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u
     Ok(Exit::Ok.code())
 }
 
-/// Plans the weights that are there, or of a profile's variants the first (the best) that fits.
+/// Plans the weights that are there, or of a profile's variants the one that does best. With `other`, the words that
+/// name the machine it is for. What else would do is looked for where it will be shown.
 fn decide(
     args: &StartArgs,
     target: &mut Target,
     hardware: &Hardware,
+    other: Option<&[String]>,
     found: &[Found],
-    elsewhere: bool,
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
         engine: args.engine.id(),
@@ -167,7 +169,7 @@ fn decide(
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
         engine_args: args.engine_args.clone(),
-        elsewhere,
+        elsewhere: other.is_some(),
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
@@ -177,58 +179,48 @@ fn decide(
             installed.push(built);
         }
     }
-    let plan = |weights: &crate::model::Weights| {
-        plan::plan(Facts {
-            request: &request,
-            hardware,
-            weights,
-            profile: target.profile.as_ref(),
-            profiles: &target.profiles,
-            installed: &installed,
-        })
+    let judged = match target.profile.as_ref().filter(|_| target.missing.is_some()) {
+        Some(profile) => {
+            let machine = Machine { request: &request, hardware, installed: &installed };
+            let none = |_| {
+                let message =
+                    format!("none of the downloads that the profile {} lists is for this machine", target.name);
+                let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
+                Error::from(Plain::new(Exit::Config, message, hint))
+            };
+            let judged = variant::best(profile, machine).map_err(none)?;
+            Some((judged.variant.into_owned(), judged.weights, judged.outcome))
+        }
+        None => None,
     };
-    if target.missing.is_none() {
-        return Ok(plan(&target.weights));
-    }
-    let mut refused = None;
-    let gpu = plan::platform::has_accelerator(hardware);
-    // Weights made for this machine's accelerators go before all others.
-    let own = target.profile.as_ref().and_then(|p| plan::platform::own_weights(p, hardware));
-    let own = own.iter().filter(|v| target::runs(v, request.engine));
-    let ranked = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, gpu));
-    // What the accelerators may not load goes last.
-    let sure = |v: &&Variant| !v.needs_gpu() || plan::platform::loads(hardware, &v.quantization);
-    let (sure, doubtful): (Vec<&Variant>, Vec<&Variant>) = own.chain(ranked).partition(sure);
-    for variant in sure.into_iter().chain(doubtful) {
-        // A variant nobody gives a size for cannot be promised to fit.
-        let weights = target::variant_weights(variant);
-        if weights.bytes.is_none() && weights.tag.is_none() {
-            continue;
+    let ready = match judged {
+        Some((variant, weights, outcome)) => {
+            target.missing = Some(variant);
+            target.weights = weights;
+            Some(outcome)
         }
-        match plan(&weights) {
-            Ok(good) => {
-                target.missing = Some(variant.clone());
-                target.weights = weights;
-                return Ok(Ok(good));
-            }
-            // By how much it does not fit tells more than that one form is for other machines.
-            Err(error) => {
-                let sizes = matches!(error, PlanError::DoesNotFit { .. });
-                if sizes || refused.is_none() {
-                    refused = Some(error);
-                }
-            }
-        }
+        None => None,
+    };
+    let facts = Facts {
+        request: &request,
+        hardware,
+        weights: &target.weights,
+        profile: target.profile.as_ref(),
+        profiles: &target.profiles,
+        installed: &installed,
+    };
+    let mut outcome = ready.unwrap_or_else(|| plan::plan(facts));
+    if args.dry_run || outcome.is_err() {
+        let dir = args.model_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+        let words = Words {
+            verb: if args.dry_run { "plan" } else { "start" },
+            model: args.model.clone(),
+            weights: dir.into_iter().flat_map(|dir| ["--model-dir".to_owned(), dir]).collect(),
+            machine: other.map(<[String]>::to_vec).unwrap_or_default(),
+        };
+        plan::alternatives::add(&facts, &words, &mut outcome);
     }
-    match refused {
-        Some(error) => Ok(Err(error)),
-        None => Err(Plain::new(
-            Exit::Config,
-            format!("none of the downloads that the profile {} lists is for this machine", target.name),
-            format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name),
-        )
-        .into()),
-    }
+    Ok(outcome)
 }
 
 /// The dry run.
@@ -258,7 +250,6 @@ fn show(
             let tokens = plan.per_gpu.iter().filter_map(|bill| bill.kv_tokens).min();
             let at_once = tokens.map(|tokens| tokens as f64 / plan.max_model_len.max(1) as f64);
             map.insert("max_concurrency".into(), at_once.into());
-            map.insert("alternatives".into(), serde_json::Value::Array(Vec::new()));
             map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
         }
         output::json(&value);

@@ -11,7 +11,7 @@ use crate::host::RealHost;
 use crate::model::{self, Weights};
 use crate::output;
 use crate::paths::Paths;
-use crate::plan::{LaunchPlan, PlanError};
+use crate::plan::{LaunchPlan, PlanError, variant};
 use crate::profile::Variant;
 use crate::pull::Manifest;
 
@@ -24,7 +24,7 @@ pub(super) fn plan(
     decide: impl Fn(&StartArgs, &mut Target) -> Result<std::result::Result<LaunchPlan, PlanError>>,
 ) -> Result<Option<LaunchPlan>> {
     let (Some(_), Some(profile)) = (&target.missing, &target.profile) else { return Ok(None) };
-    let variants = profile.variants.iter().filter(|v| target::runs(v, args.engine.id()));
+    let variants = profile.variants.iter().filter(|v| variant::loaded_by(v, args.engine.id()));
     let here: Vec<Weights> = variants.filter_map(|variant| find(&profile.name, variant, paths)).collect();
     let unknown = (target.weights.clone(), target.missing.take());
     for weights in here {
@@ -73,7 +73,7 @@ pub fn best_variant(name: &str, paths: &Paths) -> Result<Variant> {
     let args = StartArgs::of(name).map_err(bad)?;
     let (hardware, found) = (hardware::detect(&RealHost), find::find(&RealHost, paths));
     let mut target = target::resolve(&args, paths)?;
-    match super::decide(&args, &mut target, &hardware, &found, false)? {
+    match super::decide(&args, &mut target, &hardware, None, &found)? {
         Ok(_) => {}
         Err(error) => return Err(error.into()),
     }

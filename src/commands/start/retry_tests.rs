@@ -44,10 +44,12 @@ pub(crate) fn plan() -> LaunchPlan {
         max_model_len: 49_152,
         kv_bytes_per_token: Some(128 << 10),
         kv_cache_gib: 0,
+        offload: None,
         per_gpu: vec![bill],
         recipe: Default::default(),
         reasons: Vec::new(),
         warnings: Vec::new(),
+        alternatives: Vec::new(),
     }
 }
 
