@@ -131,7 +131,10 @@ async fn answer(
     // An engine that serves Responses itself has its own memory.
     let (mut caller, compact) = (responses::Caller::Plain, route.action == Action::Compact);
     if route.dialect == Id::Responses && (compact || !backend.native.contains(&Id::Responses)) {
-        (body, caller) = responses::prepare(&shared.responses, body, compact)?;
+        match route.action {
+            Action::Generate { .. } => caller = responses::keeping(&shared.responses),
+            _ => (body, caller) = responses::prepare(&shared.responses, body, compact)?,
+        }
     }
     let exchange = Exchange {
         shared,

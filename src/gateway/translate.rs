@@ -28,13 +28,18 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Problem> {
     let Exchange { backend, dialect, asked, .. } = exchange;
     let mut request = inbound.decode_request(&body)?;
+    let completed = inbound.complete(&request, &body)?;
+    if let Some(completed) = &completed {
+        request = inbound.decode_request(completed)?;
+    }
+    let length = completed.as_ref().unwrap_or(&body).len();
     if let Some(model) = asked.model {
         request.model = model.into();
     }
     request.framing = asked.framing.unwrap_or(request.framing);
     defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
-    let fits = request.max_tokens.and_then(|limit| head::clamped(limit, body.len(), backend.context));
+    let fits = request.max_tokens.and_then(|limit| head::clamped(limit, length, backend.context));
     exchange.in_flight.clamped(fits);
     request.max_tokens = fits.or(request.max_tokens);
     let (framing, limit) = (request.framing, request.max_tokens);
@@ -53,7 +58,7 @@ pub(super) async fn answer(
     exchange.in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
     drop(request);
     // Long before the answer is: prompts are large.
-    drop(body);
+    drop((body, completed));
     let path = protocol(backend.speaks).path(&backend.model, Framing::Events);
     let mut sending = exchange.send_limited(&path, translated.into(), limit);
     let encoder = match encoder {

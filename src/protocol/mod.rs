@@ -33,6 +33,7 @@ pub mod think;
 
 pub use problem::{Problem, ProblemKind};
 
+use bytes::Bytes;
 use event::Event;
 
 /// A wire format by name.
@@ -102,6 +103,11 @@ pub trait Inbound: Sync {
     /// Reads a request; the result borrows from `body`. Whoever cannot do what is asked says so with a problem; what
     /// can be left out without harm is named in [`ir::Request::dropped`].
     fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem>;
+
+    /// The body that was meant, when `body`, which `request` was read from, refers to what was kept of earlier ones.
+    fn complete(&self, _request: &ir::Request<'_>, _body: &Bytes) -> Result<Option<Bytes>, Problem> {
+        Ok(None)
+    }
 
     /// Writes the answer to `request` as a stream. [`ir::Request::model`] is the name the caller asked for.
     fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder>;

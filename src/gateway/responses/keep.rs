@@ -1,31 +1,72 @@
 //! Responses as a caller's protocol, with an ear on the answer: when it is complete it is kept.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::{Keep, Store, record};
+use bytes::Bytes;
+
+use super::{Keep, Store, own_items, record, restore};
 use crate::protocol::event::Event;
-use crate::protocol::openai_responses::Responses;
+use crate::protocol::openai_responses::{self, Responses};
 use crate::protocol::{AnswerEncoder, EventEncoder, Inbound, Problem, ir, scan};
 
 /// The protocol for one request.
 pub(in crate::gateway) struct Keeping {
-    pub(super) store: Arc<Store>,
-    pub(super) keep: Keep,
+    store: Arc<Store>,
+    /// Where the input of the request stands that was read last.
+    input: Mutex<Option<Range<usize>>>,
+    /// Empty when the caller wants nothing kept.
+    keep: OnceLock<Keep>,
 }
+
+impl Keeping {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
+        Keeping { store: Arc::clone(store), input: Mutex::default(), keep: OnceLock::new() }
+    }
+}
+
+/// What of a request says that it goes on from another one, and that it is dropped where it cannot.
+const REFERENCE: &str = "item item_reference";
 
 impl Inbound for Keeping {
     fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem> {
-        Responses.decode_request(body)
+        let (request, input) = openai_responses::read(body)?;
+        let begin = input.map(|input| input.as_ptr().addr() - body.as_ptr().addr());
+        let span = begin.zip(input).map(|(begin, input)| begin..begin + input.len());
+        *self.input.lock().unwrap_or_else(PoisonError::into_inner) = span;
+        Ok(request)
+    }
+
+    fn complete(&self, request: &ir::Request<'_>, body: &Bytes) -> Result<Option<Bytes>, Problem> {
+        let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.get());
+        if find("previous_response_id").is_some() || request.dropped.iter().any(|dropped| dropped == REFERENCE) {
+            let restored = restore(&self.store, body.clone())?;
+            if let Some(keep) = restored.keep {
+                let _ = self.keep.set(keep);
+            }
+            return Ok(Some(restored.body));
+        }
+        if find("store") != Some("false") {
+            let span = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _ = self.keep.set(Keep { history: Vec::new(), input: own_items(&self.store, body, span, false) });
+        }
+        Ok(None)
     }
 
     fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {
         let encoder = Responses.stream_encoder(request);
-        Box::new(Stream { encoder, store: Arc::clone(&self.store), keep: self.keep.clone() })
+        match self.keep.get().cloned() {
+            Some(keep) => Box::new(Stream { encoder, store: Arc::clone(&self.store), keep }),
+            None => encoder,
+        }
     }
 
     fn answer_encoder(&self, request: &ir::Request<'_>) -> Box<dyn AnswerEncoder> {
         let encoder = Responses.answer_encoder(request);
-        Box::new(Whole { encoder, store: Arc::clone(&self.store), keep: self.keep.clone() })
+        match self.keep.get().cloned() {
+            Some(keep) => Box::new(Whole { encoder, store: Arc::clone(&self.store), keep }),
+            None => encoder,
+        }
     }
 
     fn encode_count(&self, tokens: u64) -> Vec<u8> {

@@ -56,15 +56,20 @@ impl Caller {
     }
 }
 
-/// A Responses request as it is to be answered: with what came before it in front of its input.
+/// A Responses request that is counted or compacted: with what came before it in front of its input.
 pub(super) fn prepare(store: &Arc<Store>, body: Bytes, compact: bool) -> Result<(Bytes, Caller), Problem> {
-    let Restored { body, keep } = restore(store, body)?;
+    let Restored { body, .. } = restore(store, body)?;
     if compact {
         let (compacting, request) = Compacting::new(&body)?;
         return Ok((request.into(), Caller::Compacting(compacting)));
     }
-    let caller = keep.map(|keep| Caller::Keeping(Keeping { store: Arc::clone(store), keep }));
-    Ok((body, caller.unwrap_or(Caller::Plain)))
+    Ok((body, Caller::Plain))
+}
+
+/// The caller's protocol for a request whose answer may be kept, and that may go on from one that was: it finds out when
+/// it reads the request.
+pub(super) fn keeping(store: &Arc<Store>) -> Caller {
+    Caller::Keeping(Keeping::new(store))
 }
 
 /// A request with what came before it put in front of its input, and what to keep of it.

@@ -3,11 +3,13 @@
 
 use serde_json::value::RawValue;
 
+use super::tools;
 use super::wire::{self, read};
 use crate::protocol::event::Usage;
 use crate::protocol::ids;
 use crate::protocol::ir::Request;
 use crate::protocol::quote;
+use crate::protocol::text::Text;
 
 /// How a response stands.
 pub(super) struct Standing<'s> {
@@ -71,7 +73,10 @@ impl Echo {
         let format = text.as_ref().and_then(|text| text.format).map_or("{\"type\":\"text\"}", RawValue::get);
         let verbosity = text.as_ref().and_then(|text| text.verbosity).map_or("\"medium\"", RawValue::get);
         add("text", &format!("{{\"format\":{format},\"verbosity\":{verbosity}}}"));
-        add("tools", &tools(find("tools")));
+        match find(tools::PLAIN) {
+            Some(_) => add("tools", &plain(request)),
+            None => add("tools", &offered(find("tools"))),
+        }
         // Line ends between the caller's members would end the line of an event; inside strings JSON has none.
         if memchr::memchr2(b'\n', b'\r', &members).is_some() {
             members.retain(|byte| !matches!(byte, b'\n' | b'\r'));
@@ -184,8 +189,42 @@ fn mend_number(json: &mut [u8], start: usize) -> usize {
     end
 }
 
+/// One function in its flat form with every key.
+fn function(
+    out: &mut Vec<u8>,
+    name: &str,
+    description: Option<&Text<'_>>,
+    schema: Option<&RawValue>,
+    strict: Option<bool>,
+) {
+    out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
+    quote::string(out, name);
+    out.extend_from_slice(b",\"description\":");
+    match description {
+        Some(description) => description.write(out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"parameters\":");
+    out.extend_from_slice(schema.map_or("null", RawValue::get).as_bytes());
+    let strict = strict.map_or("null", |strict| if strict { "true" } else { "false" });
+    out.extend_from_slice(b",\"strict\":");
+    out.extend_from_slice(strict.as_bytes());
+    out.push(b'}');
+}
+
+/// The tools of a request that has functions only, as they were offered.
+fn plain(request: &Request<'_>) -> String {
+    let mut out = Vec::from(b"[");
+    for tool in &request.tools {
+        quote::comma(&mut out);
+        function(&mut out, &tool.name, tool.description.as_ref(), tool.schema.as_deref(), tool.strict);
+    }
+    out.push(b']');
+    String::from_utf8(out).unwrap_or_else(|_| "[]".to_owned())
+}
+
 /// The tools as they were offered; functions in their flat form with every key.
-fn tools(raw: Option<&RawValue>) -> String {
+fn offered(raw: Option<&RawValue>) -> String {
     let mut out = Vec::from(b"[");
     for raw in read::<Vec<&RawValue>>(raw).unwrap_or_default() {
         if out.len() > 1 {
@@ -197,17 +236,8 @@ fn tools(raw: Option<&RawValue>) -> String {
             continue;
         };
         let tool = if tool.name.is_none() { read(tool.function).unwrap_or(tool) } else { tool };
-        out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
-        quote::string(&mut out, tool.name.as_deref().unwrap_or_default());
-        out.extend_from_slice(b",\"description\":");
-        match &tool.description {
-            Some(description) => description.write(&mut out),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"parameters\":");
-        out.extend_from_slice(tool.parameters.map_or("null", RawValue::get).as_bytes());
-        let strict = tool.strict.map_or("null".to_owned(), |strict| strict.to_string());
-        out.extend_from_slice(format!(",\"strict\":{strict}}}").as_bytes());
+        let name = tool.name.as_deref().unwrap_or_default();
+        function(&mut out, name, tool.description.as_ref(), tool.parameters, tool.strict);
     }
     out.push(b']');
     String::from_utf8(out).unwrap_or_else(|_| "[]".to_owned())
@@ -215,7 +245,45 @@ fn tools(raw: Option<&RawValue>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mend;
+    use super::super::request;
+    use super::*;
+
+    #[test]
+    fn plain_tools_are_repeated_as_if_they_were_read_again() {
+        let repeated = |body: &str| {
+            let (request, _) = request::decode(body.as_bytes()).unwrap();
+            let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
+            let again = offered(find("tools"));
+            (find(tools::PLAIN).map(|_| plain(&request)), again)
+        };
+        let function =
+            r#"{"type":"function","name":"f","description":"a \"b\"\u00e9","parameters":{"a":[1, 2]},"strict":true}"#;
+        for list in [
+            "[]".to_owned(),
+            format!("[{function},{}]", r#"{"name":"g","type":"function"}"#),
+            format!("[{}]", r#"{"type":"function","function":{"name":"h","strict":false}}"#),
+        ] {
+            let (plain, again) = repeated(&format!(r#"{{"model":"m","input":"x","tools":{list}}}"#));
+            assert_eq!(plain, Some(again), "{list}");
+        }
+        // What is no function, comes later, or is found in the input, is read again.
+        for list in [
+            r#"[{"type":"custom","name":"c"}]"#,
+            r#"[{"type":"web_search"}]"#,
+            r#"[{"type":"function","name":"f","defer_loading":true}]"#,
+            r#"[{"type":"function","name":""}]"#,
+            r#"[{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]}]"#,
+            "[5]",
+        ] {
+            let (plain, _) = repeated(&format!(r#"{{"model":"m","input":"x","tools":{list}}}"#));
+            assert_eq!(plain, None, "{list}");
+        }
+        let more = format!(
+            r#"{{"model":"m","tools":[{function}],"input":[{{"type":"additional_tools","tools":[{}]}}]}}"#,
+            r#"{"type":"function","name":"g"}"#
+        );
+        assert_eq!(repeated(&more).0, None);
+    }
 
     #[test]
     fn only_what_strict_readers_refuse_is_mended() {

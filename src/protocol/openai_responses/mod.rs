@@ -25,6 +25,14 @@ mod wire;
 
 pub use carry::{is_ours, open_summary, seal_summary, told_summary};
 
+/// The request, and its input as it stands.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(body: &[u8]) -> Result<(ir::Request<'_>, Option<&str>), Problem> {
+    request::decode(body)
+}
+
 /// The protocol.
 pub struct Responses;
 
@@ -127,7 +135,7 @@ fn failure(problem: &Problem) -> (&'static str, String) {
 
 impl Inbound for Responses {
     fn decode_request<'a>(&self, body: &'a [u8]) -> Result<ir::Request<'a>, Problem> {
-        request::decode(body)
+        request::decode(body).map(|(request, _)| request)
     }
 
     fn stream_encoder(&self, request: &ir::Request<'_>) -> Box<dyn EventEncoder> {

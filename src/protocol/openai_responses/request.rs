@@ -10,7 +10,8 @@ use crate::protocol::ir::{Choice, Format, Framing, Request};
 use crate::protocol::limit::Limit;
 use crate::protocol::{Id, Problem, ProblemKind, pull};
 
-pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
+/// The request, and its input as it stands.
+pub(super) fn decode(body: &[u8]) -> Result<(Request<'_>, Option<&str>), Problem> {
     let wire: Body<'_> = pull::from_slice(body).map_err(|e| invalid(format!("the request does not parse: {e}")))?;
     refuse(&wire)?;
     let mut request = Request {
@@ -34,8 +35,12 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         request.system = content::only_texts(parts, &mut request.dropped);
     }
     let mut late = Vec::new();
-    tools::add(wire.tools, &mut request, &mut late);
-    items::add(wire.input, &mut request, &mut late)?;
+    let plain = tools::add(wire.tools, &mut request, &mut late);
+    let (input, raw) = wire.input.map(|input| (input.value, input.raw)).unzip();
+    items::add(input, &mut request, &mut late)?;
+    if let Some(tools) = wire.tools.filter(|_| plain && late.is_empty()) {
+        request.extras.push((tools::PLAIN.into(), tools));
+    }
     request.tools.append(&mut late);
     if request.tools.is_empty() {
         request.choice = Choice::Unset;
@@ -80,7 +85,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         }
         request.reasoning.show = reasoning.summary.map(|_| true);
     }
-    Ok(request)
+    Ok((request, raw))
 }
 
 fn invalid(message: impl Into<String>) -> Problem {

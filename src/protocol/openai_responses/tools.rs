@@ -13,14 +13,26 @@ use crate::protocol::{Problem, ProblemKind};
 /// The mark of a special tool in [`Request::extras`], for the encoder.
 pub(super) const SPECIAL: &str = "tool:";
 
-/// Reads a list of tools. Deferred ones go to `late`, and so does everything that comes inside the input.
-pub(super) fn add<'a>(list: Option<&'a RawValue>, request: &mut Request<'a>, late: &mut Vec<Tool<'a>>) {
+/// The mark in [`Request::extras`] that the tools of the list are the request's tools, each a function and no more: who
+/// repeats them need not read them again.
+pub(super) const PLAIN: &str = "tools are plain";
+
+/// Reads a list of tools. Deferred ones go to `late`, and so does everything that comes inside the input. Whether each
+/// of them is a function and no more.
+pub(super) fn add<'a>(list: Option<&'a RawValue>, request: &mut Request<'a>, late: &mut Vec<Tool<'a>>) -> bool {
+    let mut plain = true;
     for raw in read::<Vec<&RawValue>>(list).unwrap_or_default() {
+        let before = request.tools.len();
         match read::<wire::Tool<'a>>(Some(raw)) {
-            Some(tool) => one(tool, raw, None, request, late),
+            Some(tool) => {
+                plain &= tool.kind == "function";
+                one(tool, raw, None, request, late);
+            }
             None => request.dropped.push("a tool that does not parse".to_owned()),
         }
+        plain &= request.tools.len() == before + 1 && request.tools.last().is_some_and(|tool| tool.freeform.is_none());
     }
+    plain
 }
 
 fn one<'a>(

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::pull::{self, Eager, Words};
+use crate::protocol::pull::{self, Spanned, Words};
 use crate::protocol::text::{self, Text as PromptText};
 
 type Text<'a> = Option<Cow<'a, str>>;
@@ -18,7 +18,7 @@ pub(super) struct Body<'a> {
     pub model: Text<'a>,
     pub stream: Option<bool>,
     #[serde(borrow)]
-    pub input: Option<Eager<'a, Words<'a, Vec<Item<'a>>>>>,
+    pub input: Option<Spanned<'a, Words<'a, Vec<Item<'a>>>>>,
     #[serde(borrow)]
     pub instructions: Raw<'a>,
     #[serde(borrow)]

@@ -28,6 +28,40 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Eager<'a, T> {
     }
 }
 
+/// By this name [`Spanned`] asks for a value and for the same as it stands.
+pub(super) const SPANNED: &str = "$llmup::Spanned";
+
+/// What is read at once, and where it stands.
+#[derive(Debug)]
+pub struct Spanned<'a, T> {
+    /// Read, or as it stands.
+    pub value: Eager<'a, T>,
+    /// As it stands.
+    pub raw: &'a str,
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Spanned<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
+            type Value = Spanned<'de, T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value and its text")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut both: A) -> Result<Self::Value, A::Error> {
+                let missing = || de::Error::custom("a part is missing");
+                let value = both.next_element()?.ok_or_else(missing)?;
+                Ok(Spanned { value: Eager::Read(value), raw: both.next_element()?.ok_or_else(missing)? })
+            }
+        }
+        if deserializer.is_human_readable() {
+            let raw = <&'de RawValue>::deserialize(deserializer)?;
+            return Ok(Spanned { value: Eager::Raw(raw), raw: raw.get() });
+        }
+        deserializer.deserialize_newtype_struct(SPANNED, Reads(PhantomData))
+    }
+}
+
 /// A string, or something else.
 #[derive(Debug)]
 pub enum Words<'a, T> {

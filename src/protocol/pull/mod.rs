@@ -16,7 +16,7 @@ mod forms;
 #[cfg(test)]
 mod tests;
 
-pub use forms::{Eager, Words};
+pub use forms::{Eager, Spanned, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
@@ -252,6 +252,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     /// serde_json's raw values ask with a name of its own and want a map of one member, whose key is that name.
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Odd> {
+        if name == forms::SPANNED {
+            self.space();
+            let start = self.at;
+            return visitor.visit_seq(Spanning { reader: self, start, left: 2 });
+        }
         if !name.starts_with("$serde_json::private::") {
             return visitor.visit_newtype_struct(self);
         }
@@ -322,6 +327,28 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Odd> {
         seed.deserialize(&mut *self.reader)
+    }
+}
+
+/// A value, and then the same as it stands.
+struct Spanning<'r, 'de> {
+    reader: &'r mut Reader<'de>,
+    start: usize,
+    left: u8,
+}
+
+impl<'de> SeqAccess<'de> for Spanning<'_, 'de> {
+    type Error = Odd;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Odd> {
+        self.left = self.left.saturating_sub(1);
+        match self.left {
+            1 => seed.deserialize(&mut *self.reader).map(Some),
+            _ => {
+                let raw = self.reader.text.get(self.start..self.reader.at).ok_or(Odd)?;
+                seed.deserialize(BorrowedStrDeserializer::new(raw)).map(Some)
+            }
+        }
     }
 }
 

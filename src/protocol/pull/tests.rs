@@ -59,6 +59,24 @@ fn raw_values_come_as_they_stand() {
 }
 
 #[test]
+fn what_is_read_may_be_kept_as_it_stands_too() {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        a: Option<Spanned<'a, Vec<u64>>>,
+        b: u8,
+    }
+    let body: Body<'_> = quick(r#"{"a":  [1, 2 ] ,"b":3}"#).unwrap();
+    let a = body.a.unwrap();
+    assert!(matches!(a.value, Eager::Read(list) if list == [1, 2]));
+    assert_eq!((a.raw, body.b), ("[1, 2 ]", 3));
+    let body: Body<'_> = from_str(r#"{"a": ["x"],"b":3}"#).unwrap();
+    assert!(matches!(body.a, Some(Spanned { value: Eager::Raw(_), raw: r#"["x"]"# })));
+    let body: Body<'_> = quick(r#"{"a":null,"b":3}"#).unwrap();
+    assert!(body.a.is_none());
+}
+
+#[test]
 fn depth_is_bounded() {
     let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
     assert!(quick::<de::IgnoredAny>(&deep(100)).is_some());
