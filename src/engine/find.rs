@@ -186,8 +186,13 @@ fn vllm_version(host: &dyn Host, program: &Path) -> Described {
         site_packages(host, env).iter().find_map(|site| distribution_version(host, site, "vllm"))
     });
     // A plug-in beside it makes it one for that vendor, whatever vLLM itself was built for.
-    const PLUGINS: [(&str, &str); 4] =
-        [("vllm-ascend", "ascend"), ("vllm-metax", "maca"), ("vllm-musa", "musa"), ("vllm-mlu", "mlu")];
+    const PLUGINS: [(&str, &str); 5] = [
+        ("vllm-ascend", "ascend"),
+        ("vllm-metax", "maca"),
+        ("vllm-musa", "musa"),
+        ("vllm-mlu", "mlu"),
+        ("vllm-metal", "metal"),
+    ];
     let plugin = [Some(program), real.as_deref()].into_iter().flatten().find_map(|program| {
         let sites = site_packages(host, program.parent()?.parent()?);
         let there = |name: &str| sites.iter().any(|site| distribution_version(host, site, name).is_some());

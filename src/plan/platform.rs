@@ -132,9 +132,16 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
             });
         }
         Os::Macos => {
+            if let Some(choice) = metal(facts, asked)? {
+                return Ok(choice);
+            }
             return Err(PlanError::NoEngine {
                 what: "safetensors need vLLM, and vLLM has no GPU support of its own on macOS".into(),
-                instead: vec!["use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into()],
+                instead: vec![
+                    "use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into(),
+                    "or install vLLM with the plug-in vllm-metal and put it on PATH: https://docs.vllm.ai/projects/vllm-metal"
+                        .into(),
+                ],
             });
         }
     }
@@ -155,6 +162,22 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
         required(facts, platform, &mut choice);
     }
     Ok(choice)
+}
+
+/// vLLM on a Mac, where somebody has installed it with its plug-in for Apple's GPUs.
+fn metal<'a>(facts: &Facts<'a>, asked: &str) -> Result<Option<Choice<'a>>, PlanError> {
+    let there = |i: &Installed| i.engine == EngineId::Vllm && i.accelerator == Some(Accelerator::Metal);
+    let devices = facts.hardware.usable(VendorId::Apple);
+    let platform = platforms().get(Accelerator::Metal.name());
+    let Some(platform) = platform.filter(|_| !devices.is_empty() && facts.installed.iter().any(there)) else {
+        return Ok(None);
+    };
+    let mut choice = Choice::new(EngineId::Vllm, Accelerator::Metal, devices);
+    let devices = counted(&choice.devices, Accelerator::Metal);
+    choice.because =
+        format!("the weights are safetensors{asked}; this vLLM has the plug-in vllm-metal and computes on {devices}");
+    suits(facts, platform, &mut choice)?;
+    Ok(Some(choice))
 }
 
 /// No accelerator it could use: the processor, with the reason why what is there does not count.

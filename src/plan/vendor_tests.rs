@@ -440,3 +440,20 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn on_a_mac_vllm_is_taken_where_it_is_installed_for_its_gpu() {
+    let mut mac = machine(vec![device(VendorId::Apple, 0, "Apple M3 Max", None, 48)]);
+    mac.devices[0].unified = true;
+    mac.memory = Memory { total_bytes: 64 * GIB, available_bytes: 60 * GIB };
+    let weights = weights(Format::Safetensors, 8, None);
+    let refused = make(&mac, &weights, &[]).unwrap_err();
+    assert!(refused.hints().iter().any(|hint| hint.contains("vllm-metal")), "{:?}", refused.hints());
+    let for_the_processor = built(EngineId::Vllm, Accelerator::Cpu);
+    assert!(make(&mac, &weights, &[for_the_processor]).is_err());
+    let plan = make(&mac, &weights, &[built(EngineId::Vllm, Accelerator::Metal)]).unwrap();
+    assert_eq!((plan.engine, plan.accelerator, plan.devices.len()), (EngineId::Vllm, Accelerator::Metal, 1));
+    assert!(plan.needs.is_none() && plan.max_model_len >= SMALL_CONTEXT, "{plan:?}");
+    assert!(plan.per_gpu.iter().all(|bill| bill.needed_bytes() <= bill.budget_bytes), "{plan:?}");
+    assert!(plan.reasons[0].because.contains("vllm-metal"), "{:?}", plan.reasons[0]);
+}
