@@ -2,44 +2,16 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::start;
 use crate::cli::PlanArgs;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::hardware::{Cpu, Device, Hardware, Memory, VendorId, memory_for_metal};
+use crate::hardware::described::{Described, FORM, Machine};
+use crate::hardware::{Hardware, VendorId, memory_for_metal};
 use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
 use crate::profile;
-
-/// Memory of a machine of which only the GPUs are named. A plan that needs some of it says that it counts on it.
-const ASSUMED_MEMORY: u64 = 64 << 30;
-
-/// No machine has more memory in one place, or more accelerators; a file may say anything.
-const MOST_MEMORY: u64 = 1 << 50;
-const MOST_DEVICES: usize = 1024;
-
-/// A machine as a file describes it.
-#[derive(Debug, Deserialize)]
-struct Machine {
-    os: Option<Os>,
-    memory_bytes: Option<u64>,
-    #[serde(default)]
-    devices: Vec<Described>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Described {
-    vendor: VendorId,
-    name: String,
-    memory_total_bytes: u64,
-    memory_free_bytes: Option<u64>,
-    architecture: Option<String>,
-    #[serde(default)]
-    unified: bool,
-}
 
 /// Plans and prints.
 pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
@@ -52,7 +24,7 @@ pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
 }
 
 /// `2x4090`, `h100`, `2x4090,3090`, `m3max-64`.
-fn named(list: &str) -> Result<Hardware> {
+pub(super) fn named(list: &str) -> Result<Hardware> {
     let mut devices = Vec::new();
     let mut system = 0;
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
@@ -80,8 +52,8 @@ fn named(list: &str) -> Result<Hardware> {
         return Err(usage("no accelerator is named".into(), "name some, as in `--on 2x4090`"));
     }
     let os = if devices.iter().any(|d| d.vendor == VendorId::Apple) { Os::Macos } else { Os::Linux };
-    let mut hardware =
-        hardware(Machine { os: Some(os), memory_bytes: Some(system).filter(|bytes| *bytes > 0), devices });
+    let memory_bytes = Some(system).filter(|bytes| *bytes > 0);
+    let mut hardware = Machine { os: Some(os), memory_bytes, devices }.hardware();
     if system == 0 {
         hardware.problems.push(format!(
             "{} of main memory are assumed there; describe the machine with `--machine FILE` to plan with its own",
@@ -142,61 +114,14 @@ fn described(named: profile::Named) -> Result<(Described, u64)> {
 
 fn read(file: &Path) -> Result<Hardware> {
     let text = std::fs::read(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
-    let machine: Machine = serde_json::from_slice(&text).map_err(|e| {
-        let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\", \"unified\"}]}";
-        Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), hint))
+    let machine = Machine::read(&text).map_err(|e| {
+        Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), format!("expected {FORM}")))
     })?;
-    Ok(hardware(machine))
+    Ok(machine.hardware())
 }
 
 fn usage(message: String, hint: &str) -> Error {
     Plain::new(Exit::Usage, message, hint).into()
-}
-
-fn hardware(machine: Machine) -> Hardware {
-    // Memory that is shared is there, and the rest of the system has some beside it.
-    let shared = machine.devices.iter().filter(|d| d.unified).map(|d| d.memory_total_bytes).max().unwrap_or(0);
-    let assumed = ASSUMED_MEMORY.max(shared.saturating_add(shared / 3));
-    let memory = machine.memory_bytes.unwrap_or(assumed).min(MOST_MEMORY);
-    let device = |(index, d): (u32, Described)| Device {
-        vendor: d.vendor,
-        index,
-        name: d.name,
-        uuid: None,
-        memory_total_bytes: d.memory_total_bytes.min(MOST_MEMORY),
-        memory_free_bytes: d.memory_free_bytes.map(|free| free.min(MOST_MEMORY)),
-        architecture: d.architecture,
-        unified: d.unified,
-        usable: true,
-        problem: None,
-    };
-    Hardware {
-        os: machine.os.unwrap_or(Os::Linux),
-        cpu: Cpu::default(),
-        memory: Memory { total_bytes: memory, available_bytes: memory },
-        devices: numbered(machine.devices).map(device).collect(),
-        versions: std::collections::BTreeMap::default(),
-        links: Vec::new(),
-        problems: Vec::new(),
-    }
-}
-
-/// Each vendor's runtime counts its own devices.
-fn numbered(devices: Vec<Described>) -> impl Iterator<Item = (u32, Described)> {
-    let mut counts: Vec<(VendorId, u32)> = Vec::new();
-    devices.into_iter().take(MOST_DEVICES).map(move |d| {
-        let index = match counts.iter_mut().find(|(vendor, _)| *vendor == d.vendor) {
-            Some((_, count)) => {
-                *count += 1;
-                *count
-            }
-            None => {
-                counts.push((d.vendor, 0));
-                0
-            }
-        };
-        (index, d)
-    })
 }
 
 /// A refusal as data: the same fields as a plan.

@@ -2,7 +2,6 @@
 //! it serves itself. Pure: facts in, data out; the supervisor runs what comes out of here. Adding an engine is one
 //! file, its `mod` line and its entry in [`ENGINES`]. Finding and installing engines is in [`find`] and [`install`].
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::model::{Format, Weights};
@@ -10,6 +9,7 @@ use crate::profile::EngineRecipe;
 
 mod accelerator;
 pub mod ask_ollama;
+mod command_line;
 pub mod diagnose;
 pub mod find;
 pub mod id;
@@ -22,6 +22,7 @@ pub mod readback;
 mod vllm;
 
 pub use accelerator::Accelerator;
+pub use command_line::{CommandLine, quote};
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
 pub use known_flags::KnownFlags;
@@ -62,38 +63,6 @@ pub struct Launch<'a> {
     pub cache_dir: PathBuf,
     /// The key the engine shall ask for, so that no other local user can reach it.
     pub key: Option<&'a str>,
-}
-
-/// A program with everything it is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<OsString>,
-    /// Variables set for it.
-    pub env: Vec<(String, OsString)>,
-}
-
-impl CommandLine {
-    /// The command as one would type it in a POSIX shell; keys are not shown.
-    pub fn shown(&self) -> String {
-        let env = self.env.iter().filter(|(name, _)| !name.ends_with("API_KEY"));
-        let env = env.map(|(name, value)| format!("{name}={}", quote(&value.to_string_lossy())));
-        let program = std::iter::once(quote(&self.program.to_string_lossy()));
-        let args = self.args.iter().map(|arg| quote(&arg.to_string_lossy()));
-        env.chain(program).chain(args).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// A word as one would type it in a POSIX shell.
-pub fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+\\".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// Where an engine is on its way to ready.

@@ -9,6 +9,7 @@ mod cambricon;
 mod card;
 mod cgroup;
 mod cpu;
+pub mod described;
 mod holders;
 mod hygon;
 mod intel;

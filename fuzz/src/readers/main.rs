@@ -1,5 +1,6 @@
 //! Hostile input against everything llmup reads about models and machines: headers of weights, config.json, what
-//! vendors' tools print, profiles. A recording that a vendor adds to its kinds is covered without a change here.
+//! vendors' tools print, profiles, described machines and the plans for them. A recording that a vendor adds to its
+//! kinds is covered without a change here.
 //!
 //! Each input of n bytes may hold at most 64 n + 320 KiB of the heap at once, YAML 512 n (heap.rs); more ends
 //! the run like a panic.
@@ -7,9 +8,11 @@
 
 #[path = "../chosen.rs"]
 mod chosen;
+pub mod engine;
 mod heap;
 mod machines;
 mod models;
+mod plans;
 mod profiles;
 mod scratch;
 
@@ -35,6 +38,9 @@ pub mod model;
 #[path = "../../../src/output.rs"]
 #[allow(dead_code)]
 pub mod output;
+#[path = "../../../src/plan/mod.rs"]
+#[allow(dead_code)]
+pub mod plan;
 #[path = "../../../src/profile/mod.rs"]
 #[allow(dead_code)]
 pub mod profile;
@@ -52,6 +58,7 @@ fn targets() -> Vec<(String, Run)> {
         ("show".into(), Box::new(models::show)),
         ("tools".into(), Box::new(machines::tools)),
         ("profile".into(), Box::new(profiles::profile)),
+        ("plan".into(), Box::new(plans::machine)),
     ]
 }
 

@@ -13,6 +13,8 @@ mod ready;
 mod retry;
 mod serve;
 mod session;
+#[cfg(test)]
+mod snapshots;
 mod target;
 
 pub(super) use backend::file_name;
@@ -163,14 +165,7 @@ fn decide(
     other: Option<&[String]>,
     found: &[Found],
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
-    let request = Request {
-        engine: args.engine.id(),
-        context: args.context,
-        utilization: args.gpu_memory_utilization,
-        tensor_parallel: args.tensor_parallel_size,
-        engine_args: args.engine_args.clone(),
-        elsewhere: other.is_some(),
-    };
+    let request = request(args, other.is_some());
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
         // The first of each build: what is found first is used.
@@ -179,37 +174,7 @@ fn decide(
             installed.push(built);
         }
     }
-    let judged = match target.profile.as_ref().filter(|_| target.missing.is_some()) {
-        Some(profile) => {
-            let machine = Machine { request: &request, hardware, installed: &installed };
-            let none = |_| {
-                let message =
-                    format!("none of the downloads that the profile {} lists is for this machine", target.name);
-                let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
-                Error::from(Plain::new(Exit::Config, message, hint))
-            };
-            let judged = variant::best(profile, machine).map_err(none)?;
-            Some((judged.variant.into_owned(), judged.weights, judged.outcome))
-        }
-        None => None,
-    };
-    let ready = match judged {
-        Some((variant, weights, outcome)) => {
-            target.missing = Some(variant);
-            target.weights = weights;
-            Some(outcome)
-        }
-        None => None,
-    };
-    let facts = Facts {
-        request: &request,
-        hardware,
-        weights: &target.weights,
-        profile: target.profile.as_ref(),
-        profiles: &target.profiles,
-        installed: &installed,
-    };
-    let mut outcome = ready.unwrap_or_else(|| plan::plan(facts));
+    let mut outcome = planned(target, &request, hardware, &installed)?;
     if args.dry_run || outcome.is_err() {
         let dir = args.model_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
         let words = Words {
@@ -218,8 +183,51 @@ fn decide(
             weights: dir.into_iter().flat_map(|dir| ["--model-dir".to_owned(), dir]).collect(),
             machine: other.map(<[String]>::to_vec).unwrap_or_default(),
         };
-        plan::alternatives::add(&facts, &words, &mut outcome);
+        plan::alternatives::add(&facts(target, &request, hardware, &installed), &words, &mut outcome);
     }
+    Ok(outcome)
+}
+
+fn request(args: &StartArgs, elsewhere: bool) -> Request {
+    Request {
+        engine: args.engine.id(),
+        context: args.context,
+        utilization: args.gpu_memory_utilization,
+        tensor_parallel: args.tensor_parallel_size,
+        engine_args: args.engine_args.clone(),
+        elsewhere,
+    }
+}
+
+fn facts<'a>(
+    target: &'a Target,
+    request: &'a Request,
+    hardware: &'a Hardware,
+    installed: &'a [Installed],
+) -> Facts<'a> {
+    let Target { weights, profiles, .. } = target;
+    Facts { request, hardware, weights, profile: target.profile.as_ref(), profiles, installed }
+}
+
+/// The plan alone. Where a variant is picked, the target gets its weights.
+fn planned(
+    target: &mut Target,
+    request: &Request,
+    hardware: &Hardware,
+    installed: &[Installed],
+) -> Result<std::result::Result<LaunchPlan, PlanError>> {
+    let Some(profile) = target.profile.as_ref().filter(|_| target.missing.is_some()) else {
+        return Ok(plan::plan(facts(target, request, hardware, installed)));
+    };
+    let none = |_| {
+        let message = format!("none of the downloads that the profile {} lists is for this machine", target.name);
+        let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
+        Error::from(Plain::new(Exit::Config, message, hint))
+    };
+    let judged = variant::best(profile, Machine { request, hardware, installed }).map_err(none)?;
+    let (variant, weights, outcome) = (judged.variant.into_owned(), judged.weights, judged.outcome);
+    target.missing = Some(variant);
+    target.weights = weights;
     Ok(outcome)
 }
 

@@ -155,7 +155,7 @@ fn without_generation_config(mut profile: ModelProfile, weights: &Weights) -> Mo
     profile
 }
 
-fn from_profile(
+pub(super) fn from_profile(
     profile: ModelProfile,
     engine: Option<EngineId>,
     paths: &Paths,

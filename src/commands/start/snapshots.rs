@@ -1,0 +1,154 @@
+//! The command line of every profile on machines of ten kinds, as it is in `tests/snapshots/plan`. Who changes a profile
+//! or the planner sees there what becomes of every plan: `LLMUP_UPDATE_SNAPSHOTS=1 cargo test --lib snapshots` writes
+//! them anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{launch, planned, request, target};
+use crate::cli::StartArgs;
+use crate::commands::plan::named;
+use crate::engine::CommandLine;
+use crate::hardware::Hardware;
+use crate::hardware::described::Machine;
+use crate::paths::Paths;
+use crate::plan::{LaunchPlan, Verdict};
+use crate::profile::{self, ModelProfile};
+
+/// What stands above a block, and the machine as `--on` names it; the last has no accelerator.
+const MACHINES: [(&str, &str); 10] = [
+    ("1 x RTX 4090, 24 GB", "4090"),
+    ("2 x RTX 4090, 24 GB", "2x4090"),
+    ("1 x H100, 80 GB", "h100"),
+    ("4 x H100, 80 GB", "4xh100"),
+    ("8 x H100, 80 GB", "8xh100"),
+    ("8 x H200, 141 GB", "8xh200"),
+    ("8 x Ascend 910B, 64 GB", "8x910b"),
+    ("Strix Halo, 128 GB", "strixhalo-128"),
+    ("M3 Max, 64 GB", "m3max-64"),
+    ("processor, 64 GB", ""),
+];
+
+fn machine(name: &str) -> Hardware {
+    match name {
+        "" => Machine { memory_bytes: Some(64 << 30), ..Machine::default() }.hardware(),
+        name => named(name).unwrap(),
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/plan")
+}
+
+/// One profile on all machines.
+fn snapshot(profile: &ModelProfile, machines: &[(&str, Hardware)]) -> String {
+    // No folder of this machine is in it.
+    let paths = Paths { data: "DATA".into(), config: "CONFIG".into() };
+    let args = StartArgs::of(&profile.name).unwrap();
+    let mut text = String::new();
+    for (head, hardware) in machines {
+        let _ = write!(text, "== {head}\n");
+        let mut target = target::from_profile(profile.clone(), None, &paths, Vec::new()).unwrap();
+        match planned(&mut target, &request(&args, true), hardware, &[]) {
+            Err(error) => drop(writeln!(text, "no plan: {error}")),
+            Ok(Err(error)) => drop(writeln!(text, "refused: {error}")),
+            Ok(Ok(plan)) => {
+                let source = target.missing.as_ref().and_then(|v| {
+                    let source = v.ollama.as_ref().or(v.hugging_face.as_ref()).or(v.model_scope.as_ref());
+                    source.map(|source| format!("{} of {source}", v.quantization))
+                });
+                let command = launch::command(&args, &target, &plan, None, None, &paths, 4001, None);
+                let source = source.unwrap_or_else(|| "written by llmup".into());
+                let _ = write!(text, "{}\n{source}\n{}", first_line(&plan, &command), lines(&command));
+            }
+        }
+    }
+    // Only the demo's weights and the caches lie in a folder of llmup's own.
+    text.replace('\\', "/")
+}
+
+/// `fits: vllm on cuda, 131072 tokens, TP 2 PP 1 DP 1, EP`.
+fn first_line(plan: &LaunchPlan, command: &CommandLine) -> String {
+    let args: Vec<String> = command.args.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let value = |flag: &str| args.iter().skip_while(|a| *a != flag).nth(1).cloned().unwrap_or_else(|| "1".into());
+    let verdict = if plan.verdict == Verdict::Fits { "fits" } else { "tight" };
+    let mut line = format!("{verdict}: {} on {}, {} tokens", plan.engine, plan.accelerator.name(), plan.max_model_len);
+    if plan.engine == crate::engine::EngineId::Vllm {
+        let parts = ["--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"].map(value);
+        line += &format!(", TP {} PP {} DP {}", parts[0], parts[1], parts[2]);
+        line += if args.iter().any(|a| a == "--enable-expert-parallel") { " EP" } else { "" };
+    }
+    if let Some(offload) = plan.offload.as_ref().filter(|o| !o.whole()) {
+        line += &format!(", {} of {} layers on the GPU", offload.gpu_layers, offload.layers);
+    }
+    line
+}
+
+/// The variables, then the program, each flag with its value in a line of its own.
+fn lines(command: &CommandLine) -> String {
+    let shown = |word: &std::ffi::OsStr| crate::engine::quote(&word.to_string_lossy());
+    let mut text = String::new();
+    for (name, value) in &command.env {
+        let _ = write!(text, "  {name}={}\n", shown(value));
+    }
+    let _ = write!(text, "  {}", shown(command.program.as_os_str()));
+    for arg in &command.args {
+        let _ = match arg.to_string_lossy().starts_with('-') {
+            true => write!(text, "\n    {}", shown(arg)),
+            false => write!(text, " {}", shown(arg)),
+        };
+    }
+    text + "\n"
+}
+
+#[test]
+fn every_profile_has_the_command_lines_it_had() {
+    let update = std::env::var_os("LLMUP_UPDATE_SNAPSHOTS").is_some_and(|v| v != "0");
+    let machines: Vec<(&str, Hardware)> = MACHINES.iter().map(|(head, name)| (*head, machine(name))).collect();
+    let profiles = profile::all(Path::new("no/such/folder")).unwrap();
+    let mut left: BTreeSet<String> = std::fs::read_dir(folder())
+        .map(|dir| dir.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+        .unwrap_or_default();
+    let mut changed = Vec::new();
+    for profile in &profiles {
+        let name = format!("{}.txt", profile.name);
+        let (path, now) = (folder().join(&name), snapshot(profile, &machines));
+        left.remove(&name);
+        let before = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
+        if before != now {
+            changed.push(format!("{name}: {}", difference(&before, &now)));
+            if update {
+                std::fs::create_dir_all(folder()).unwrap();
+                std::fs::write(&path, now).unwrap();
+            }
+        }
+    }
+    for name in left {
+        changed.push(format!("{name}: there is no such profile"));
+        if update {
+            std::fs::remove_file(folder().join(name)).unwrap();
+        }
+    }
+    assert!(
+        changed.is_empty() || update,
+        "plans changed; if they are better now, write them anew with \
+         `LLMUP_UPDATE_SNAPSHOTS=1 cargo test --lib snapshots`\n{}",
+        changed.join("\n")
+    );
+}
+
+/// The first line that differs, and below which machine.
+fn difference(before: &str, now: &str) -> String {
+    let (mut old, mut head) = (before.lines(), "");
+    for line in now.lines() {
+        if line.starts_with("==") {
+            head = line;
+        }
+        let was = old.next();
+        if was != Some(line) {
+            return format!("{head}: was {:?}, is {line:?}", was.unwrap_or_default());
+        }
+    }
+    format!("{head}: more lines were there")
+}
