@@ -14,6 +14,7 @@ mod retry;
 mod serve;
 mod session;
 mod target;
+mod watchdog;
 
 pub(super) use backend::file_name;
 pub(super) use pulled::best_variant;
