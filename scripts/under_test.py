@@ -7,8 +7,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TAG = "LLMUP_UNDER_TEST"
 KEY = "key-under-test"
 
-# A handler, so that a driver that was started in the background does not hand down an ignored Ctrl-C.
+# Handlers, so that a driver started in the background or by nohup does not hand down ignored signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def tagged(tag):
@@ -121,9 +122,13 @@ class Home:
             os.chmod(os.path.join(own, "with-child"), 0o755)
             manifest["program"] = "with-child"
         json.dump(manifest, open(os.path.join(own, "engine.json"), "w"))
+        # The model and what vLLM compiled are shared; a small cache is the run's own.
         for entry in ("models", "cache"):
-            if os.path.isdir(os.path.join(real, entry)):
-                shutil.copytree(os.path.join(real, entry), os.path.join(self.data, entry), symlinks=True) if entry == "cache" and engine != "vllm" else os.symlink(os.path.join(real, entry), os.path.join(self.data, entry))
+            at, own = os.path.join(real, entry), os.path.join(self.data, entry)
+            if entry == "cache" and engine != "vllm" and os.path.isdir(at):
+                shutil.copytree(at, own, symlinks=True)
+            elif os.path.isdir(at):
+                os.symlink(at, own)
 
     def command(self, *args):
         return [self.llmup_program, *args]
@@ -229,7 +234,7 @@ class Llmup:
 
 BODIES = {
     "chat": ("/v1/chat/completions", {"model": "demo", "messages": [{"role": "user", "content": "hi"}]}),
-    "messages": ("/v1/messages", {"model": "demo", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}),
+    "messages": ("/v1/messages", {"model": "demo", "max_tokens": 90000, "messages": [{"role": "user", "content": "hi"}]}),
     "responses": ("/v1/responses", {"model": "demo", "input": "hi"}),
     "gemini": ("/v1beta/models/demo:generateContent", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
 }

@@ -33,11 +33,11 @@ use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
 use crate::supervisor::{Child, ExitStatus, Stopped, process};
 
 /// How long requests in flight may go on after the first Ctrl-C.
-const DRAIN: Duration = Duration::from_millis(2500);
+const DRAIN: Duration = Duration::from_millis(2000);
 
 /// When the engine is made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
 /// needs some of them to remove processes.
-const ENDS: Duration = Duration::from_millis(4250);
+const ENDS: Duration = Duration::from_millis(3600);
 
 /// A running Ollama gets this long to forget a model of ours.
 const FORGETS: Duration = Duration::from_secs(1);
@@ -186,7 +186,10 @@ impl<'a> Session<'a> {
                 First::Told(Told::Order(Order::Restart | Order::Reload)) => continue,
                 First::Told(told) => break self.left(told).await,
             };
-            self.ready(&backend, source.plan())?;
+            if let Err(error) = self.ready(&backend, source.plan()) {
+                self.stop_backend(&backend, GRACE).await;
+                break self.failed(error).await;
+            }
             let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
             let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
             let end = loop {
@@ -253,11 +256,19 @@ impl<'a> Session<'a> {
         if let Some(warning) = measure::beside_the_gpu(backend, plan) {
             output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
         }
-        state::write(&self.paths.state(), &instance)?;
+        let written = state::write(&self.paths.state(), &instance);
         if self.restarts() > 0 {
+            // A full disk is no reason to end what serves.
+            if let Err(error) = written {
+                output::note(&format!(
+                    "{} other commands do not see the new engine: {error}",
+                    on_stderr(Style::Warn, "note  ")
+                ));
+            }
             output::note(&format!("{} is ready again", self.model));
             return Ok(());
         }
+        written?;
         if self.args.json {
             output::json(&ready::as_json(&instance));
         }

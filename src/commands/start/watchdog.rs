@@ -190,7 +190,8 @@ impl Watched {
             let silent = heard_now == heard;
             heard = heard_now;
             let path = driver(self.engine).health_path();
-            let answers = health::fetch(self.address, path, None, ANSWERS).await.is_ok();
+            let limit = ANSWERS.min(self.patience.health / QUESTIONS);
+            let answers = health::fetch(self.address, path, None, limit).await.is_ok();
             if answers || !silent {
                 deaf = Since::now();
             } else if let Some(seconds) = deaf.lasts(self.patience.health) {
