@@ -16,7 +16,7 @@ use crate::supervisor::{Remains, process, reap};
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// An instance drains for 5 s and gives its engine 8 s; then there is the system's time to remove processes.
+/// An instance is done within 5 s; what is longer is the system's time to remove processes.
 const ORDERLY: Duration = Duration::from_secs(40);
 
 /// After the order to end at once.

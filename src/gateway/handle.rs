@@ -143,7 +143,7 @@ async fn answer(
         headers,
         head: &head,
         asked,
-        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits),
+        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits, &shared.counters),
         in_flight,
     };
     let answered = match route.action {

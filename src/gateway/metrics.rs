@@ -22,6 +22,7 @@ pub struct Counters {
     errors: AtomicU64,
     dropped: AtomicU64,
     clamped: AtomicU64,
+    heard: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -46,6 +47,15 @@ pub struct Counts {
 }
 
 impl Counters {
+    /// How often an engine was heard: a number that stands still while no byte of any answer comes.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Relaxed)
+    }
+
+    pub(super) fn hear(&self) {
+        self.heard.fetch_add(1, Relaxed);
+    }
+
     /// The counters now.
     pub fn read(&self) -> Counts {
         Counts {

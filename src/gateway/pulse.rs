@@ -1,6 +1,7 @@
 //! Whether the other side still lives while nothing is heard from it, and when to let the caller know that we do.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::answer::Answer;
 use super::backend::BackendState;
+use super::metrics::Counters;
 use super::upstream::Sending;
 use crate::protocol::{Problem, ProblemKind};
 
@@ -52,6 +54,7 @@ impl Default for Limits {
 
 /// One request's clock. It ticks coarsely and counts: no timer is set anew for an event.
 pub(super) struct Pulse {
+    counters: Arc<Counters>,
     backend: watch::Receiver<BackendState>,
     tick: Pin<Box<Sleep>>,
     period: Duration,
@@ -75,10 +78,11 @@ pub(super) enum Beat {
 }
 
 impl Pulse {
-    pub(super) fn new(backend: watch::Receiver<BackendState>, limits: &Limits) -> Pulse {
+    pub(super) fn new(backend: watch::Receiver<BackendState>, limits: &Limits, counters: &Arc<Counters>) -> Pulse {
         let shortest = limits.keepalive.min(limits.stall).min(limits.first_byte);
         let period = (shortest / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
         Pulse {
+            counters: Arc::clone(counters),
             backend,
             tick: Box::pin(tokio::time::sleep(period)),
             period,
@@ -98,6 +102,7 @@ impl Pulse {
 
     /// Bytes of an answer came.
     pub(super) fn heard(&mut self) {
+        self.counters.hear();
         self.begun = true;
         self.unheard = Duration::ZERO;
     }

@@ -76,15 +76,22 @@ pub async fn answers(addr: SocketAddr, path: &str) -> bool {
 /// the server sent it: chunked bodies are not joined).
 pub async fn get(addr: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nAccept: */*\r\n\r\n");
-    exchange(addr, &request).await
+    exchange(addr, &request, PROBE_LIMIT, LARGEST).await
 }
 
-async fn exchange(addr: SocketAddr, request: &str) -> io::Result<(u16, Vec<u8>)> {
+/// `GET path` over a fresh connection, with a key and within `limit`: the status and at most a MiB of the body.
+pub async fn fetch(addr: SocketAddr, path: &str, key: Option<&str>, limit: Duration) -> io::Result<(u16, Vec<u8>)> {
+    let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nAccept: */*\r\n{key}\r\n");
+    exchange(addr, &request, limit, 16 * LARGEST).await
+}
+
+async fn exchange(addr: SocketAddr, request: &str, limit: Duration, largest: u64) -> io::Result<(u16, Vec<u8>)> {
     let talk = async {
         let mut stream = TcpStream::connect(addr).await?;
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
-        let mut limited = stream.take(LARGEST);
+        let mut limited = stream.take(largest);
         // Not every server closes when asked to: stop when the announced length is there.
         loop {
             let read = limited.read_buf(&mut answer).await?;
@@ -94,7 +101,7 @@ async fn exchange(addr: SocketAddr, request: &str) -> io::Result<(u16, Vec<u8>)>
         }
         parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is not HTTP"))
     };
-    tokio::time::timeout(PROBE_LIMIT, talk).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    tokio::time::timeout(limit, talk).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 fn split(answer: &[u8]) -> Option<(&str, &[u8])> {

@@ -91,6 +91,22 @@ pub fn memory(pids: &[u32]) -> Option<u64> {
     (!found.is_empty()).then(|| found.iter().sum())
 }
 
+/// Processor time that a process and its living descendants have spent. `None`: no such process, or a system that is
+/// not asked (only Linux is).
+pub fn processor_time(pid: u32) -> Option<std::time::Duration> {
+    stat(pid)?;
+    let spent = |pid: u32| {
+        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        let rest = &text[text.rfind(')')? + 1..];
+        // Fields 14 and 15: ticks in user and kernel mode, of which Linux tells 100 a second everywhere.
+        let ticks = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
+        Some(ticks.fold(0, u64::saturating_add))
+    };
+    let all: u64 = std::iter::once(pid).chain(descendants(pid)).filter_map(spent).fold(0, u64::saturating_add);
+    Some(std::time::Duration::from_millis(all.saturating_mul(10)))
+}
+
 /// The living members of a process group.
 pub fn group(pgid: u32) -> Vec<u32> {
     all().into_iter().filter(|s| s.pgrp == pgid && !s.dead()).map(|s| s.pid).collect()

@@ -13,6 +13,8 @@
 //! | `FAKE_PIDS=file` | appends `engine pid` and `grandchild pid` lines |
 //! | `FAKE_ARGS=file` | appends the arguments as one line |
 //! | `FAKE_STALL=1\|posts` | accepts connections and never answers, or never answers a POST |
+//! | `FAKE_HANG=file` | answers nothing while this file exists, whatever is asked |
+//! | `FAKE_BUSY=1` | its counters grow with every look at them |
 //! | `FAKE_HOLD_ONCE=file` | the first POST, which makes this file, is never answered |
 //! | `FAKE_FRAME_MS=n` | rests n ms before each frame of a stream |
 //! | `FAKE_SPLIT=1` | writes streams one byte at a time |

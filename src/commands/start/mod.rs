@@ -16,6 +16,7 @@ mod session;
 #[cfg(test)]
 mod snapshots;
 mod target;
+mod watchdog;
 
 pub(super) use backend::file_name;
 pub(super) use pulled::best_variant;

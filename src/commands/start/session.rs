@@ -12,6 +12,7 @@ use super::backend::{Backend, LastChild, Source};
 use super::heal::Crashes;
 use super::launch::{self, GRACE};
 use super::serve::kept_key;
+use super::watchdog::{End, Hung, Watchdog};
 use super::{measure, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
@@ -32,7 +33,14 @@ use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
 use crate::supervisor::{Child, ExitStatus, Stopped, process};
 
 /// How long requests in flight may go on after the first Ctrl-C.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_millis(2000);
+
+/// When the engine is made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
+/// needs some of them to remove processes.
+const ENDS: Duration = Duration::from_millis(3600);
+
+/// A running Ollama gets this long to forget a model of ours.
+const FORGETS: Duration = Duration::from_secs(1);
 
 /// How long requests wait for an engine that is started anew: a large model takes minutes to load, and most clients
 /// wait for five.
@@ -54,6 +62,7 @@ pub(super) struct Session<'a> {
     gateway: tokio::task::JoinHandle<()>,
     log: RequestLog,
     about: Arc<Mutex<About>>,
+    counters: Arc<Counters>,
 }
 
 /// What the control endpoint tells about the session.
@@ -123,7 +132,8 @@ impl<'a> Session<'a> {
         };
         let gateway = Gateway::new(settings);
         let about = Arc::<Mutex<About>>::default();
-        let control = control::open(status(gateway.counters(), backend, Arc::clone(&about))).await.map_err(bug)?;
+        let counters = gateway.counters();
+        let control = control::open(status(Arc::clone(&counters), backend, Arc::clone(&about))).await.map_err(bug)?;
         let gateway = tokio::spawn(async move {
             let ended = async {
                 let _ = ended.await;
@@ -150,6 +160,7 @@ impl<'a> Session<'a> {
             gateway,
             log,
             about,
+            counters,
         })
     }
 
@@ -175,9 +186,14 @@ impl<'a> Session<'a> {
                 First::Told(Told::Order(Order::Restart | Order::Reload)) => continue,
                 First::Told(told) => break self.left(told).await,
             };
-            self.ready(&backend, source.plan())?;
+            if let Err(error) = self.ready(&backend, source.plan()) {
+                self.stop_backend(&backend, GRACE).await;
+                break self.failed(error).await;
+            }
+            let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
+            let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
             let end = loop {
-                match self.or_told(end_of(&backend)).await {
+                match self.or_told(watch.end_of(backend.child.as_ref())).await {
                     // Nothing of ours to start anew, or to read again.
                     First::Told(Told::Order(Order::Restart)) if !source.heals() => {}
                     First::Told(Told::Order(Order::Reload)) => {}
@@ -185,8 +201,11 @@ impl<'a> Session<'a> {
                 }
             };
             match end {
-                First::Done(status) => {
-                    let failure = self.crashed(&backend, status, &mut source).await;
+                First::Done(end) => {
+                    let failure = match end {
+                        End::Exited(status) => self.crashed(&backend, status, &mut source).await,
+                        End::Hung(hung) => self.hung(&backend, hung).await,
+                    };
                     if !source.heals() {
                         break self.failed(failure).await;
                     }
@@ -237,11 +256,19 @@ impl<'a> Session<'a> {
         if let Some(warning) = measure::beside_the_gpu(backend, plan) {
             output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
         }
-        state::write(&self.paths.state(), &instance)?;
+        let written = state::write(&self.paths.state(), &instance);
         if self.restarts() > 0 {
+            // A full disk is no reason to end what serves.
+            if let Err(error) = written {
+                output::note(&format!(
+                    "{} other commands do not see the new engine: {error}",
+                    on_stderr(Style::Warn, "note  ")
+                ));
+            }
             output::note(&format!("{} is ready again", self.model));
             return Ok(());
         }
+        written?;
         if self.args.json {
             output::json(&ready::as_json(&instance));
         }
@@ -268,6 +295,13 @@ impl<'a> Session<'a> {
             output::note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
         }
         failure.into()
+    }
+
+    /// The engine hangs. All of its tree is gone when this returns: it would not hear a request to end.
+    async fn hung(&mut self, backend: &Backend, hung: Hung) -> Error {
+        self.hold();
+        self.stop_backend(backend, Duration::ZERO).await;
+        hung.into()
     }
 
     /// Waits before the next start. `None`: there shall be none; else what was told meanwhile.
@@ -312,16 +346,17 @@ impl<'a> Session<'a> {
     async fn stop(&mut self, backend: &Backend, told: Told) -> Result<u8> {
         let at_once = matches!(told, Told::Order(Order::Kill));
         output::note(if at_once { "stopping at once" } else { "stopping (Ctrl-C again ends at once)" });
+        let began = Instant::now();
         let _ = self.shutdown.take().map(|s| s.send(()));
         let (gateway, interrupts, orders) = (&mut self.gateway, &mut self.interrupts, &mut self.control.orders);
         let orderly = async {
             if !at_once {
-                let _ = gateway.await;
+                let _ = tokio::time::timeout(DRAIN, gateway).await;
             }
             if let Some(derived) = &backend.derived {
-                derived.remove().await;
+                let _ = tokio::time::timeout(FORGETS, derived.remove()).await;
             }
-            stop_child(backend, if at_once { Duration::ZERO } else { GRACE }).await
+            stop_child(backend, if at_once { Duration::ZERO } else { ENDS.saturating_sub(began.elapsed()) }).await
         };
         let now = async {
             tokio::select! {
@@ -379,17 +414,6 @@ impl<'a> Session<'a> {
             planned: plan.map(measure::planned),
             measured: Some(measure::sizes(&backend.measured)),
             started_at: self.started_at,
-        }
-    }
-}
-
-/// Ends with the engine; never, when it is not ours.
-fn end_of(backend: &Backend) -> impl Future<Output = ExitStatus> {
-    let exited = backend.child.as_ref().map(Child::exited);
-    async move {
-        match exited {
-            Some(exited) => exited.await,
-            None => std::future::pending().await,
         }
     }
 }

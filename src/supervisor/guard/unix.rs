@@ -18,8 +18,8 @@ use nix::unistd::Pid;
 use super::{KILL, Report, TERMINATE};
 use crate::supervisor::{ExitStatus, os, process};
 
-/// How long descendants may outlive a child that ended by itself, to tidy up after it.
-const SETTLE: Duration = Duration::from_millis(250);
+/// How long descendants may outlive a child that ended by itself, to tidy up after it. The next start waits for them.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Between two looks at what is left, while it is being killed.
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -3,8 +3,10 @@
 
 mod control;
 mod failures;
+mod hung;
 mod lifecycle;
 mod ollama;
+mod orphans;
 mod readback;
 
 use std::process::Command;

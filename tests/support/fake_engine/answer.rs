@@ -29,6 +29,12 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         (Kind::LlamaServer, "GET", "/props") => {
             whole(200, &json!({"default_generation_settings": {"n_ctx": server.context}, "total_slots": 1}))
         }
+        (Kind::LlamaServer, "GET", "/metrics") => {
+            static LOOKS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            let grows = u64::from(switch("FAKE_BUSY").is_some());
+            let looks = LOOKS.fetch_add(grows, std::sync::atomic::Ordering::Relaxed);
+            Answer::Whole(200, "text/plain", format!("# TYPE x counter\nllamacpp:n_decode_total {looks}\n"))
+        }
         (Kind::Ollama, "GET" | "HEAD", "/") => Answer::Whole(200, "text/plain", "Ollama is running".to_owned()),
         (Kind::Ollama, "GET", "/api/version") => whole(200, &json!({"version": "0.33.0"})),
         (Kind::Ollama, "GET", "/api/ps" | "/api/tags") => {

@@ -107,6 +107,9 @@ fn talk(server: &Server, stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     while let Some((request, close)) = read(&mut reader)? {
+        while switch("FAKE_HANG").is_some_and(|file| std::path::Path::new(&file).exists()) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if switch("FAKE_STALL").is_some_and(|which| which != "posts" || request.method == "POST") {
             note(&request);
             std::thread::sleep(Duration::from_secs(600));
