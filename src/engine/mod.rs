@@ -15,6 +15,7 @@ pub mod install;
 mod llama_cpp;
 mod native;
 mod ollama;
+pub mod shown;
 mod vllm;
 
 pub use diagnose::Diagnosis;
@@ -67,26 +68,6 @@ pub struct CommandLine {
     pub args: Vec<OsString>,
     /// Variables set for it.
     pub env: Vec<(String, OsString)>,
-}
-
-impl CommandLine {
-    /// The command as one would type it in a POSIX shell; keys are not shown.
-    pub fn shown(&self) -> String {
-        let env = self.env.iter().filter(|(name, _)| !name.ends_with("API_KEY"));
-        let env = env.map(|(name, value)| format!("{name}={}", quote(&value.to_string_lossy())));
-        let program = std::iter::once(quote(&self.program.to_string_lossy()));
-        let args = self.args.iter().map(|arg| quote(&arg.to_string_lossy()));
-        env.chain(program).chain(args).collect::<Vec<_>>().join(" ")
-    }
-}
-
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+\\".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// Where an engine is on its way to ready.
@@ -182,15 +163,5 @@ mod tests {
         assert!(version_at_least("0.32.0+cpu", "0.32.0"));
         assert!(!version_at_least("0.10.2", "0.11"));
         assert!(version_at_least("0.11", "0.11.0"));
-    }
-
-    #[test]
-    fn a_shown_command_can_be_pasted_and_hides_keys() {
-        let command = CommandLine {
-            program: "/opt/my engines/vllm".into(),
-            args: vec!["serve".into(), "it's".into()],
-            env: vec![("VLLM_API_KEY".into(), "secret".into()), ("A".into(), "b c".into())],
-        };
-        assert_eq!(command.shown(), r"A='b c' '/opt/my engines/vllm' serve 'it'\''s'");
     }
 }

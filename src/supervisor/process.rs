@@ -1,5 +1,5 @@
 //! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
-//! `/proc`; elsewhere only [`birth`] and [`alive`] know something, the lists are empty.
+//! `/proc`; elsewhere only [`birth`], [`alive`] and [`name`] know something, the lists are empty.
 
 use std::path::PathBuf;
 
@@ -61,6 +61,11 @@ pub fn birth(pid: u32) -> Option<String> {
         let stat = stat(pid).filter(|s| !s.dead())?;
         return Some(format!("{boot}:{}", stat.start));
     }
+    elsewhere(pid, |process| process.start_time().to_string())
+}
+
+/// What systems without `/proc` say of a process.
+fn elsewhere<T>(pid: u32, tell: impl FnOnce(&sysinfo::Process) -> T) -> Option<T> {
     let id = sysinfo::Pid::from_u32(pid);
     let mut system = sysinfo::System::new().ok()?;
     system.refresh_processes_specifics(
@@ -68,7 +73,7 @@ pub fn birth(pid: u32) -> Option<String> {
         true,
         sysinfo::ProcessRefreshKind::nothing(),
     );
-    system.process(id).map(|process| process.start_time().to_string())
+    system.process(id).map(tell)
 }
 
 fn boot() -> Option<String> {
@@ -136,8 +141,10 @@ pub fn marked(name: &str, value: &str) -> Vec<u32> {
 
 /// The name of a process, as the system shows it.
 pub fn name(pid: u32) -> Option<String> {
-    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&comm).trim().to_owned())
+    match std::fs::read(format!("/proc/{pid}/comm")) {
+        Ok(comm) => Some(String::from_utf8_lossy(&comm).trim().to_owned()),
+        Err(_) => elsewhere(pid, |process| process.name().to_string_lossy().into_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The whole of `start` against an engine that misbehaves on request: loading, serving, stopping, crashing.
-#![cfg(unix)]
+//! The whole of `start` against an engine that misbehaves on request: loading, serving, stopping, crashing. What needs
+//! signals runs on Unix only; on Windows the other tests end llmup hard, and its engines must be gone too.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+#[cfg(unix)]
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{Home, Running, fake, finish, free_port, http, request, send};
@@ -68,6 +68,22 @@ impl Bench {
         http(&self.url, "POST", path, &[AUTH], body)
     }
 
+    /// Ends llmup: with Ctrl-C, after which it leaves nothing, or (Windows) hard, after which no engine is left.
+    fn end(&self, llmup: &mut Running) {
+        #[cfg(unix)]
+        {
+            llmup.signal(Signal::SIGINT);
+            assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
+            self.clean(Duration::ZERO);
+        }
+        #[cfg(windows)]
+        {
+            llmup.child.kill().unwrap();
+            llmup.wait(LONG);
+            all_gone(&self.home.pids(), Duration::from_secs(5));
+        }
+    }
+
     /// Nothing lives and nothing says that it does.
     fn clean(&self, within: Duration) {
         all_gone(&self.home.pids(), within);
@@ -88,8 +104,16 @@ fn all_gone(pids: &[(String, u32)], within: Duration) {
     }
 }
 
+#[cfg(unix)]
 fn kill9(pid: u32) {
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+}
+
+#[cfg(windows)]
+fn kill9(pid: u32) {
+    let killed = Command::new("taskkill").args(["/F", "/PID", &pid.to_string()]).output().unwrap();
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stdout));
 }
 
 fn json(text: &str) -> Value {
@@ -134,12 +158,12 @@ fn the_gateway_answers_503_while_loading_then_200_and_ctrl_c_leaves_nothing() {
     let (status, _) = http(&bench.url, "POST", "/v1/chat/completions", &[], CHAT);
     assert_eq!(status, 401);
 
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
-    bench.clean(Duration::ZERO);
+    bench.end(&mut llmup);
+    #[cfg(unix)]
     assert!(llmup.err().contains("nothing is left running"), "{}", llmup.err());
 }
 
+#[cfg(unix)]
 #[test]
 fn sigterm_ends_with_143() {
     let bench = Bench::new("llama-cpp");
@@ -150,6 +174,7 @@ fn sigterm_ends_with_143() {
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn an_engine_that_ignores_sigterm_is_ended_after_the_grace_period() {
     let bench = Bench::new("llama-cpp");
@@ -160,6 +185,7 @@ fn an_engine_that_ignores_sigterm_is_ended_after_the_grace_period() {
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_ends_at_once_even_with_a_request_in_flight() {
     let bench = Bench::new("llama-cpp");
@@ -178,7 +204,7 @@ fn a_second_ctrl_c_ends_at_once_even_with_a_request_in_flight() {
     let _ = open.read_to_end(&mut Vec::new());
 }
 
-/// The case that matters most: nobody is left to tidy up but the guard.
+/// The case that matters most: nobody is left to tidy up but the guard, or the job on Windows.
 #[test]
 fn kill_9_of_llmup_leaves_no_process_behind() {
     for _ in 0..5 {
@@ -217,8 +243,9 @@ fn a_crash_while_serving_ends_open_requests_and_llmup_with_6() {
     }
     assert_eq!(llmup.wait(LONG).code(), Some(6));
     let err = llmup.err();
+    let how = if cfg!(unix) { "killed by signal 9" } else { "exit code 1" };
     assert!(
-        err.contains("error: llama-cpp ended while serving (killed by signal 9") && err.contains("demo.log"),
+        err.contains("error: llama-cpp ended while serving (") && err.contains(how) && err.contains("demo.log"),
         "{err}"
     );
     bench.clean(Duration::ZERO);
@@ -260,9 +287,7 @@ fn a_client_that_goes_away_ends_its_request_at_the_engine() {
     }
     let (status, _) = bench.post("/v1/chat/completions", "{\"model\":\"demo\"");
     assert_eq!(status, 400, "the gateway still serves");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
-    bench.clean(Duration::ZERO);
+    bench.end(&mut llmup);
 }
 
 /// In the shape of vLLM's own: the cause is in the middle, the end only points up.
@@ -314,9 +339,7 @@ fn vllm_is_started_again_once_with_the_context_it_says_would_fit() {
     let err = llmup.err();
     assert!(err.contains("only 19328 of") && err.contains("starting again"), "{err}");
     assert_eq!(bench.pids(2).len(), 2, "two starts");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
-    bench.clean(Duration::ZERO);
+    bench.end(&mut llmup);
 
     // It fails again: no third start.
     let bench = Bench::new("vllm");
@@ -334,6 +357,7 @@ fn vllm_is_started_again_once_with_the_context_it_says_would_fit() {
     assert_eq!(bench.pids(1).len(), 1, "{}", ran.err);
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_while_loading_leaves_nothing() {
     for engine in ["vllm", "llama-cpp"] {
@@ -362,11 +386,10 @@ fn two_starts_on_one_port_do_not_disturb_each_other() {
     assert!(second.err.contains("`llmup env claude`"), "{}", second.err);
     assert_eq!(bench.pids(1).len(), 1, "the second launched an engine");
     assert_eq!(bench.post("/v1/chat/completions", CHAT).0, 200);
-    first.signal(Signal::SIGINT);
-    assert_eq!(first.wait(LONG).code(), Some(130));
-    bench.clean(Duration::ZERO);
+    bench.end(&mut first);
 }
 
+#[cfg(unix)]
 #[test]
 fn env_of_the_running_instance_can_be_evaluated() {
     let bench = Bench::new("llama-cpp");
@@ -417,9 +440,17 @@ fn an_engine_that_runs_already_is_served_and_left_alone() {
     let (status, body) = bench.post("/v1/messages", &MESSAGE.replace("demo", "mine"));
     assert_eq!(status, 200, "{body}");
     assert_eq!(json(&body)["type"], "message", "{body}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
-    assert_eq!(bench.home.instances(), 0);
+    #[cfg(unix)]
+    {
+        llmup.signal(Signal::SIGINT);
+        assert_eq!(llmup.wait(LONG).code(), Some(130));
+        assert_eq!(bench.home.instances(), 0);
+    }
+    #[cfg(windows)]
+    {
+        llmup.child.kill().unwrap();
+        llmup.wait(LONG);
+    }
     assert!(engine.0.try_wait().unwrap().is_none(), "somebody else's engine was ended");
 
     // Without anybody there: said, with the command to look.
@@ -459,6 +490,7 @@ fn doctor_reports_as_json_and_knows_what_runs() {
     assert!(fake::program().exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
     let bench = Bench::new("ollama");
@@ -480,6 +512,7 @@ fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
     bench.clean(Duration::from_secs(5));
 }
 
+#[cfg(unix)]
 #[test]
 fn an_ollama_that_runs_already_is_used_given_more_context_and_left_running() {
     let bench = Bench::new("ollama");

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::fs::{self, FileError};
 use crate::gateway::{BackendState, Catalog, Gateway, Limits, Settings};
 use crate::hardware::Hardware;
-use crate::host::RealHost;
+use crate::host::{Os, RealHost};
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -98,6 +98,9 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
         }
         Err(error) => error,
     };
+    if port::kept_back(Os::current(), &error) {
+        return Err(kept_back(wanted, port::next_free(host, wanted.saturating_add(1))).into());
+    }
     if error.kind() != std::io::ErrorKind::AddrInUse {
         let hint =
             "choose another with `--port N` (below 1024 needs privileges) and an address of this machine with `--host`";
@@ -118,6 +121,14 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     }
     let message = format!("port {wanted} is taken by {holder}");
     Err(Plain { message, exit: Exit::Taken, hints }.into())
+}
+
+/// A port that Windows gives to nobody.
+pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
+    let message = format!("Windows keeps port {wanted} back: Hyper-V, WSL and Docker reserve ranges of ports");
+    let free = free.map(|free| format!("the next free one: `--port {free}`"));
+    let hints = free.into_iter().chain([format!("see which ranges: `{}`", port::EXCLUDED)]).collect();
+    Plain { message, exit: Exit::Taken, hints }
 }
 
 /// The gateway and everything that can end it.
@@ -351,4 +362,18 @@ fn random_key() -> Result<String> {
         ))
     })?;
     Ok(bytes.iter().fold(String::from("llmup-"), |text, byte| text + &format!("{byte:02x}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain;
+
+    #[test]
+    fn a_port_of_a_reserved_range_names_the_next_one_and_how_to_see_the_ranges() {
+        let refused = kept_back(8000, Some(8101));
+        assert_eq!(refused.exit(), Exit::Taken);
+        assert!(refused.to_string().contains("port 8000") && refused.hints()[0].ends_with("`--port 8101`"));
+        assert!(kept_back(8000, None).hints()[0].contains("`netsh "));
+    }
 }

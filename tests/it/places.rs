@@ -1,0 +1,111 @@
+//! Where people keep their models and programs: folders with blanks, other scripts and drives, on every system.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Home, finish};
+
+/// A home whose data is in `data`, with the demo model written there; gives its GGUF.
+fn with_demo(home: &Home) -> PathBuf {
+    let kind = llmup::model::Format::Gguf;
+    let models = home.data.join("models");
+    llmup::model::demo::ensure(&models, kind).unwrap();
+    let path = llmup::model::demo::path(&models, kind);
+    assert!(path.exists());
+    path
+}
+
+/// The plan for a model at `path`, as data and as text.
+fn planned(home: &Home, path: &str) -> (Value, String) {
+    let mut args = vec!["start", path, "--engine", "llama-cpp", "--dry-run"];
+    let text = finish(home.faked(&["llama-server"], &args));
+    assert_eq!(text.code, Some(0), "{path}: {}", text.err);
+    args.push("--json");
+    let json = finish(home.faked(&["llama-server"], &args));
+    assert_eq!(json.code, Some(0), "{path}: {}", json.err);
+    for said in [&text.out, &text.err, &json.out, &json.err] {
+        assert!(!said.contains(r"\\?\") && !said.contains(r"\\\\?\\"), "a path in the system's own form: {said}");
+    }
+    (serde_json::from_str(&json.out).unwrap(), text.out)
+}
+
+/// Plans for this file and looks for it, as it was given, in the engine's command.
+fn is_planned_as_given(home: &Home, path: &str, name: &str) {
+    let (plan, text) = planned(home, path);
+    assert_eq!(plan["model"], name, "{plan}");
+    let command: Vec<&str> = plan["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let at = command.iter().position(|word| *word == "-m").unwrap();
+    assert_eq!(command[at + 1], path);
+    let shown = llmup::engine::shown::word(path, llmup::host::Os::current());
+    assert!(text.contains(&format!(" -m {shown} ")), "{text}");
+}
+
+#[test]
+fn a_model_may_lie_anywhere() {
+    let home = Home::new();
+    let demo = with_demo(&home);
+    for folder in ["models", "my models (new)", "Грета's 模型"] {
+        let dir = home.path().join(folder);
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("glm-4.7.gguf");
+        std::fs::copy(&demo, &path).unwrap();
+        is_planned_as_given(&home, path.to_str().unwrap(), "glm-4.7");
+    }
+}
+
+#[test]
+#[cfg(windows)]
+fn drives_slashes_and_shares_are_places_like_others() {
+    let home = Home::new();
+    let demo = with_demo(&home);
+    let plain = home.path().join("glm-4.7.gguf");
+    std::fs::copy(&demo, &plain).unwrap();
+    is_planned_as_given(&home, &plain.to_str().unwrap().replace('\\', "/"), "glm-4.7");
+    // A drive that some machines have; scripts/wine-run gives one to Wine.
+    let other = Path::new(r"D:\llmup-test\models");
+    if std::fs::create_dir_all(other).is_ok() {
+        let path = other.join("glm-4.7.gguf");
+        std::fs::copy(&demo, &path).unwrap();
+        is_planned_as_given(&home, path.to_str().unwrap(), "glm-4.7");
+        std::fs::remove_dir_all(r"D:\llmup-test").unwrap();
+    } else {
+        llmup::output::note("skipped: no drive D:");
+    }
+    // The administrative share of the drive that holds the home, where it is there.
+    let text = plain.to_str().unwrap();
+    let share = format!(r"\\localhost\{}${}", &text[..1], &text[2..]);
+    if Path::new(&share).exists() {
+        is_planned_as_given(&home, &share, "glm-4.7");
+    } else {
+        llmup::output::note("skipped: no administrative share");
+    }
+}
+
+/// What the box after a start tells a user of cmd, typed into cmd.
+#[test]
+#[cfg(windows)]
+fn what_is_to_be_typed_into_cmd_works_from_a_folder_with_blanks() {
+    use llmup::client::shell::Shell;
+    use std::os::windows::process::CommandExt;
+
+    let home = Home::new();
+    let bin = home.path().join("my tools (x86)");
+    std::fs::create_dir(&bin).unwrap();
+    let program = bin.join("llmup.exe");
+    std::fs::copy(env!("CARGO_BIN_EXE_llmup"), &program).unwrap();
+    for (at, program) in [env!("CARGO_BIN_EXE_llmup"), program.to_str().unwrap()].into_iter().enumerate() {
+        let env =
+            format!("{} env claude --shell cmd --base-url http://127.0.0.1:7777 --key k", Shell::Cmd.program(program));
+        let line = Shell::Cmd.then(&Shell::Cmd.how_to_load(&env), "set ANTHROPIC_");
+        let mut cmd = home.llmup(&[]);
+        let mut shell = std::process::Command::new("cmd");
+        shell.env_clear().envs(cmd.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        cmd = shell;
+        cmd.raw_arg("/d /s /c").raw_arg(format!("\"{line}\"")).current_dir(home.path());
+        let ran = finish(cmd);
+        assert_eq!(ran.code, Some(0), "{at} {line}\n{}\n{}", ran.out, ran.err);
+        assert!(ran.out.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:7777"), "{line}\n{}\n{}", ran.out, ran.err);
+        assert_eq!(ran.out.matches("ANTHROPIC_BASE_URL=").count(), 1, "once, not per line: {}", ran.out);
+    }
+}
