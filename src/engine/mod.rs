@@ -15,7 +15,7 @@ pub mod install;
 mod llama_cpp;
 mod native;
 mod ollama;
-pub mod shown;
+mod shown;
 mod vllm;
 
 pub use diagnose::Diagnosis;

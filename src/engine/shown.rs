@@ -1,6 +1,7 @@
 //! A command as the user may paste it: into a POSIX shell, or into PowerShell on Windows (5.1 and 7 take the same).
 
 use super::CommandLine;
+use crate::error::paste::{c_word, posix_word, powershell_quoted, powershell_word};
 use crate::host::Os;
 
 impl CommandLine {
@@ -23,24 +24,10 @@ impl CommandLine {
     }
 }
 
-/// A path or another word as one would type it after a command of `os`.
-pub fn word(text: &str, os: Os) -> String {
-    if os == Os::Windows { powershell_word(text) } else { posix_word(text) }
-}
-
 fn posix(env: &[(&str, String)], program: &str, args: &[String]) -> String {
     let env = env.iter().map(|(name, value)| format!("{name}={}", posix_word(value)));
     let words = std::iter::once(program).chain(args.iter().map(String::as_str)).map(posix_word);
     env.chain(words).collect::<Vec<_>>().join(" ")
-}
-
-fn posix_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// PowerShell has no `A=b command`: variables are set before it, for the whole session.
@@ -60,42 +47,6 @@ fn powershell(env: &[(&str, String)], program: &str, args: &[String]) -> String 
         text.push_str(&if literal { c_word(arg) } else { powershell_word(arg) });
     }
     text
-}
-
-fn powershell_word(text: &str) -> String {
-    // Windows PowerShell splits `-a.b` and `-a:b` in two.
-    let split = text.starts_with('-') && text.contains(['.', ':']);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+\\".contains(c);
-    if !text.is_empty() && !split && text.chars().all(plain) { text.to_owned() } else { powershell_quoted(text) }
-}
-
-/// Single quotes: nothing is special inside but the quote itself, of which PowerShell knows five.
-fn powershell_quoted(text: &str) -> String {
-    let mut quoted = String::from("'");
-    for c in text.chars() {
-        if matches!(c, '\'' | '\u{2018}'..='\u{201b}') {
-            quoted.push(c);
-        }
-        quoted.push(c);
-    }
-    quoted + "'"
-}
-
-/// A word as C programs on Windows take their command line apart: backslashes count only before a quote.
-fn c_word(text: &str) -> String {
-    if !text.is_empty() && !text.contains([' ', '\t', '"', '|', '&', '<', '>', ';']) {
-        return text.to_owned();
-    }
-    let mut word = String::from("\"");
-    let mut backslashes = 0;
-    for c in text.chars() {
-        let repeat = if c == '"' { backslashes + 1 } else { 0 };
-        word.extend(std::iter::repeat_n('\\', repeat));
-        backslashes = if c == '\\' { backslashes + 1 } else { 0 };
-        word.push(c);
-    }
-    word.extend(std::iter::repeat_n('\\', backslashes));
-    word + "\""
 }
 
 #[cfg(test)]
@@ -131,7 +82,6 @@ mod tests {
             command(r"C:\Users\Грета\llama-server.exe", &args, &[]).shown_on(Os::Windows),
             r"& 'C:\Users\Грета\llama-server.exe' -m '\\nas\models\Qwen 3\q4.gguf' '-ts=0.5' '$x'"
         );
-        assert_eq!(word("typographic ’ quote", Os::Windows), "'typographic ’’ quote'");
     }
 
     #[test]
@@ -141,11 +91,5 @@ mod tests {
             command("llama-server", &args, &[]).shown_on(Os::Windows),
             r#"llama-server --% --kwargs "{\"a\": \"b\\\"}" "" "C:\with space\\""#
         );
-    }
-
-    #[test]
-    fn a_backslash_is_quoted_for_posix() {
-        assert_eq!(word(r"a\b", Os::Linux), r"'a\b'");
-        assert_eq!(word("", Os::Linux), "''");
     }
 }

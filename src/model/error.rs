@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 use crate::fs::FileError;
+use crate::host::Os;
 
 /// Why a path is no model that an engine could load (or the demo model cannot be written).
 #[derive(Debug, thiserror::Error)]
@@ -67,21 +68,27 @@ impl Explain for ModelError {
         };
         match self {
             ModelError::Missing { nearest, similar, .. } if !similar.is_empty() => {
-                similar.iter().take(3).map(|s| format!("did you mean `{}`?", nearest.join(s).display())).collect()
+                similar.iter().take(3).map(|s| format!("did you mean `{}`?", paste::path(&nearest.join(s)))).collect()
             }
-            ModelError::Missing { nearest, .. } => vec![format!("see what is there: `ls {}`", nearest.display())],
+            ModelError::Missing { nearest, .. } => vec![format!("see what is there: `ls {}`", paste::path(nearest))],
             ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                vec![format!("no permission; make it readable: `chmod -R u+rX {}`", path.display())]
+                vec![match Os::current() {
+                    Os::Windows => format!("no permission; see who may read it: `icacls {}`", paste::path(path)),
+                    _ => format!("no permission; make it readable: `chmod -R u+rX {}`", paste::path(path)),
+                }]
             }
             // The entry is listed but leads nowhere: a link into a cache that was cleaned.
             ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                vec![format!("a broken link? see where it leads: `ls -l {}`", path.display())]
+                let list = if cfg!(windows) { "ls" } else { "ls -l" };
+                vec![format!("a broken link? see where it leads: `{list} {}`", paste::path(path))]
             }
             ModelError::EmptyDir { .. } => {
                 vec!["download a model into it, or try llmup without one: `llmup start demo --yes`".into()]
             }
             ModelError::NoConfig { path, .. } => {
-                vec![format!("name the folder that holds config.json, often one below: `ls {}/*`", path.display())]
+                // PowerShell would take a star behind a quoted path for another word.
+                let below = if cfg!(windows) { paste::path(&path.join("*")) } else { paste::path(path) + "/*" };
+                vec![format!("name the folder that holds config.json, often one below: `ls {below}`")]
             }
             ModelError::NoWeights { path, .. } => again(path),
             ModelError::PickleOnly { .. } => {
@@ -89,14 +96,17 @@ impl Explain for ModelError {
             }
             ModelError::ShardsMissing { dir, .. } => again(dir),
             ModelError::Truncated { path, .. } | ModelError::TooLong { path, .. } => {
-                vec![format!("download it again: delete it first with `rm {}`", path.display())]
+                vec![format!("download it again: delete it first with `rm {}`", paste::path(path))]
             }
             ModelError::NotGguf { path, magic } if magic.contains("version ht") || magic.contains("<") => {
-                vec![format!("this is a web page or a Git LFS pointer; look at it: `head -c 200 {}`", path.display())]
+                let look = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
+                vec![format!("this is a web page or a Git LFS pointer; look at it: `{look} {}`", paste::path(path))]
             }
-            ModelError::Several { dir, files } => {
-                files.iter().take(3).map(|file| format!("name one of them: `{}`", dir.join(file).display())).collect()
-            }
+            ModelError::Several { dir, files } => files
+                .iter()
+                .take(3)
+                .map(|file| format!("name one of them: `{}`", paste::path(&dir.join(file))))
+                .collect(),
             ModelError::File(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! Where people keep their models and programs: folders with blanks, other scripts and drives, on every system.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn is_planned_as_given(home: &Home, path: &str, name: &str) {
     let command: Vec<&str> = plan["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     let at = command.iter().position(|word| *word == "-m").unwrap();
     assert_eq!(command[at + 1], path);
-    let shown = llmup::engine::shown::word(path, llmup::host::Os::current());
+    let shown = llmup::error::paste::word(path, llmup::host::Os::current());
     assert!(text.contains(&format!(" -m {shown} ")), "{text}");
 }
 
@@ -63,7 +63,7 @@ fn drives_slashes_and_shares_are_places_like_others() {
     std::fs::copy(&demo, &plain).unwrap();
     is_planned_as_given(&home, &plain.to_str().unwrap().replace('\\', "/"), "glm-4.7");
     // A drive that some machines have; scripts/wine-run gives one to Wine.
-    let other = Path::new(r"D:\llmup-test\models");
+    let other = std::path::Path::new(r"D:\llmup-test\models");
     if std::fs::create_dir_all(other).is_ok() {
         let path = other.join("glm-4.7.gguf");
         std::fs::copy(&demo, &path).unwrap();
@@ -75,7 +75,7 @@ fn drives_slashes_and_shares_are_places_like_others() {
     // The administrative share of the drive that holds the home, where it is there.
     let text = plain.to_str().unwrap();
     let share = format!(r"\\localhost\{}${}", &text[..1], &text[2..]);
-    if Path::new(&share).exists() {
+    if std::path::Path::new(&share).exists() {
         is_planned_as_given(&home, &share, "glm-4.7");
     } else {
         llmup::output::note("skipped: no administrative share");

@@ -1,7 +1,7 @@
 //! Writes exports in the language of the user's shell.
 
 use super::Export;
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 
 mod detect;
@@ -193,11 +193,7 @@ fn quoted(text: &str, shell: Shell) -> String {
         // Single quotes: nothing is special inside, not even `!` for the history of bash.
         Shell::Bash | Shell::Zsh | Shell::Posix => format!("'{}'", text.replace('\'', r"'\''")),
         Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
-        // It takes typographic quotes for its own.
-        Shell::Powershell => {
-            let double = |c: char| if matches!(c, '\'' | '\u{2018}'..='\u{201b}') { vec![c, c] } else { vec![c] };
-            format!("'{}'", text.chars().flat_map(double).collect::<String>())
-        }
+        Shell::Powershell => paste::powershell_quoted(text),
         Shell::Cmd => format!("\"{text}\""),
         // Without a leading `$`, double quotes of Nushell know the backslash only.
         Shell::Nu => format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")),
