@@ -115,7 +115,10 @@ mod tests {
         let port = held.local_addr().unwrap().port();
         assert!(!is_free(HOST, port));
         assert_ne!(next_free(HOST, port), Some(port));
-        // Held on all addresses it is held on each.
+        // Held on all addresses it is held on each; macOS sees that differently.
+        if Os::current() == Os::Macos {
+            return;
+        }
         let all = TcpListener::bind(("0.0.0.0", 0)).unwrap();
         assert!(!is_free(HOST, all.local_addr().unwrap().port()));
     }

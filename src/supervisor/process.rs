@@ -72,6 +72,9 @@ pub fn birth(pid: u32) -> Option<String> {
 }
 
 fn boot() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
 }

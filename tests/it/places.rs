@@ -95,13 +95,14 @@ fn what_is_to_be_typed_into_cmd_works_from_a_folder_with_blanks() {
     let program = bin.join("llmup.exe");
     std::fs::copy(env!("CARGO_BIN_EXE_llmup"), &program).unwrap();
     for (at, program) in [env!("CARGO_BIN_EXE_llmup"), program.to_str().unwrap()].into_iter().enumerate() {
-        let env =
-            format!("{} env claude --shell cmd --base-url http://127.0.0.1:7777 --key k", Shell::Cmd.program(program));
+        let env = format!(
+            "{} env claude --shell cmd --base-url http://127.0.0.1:7777 --api-key k",
+            Shell::Cmd.program(program)
+        );
         let line = Shell::Cmd.then(&Shell::Cmd.how_to_load(&env), "set ANTHROPIC_");
-        let mut cmd = home.llmup(&[]);
-        let mut shell = std::process::Command::new("cmd");
-        shell.env_clear().envs(cmd.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        cmd = shell;
+        let clean = home.llmup(&[]);
+        let mut cmd = std::process::Command::new("cmd");
+        cmd.env_clear().envs(clean.get_envs().filter_map(|(name, value)| Some((name, value?))));
         cmd.raw_arg("/d /s /c").raw_arg(format!("\"{line}\"")).current_dir(home.path());
         let ran = finish(cmd);
         assert_eq!(ran.code, Some(0), "{at} {line}\n{}\n{}", ran.out, ran.err);
