@@ -39,13 +39,25 @@ pub enum Command {
     /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Show what runs, and what was planned beside what the engine says it got.
+    Status(StatusArgs),
+    /// End a running model, its engine and everything it started.
+    Stop(StopArgs),
+    /// Start the engine of a running model anew; the gateway stays, and requests wait.
+    Restart(RestartArgs),
+    /// Show the end of an engine's log, or with --gateway a line per request.
+    Logs(LogsArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
     Env(EnvArgs),
+    /// Download the weights of a model, or go on with a download that broke off.
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull(PullArgs),
     /// List the models llmup knows, or with --fits those that would run on this machine.
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Check the machine, the engines, ports, clients and their settings.
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
     #[command(after_help = HARDWARE_EXAMPLES)]
@@ -83,12 +95,32 @@ Examples:
   llmup env claude --shell fish | source                      fish
   llmup env claude --shell powershell | Invoke-Expression     PowerShell";
 
+const PULL_EXAMPLES: &str = "\
+Examples:
+  llmup pull glm-4.7-flash                                    the form that suits this machine
+  llmup pull qwen3-coder-30b-a3b --quantization q4_k_m --dry-run
+  llmup pull Qwen/Qwen3-8B --source modelscope
+  llmup pull hf:unsloth/Qwen3-8B-GGUF --quantization q5_k_m
+  llmup pull llama3.1:8b                                      through Ollama
+
+From Hugging Face (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE),
+ModelScope (MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN) or Ollama; proxies by
+HTTPS_PROXY and NO_PROXY. What broke off goes on where it was, also after
+kill -9.";
+
 const HARDWARE_EXAMPLES: &str = "\
 Examples:
   llmup hardware
   llmup hardware --json
   llmup hardware --from nvidia-smi-xml=gpus.xml               what `nvidia-smi -q -x > gpus.xml` recorded elsewhere
-  llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt";
+  llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt
+  llmup hardware --from machine                               a folder that `llmup doctor --record machine` wrote";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  llmup doctor
+  llmup doctor --record machine                               everything detection reads here, to send with a report
+  llmup hardware --from recording=machine                     what it makes of that, here or elsewhere";
 
 const MODELS_EXAMPLES: &str = "\
 Examples:
@@ -174,9 +206,66 @@ pub struct StartArgs {
     /// Answer yes to every question.
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Return as soon as it is ready; it runs on by itself until `llmup stop`.
+    #[arg(long, short = 'd', conflicts_with = "dry_run")]
+    pub detach: bool,
     /// Flags for the engine, as they are.
     #[arg(last = true, value_name = "ENGINE ARGS")]
     pub engine_args: Vec<String>,
+}
+
+impl StartArgs {
+    /// What `llmup start MODEL` means without any option.
+    pub fn of(model: &str) -> Result<StartArgs, clap::Error> {
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            start: StartArgs,
+        }
+        Only::try_parse_from(["start", model]).map(|only| only.start)
+    }
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceChoice {
+    /// Hugging Face, or the mirror in HF_ENDPOINT.
+    Hf,
+    /// ModelScope.
+    Modelscope,
+    /// A running Ollama.
+    Ollama,
+}
+
+/// `llmup pull`.
+#[derive(Debug, Clone, Args)]
+pub struct PullArgs {
+    /// A profile (`glm-4.7`), a repository (`ORG/NAME`, `hf:ORG/NAME`, `ms:ORG/NAME`), or an Ollama tag (`llama3.1:8b`).
+    pub model: String,
+    /// The form: `fp8`, `q4_k_m`, …; else what suits this machine, or for a repository of GGUF files Q4_K_M.
+    #[arg(long, visible_alias = "variant", value_name = "Q")]
+    pub quantization: Option<String>,
+    /// Where from.
+    #[arg(long, value_enum)]
+    pub source: Option<SourceChoice>,
+    /// A branch, tag or commit of the repository.
+    #[arg(long, value_name = "R")]
+    pub revision: Option<String>,
+    /// Only files like this, once or more; replaces the choice of files.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// The folder, instead of llmup's own.
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Requests at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub connections: u8,
+    /// Show what would be downloaded, its size and the room there is; download nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Data as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `llmup plan`.
@@ -296,6 +385,53 @@ pub struct EnvArgs {
     pub json: bool,
 }
 
+/// `llmup stop`.
+#[derive(Debug, Clone, Args)]
+pub struct StopArgs {
+    /// The model, or llmup's pid; not needed when only one runs.
+    pub name: Option<String>,
+    /// Everything that runs.
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    /// At once: requests in flight are cut, and nobody is asked.
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// `llmup restart`.
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// The model, or llmup's pid; not needed when only one runs.
+    pub name: Option<String>,
+}
+
+/// `llmup logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The model; not needed when only one runs, or for the newest log.
+    pub name: Option<String>,
+    /// Go on with what comes, until the model ends.
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+    /// The engine's own log (the default).
+    #[arg(long, conflicts_with = "gateway")]
+    pub engine: bool,
+    /// A line per request, of all models.
+    #[arg(long)]
+    pub gateway: bool,
+    /// How many lines of the end.
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    pub lines: usize,
+}
+
+/// `llmup status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// As JSON: every figure, planned, measured, and the deviation as a share.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `llmup models`.
 #[derive(Debug, Clone, Args)]
 pub struct ModelsArgs {
@@ -313,6 +449,10 @@ pub struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+    /// Check nothing; write what detection reads on this machine into a new folder, to look at or to send with a
+    /// report. Names, ids and serial numbers are taken out.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
 }
 
 /// `llmup hardware`.
@@ -321,8 +461,8 @@ pub struct HardwareArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
-    /// Read a recording instead of the machine, once or more: nvidia-smi-xml=FILE, kfd-tree=DIR, … (an unknown kind is
-    /// answered with all of them).
+    /// Read a recording instead of the machine, once or more: recording=DIR, nvidia-smi-xml=FILE, kfd-tree=DIR, … (an
+    /// unknown kind is answered with all of them).
     #[arg(long, value_name = "KIND=PATH", value_parser = recording)]
     pub from: Vec<(String, PathBuf)>,
 }
@@ -330,6 +470,8 @@ pub struct HardwareArgs {
 fn recording(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((kind, path)) if !kind.is_empty() && !path.is_empty() => Ok((kind.to_owned(), path.into())),
+        // The folder of a whole machine needs no word before it.
+        None if std::path::Path::new(text).is_dir() => Ok((crate::hardware::WHOLE.to_owned(), text.into())),
         _ => Err("a kind and a path, e.g. nvidia-smi-xml=gpus.xml".into()),
     }
 }

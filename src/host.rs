@@ -6,6 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+#[cfg(unix)]
+#[path = "host/unix.rs"]
+mod os;
+#[cfg(windows)]
+#[path = "host/windows.rs"]
+mod os;
+
 /// Operating systems that decide differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,7 +43,7 @@ impl Os {
 }
 
 /// What a program that ran to its end left.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ran {
     /// The exit code; `None` when a signal ended it.
     pub code: Option<i32>,
@@ -62,6 +73,24 @@ pub trait Host: Send + Sync {
     fn exists(&self, path: &Path) -> bool {
         self.read(path).is_ok() || self.entries(path).is_ok()
     }
+
+    /// Whether this user may read and write `path`, asked without opening it: opening a device file can wake or take
+    /// the device.
+    fn access(&self, path: &Path) -> io::Result<()> {
+        if self.exists(path) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// What neither a file nor a program tells (a driver's library, the processor itself): `ask` asks this machine. A
+    /// recording gives what was answered when it was made, `Null` when that was never asked.
+    fn told(&self, _name: &str, ask: &dyn Fn() -> Value) -> Value {
+        ask()
+    }
+}
+
+/// [`Host::told`] with a type; `None` when a recording does not know it.
+pub fn told<T: Serialize + DeserializeOwned>(host: &dyn Host, name: &str, ask: impl Fn() -> T) -> Option<T> {
+    let value = host.told(name, &|| serde_json::to_value(ask()).unwrap_or(Value::Null));
+    serde_json::from_value(value).ok()
 }
 
 /// The machine llmup runs on.
@@ -122,6 +151,10 @@ impl Host for RealHost {
     fn exists(&self, path: &Path) -> bool {
         path.exists()
     }
+
+    fn access(&self, path: &Path) -> io::Result<()> {
+        os::access(path)
+    }
 }
 
 fn slurp(file: &mut std::fs::File) -> io::Result<String> {
@@ -166,5 +199,17 @@ mod tests {
         assert_eq!((ran.code, ran.stdout.trim()), (Some(3), "2.1.329 --version"), "{}", ran.stderr);
         std::fs::remove_file(bin.join("claude.cmd")).unwrap();
         assert!(which::which_in("claude", Some(&bin), dir.path()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_used() {
+        assert_eq!(RealHost.access(Path::new("no/such/device")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        RealHost.access(file.path()).unwrap();
+    }
+
+    #[test]
+    fn what_this_machine_tells_comes_through_as_it_is() {
+        assert_eq!(told(&RealHost, "numbers", || vec![1_u32, 2]), Some(vec![1, 2]));
     }
 }

@@ -3,7 +3,7 @@
 //! The tree, by its four verbs (ARCHITECTURE.md has the long form):
 //!
 //! * decide: [`hardware`] × [`model`] × [`profile`] × [`engine`] → [`plan`]
-//! * run: [`supervisor`] owns the engine's processes, [`state`] remembers them
+//! * run: [`supervisor`] owns the engine's processes, [`state`] remembers them, [`control`] takes orders
 //! * serve: [`protocol`] knows the wire formats, [`gateway`] moves the bytes
 //! * connect: [`client`] knows the coding tools; [`config`] what the user wrote down
 //!
@@ -15,9 +15,11 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod fs;
 pub mod gateway;
 pub mod hardware;
@@ -29,6 +31,7 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod protocol;
+pub mod pull;
 pub mod state;
 pub mod supervisor;
 

@@ -27,10 +27,12 @@ enum How {
     Silent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Plain {
     step: String,
     said: Option<Instant>,
+    /// When the current step began to move bytes, and how many were there already.
+    began: Option<(Instant, u64)>,
 }
 
 impl Progress {
@@ -42,7 +44,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             Progress { how: How::Bar(bar) }
         } else {
-            Progress { how: How::Plain(Mutex::new(Plain { step: String::new(), said: None })) }
+            Progress { how: How::Plain(Mutex::new(Plain::default())) }
         }
     }
 
@@ -66,6 +68,7 @@ impl Progress {
                 if plain.step != text {
                     text.clone_into(&mut plain.step);
                     plain.said = Some(Instant::now());
+                    plain.began = None;
                     output::note(text);
                 }
             }
@@ -89,11 +92,18 @@ impl Progress {
                 if bar.length() != Some(total) {
                     bar.set_length(total);
                     bar.set_style(bytes_bar());
+                    // What was there before says nothing about the speed.
+                    bar.set_position(done);
+                    bar.reset_eta();
                 }
                 bar.set_position(done);
             }
             How::Plain(plain) => {
-                occasionally(plain, || format!("  {} of {}", output::bytes(done), output::bytes(total)));
+                let began = {
+                    let mut plain = plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *plain.began.get_or_insert_with(|| (Instant::now(), done))
+                };
+                occasionally(plain, || moved(done, total, done.saturating_sub(began.1), began.0.elapsed()));
             }
             How::Silent => {}
         }
@@ -137,15 +147,33 @@ fn occasionally(plain: &Mutex<Plain>, text: impl FnOnce() -> String) {
     }
 }
 
+/// `  1.2 GiB of 17 GiB, 85 MiB/s, about 3 min left`.
+fn moved(done: u64, total: u64, since: u64, time: Duration) -> String {
+    let mut text = format!("  {} of {}", output::bytes(done), output::bytes(total));
+    let speed = since as f64 / time.as_secs_f64().max(0.001);
+    if since > 0 && time >= Duration::from_secs(1) {
+        text.push_str(&format!(", {}/s", output::bytes(speed as u64)));
+        let left = total.saturating_sub(done) as f64 / speed;
+        text.push_str(&match left {
+            _ if left < 60.0 => format!(", about {left:.0} s left"),
+            _ if left < 5400.0 => format!(", about {:.0} min left", left / 60.0),
+            _ => format!(", about {:.1} h left", left / 3600.0),
+        });
+    }
+    text
+}
+
 fn spinner() -> ProgressStyle {
     ProgressStyle::with_template("{spinner:.cyan} {wide_msg} {elapsed:.dim}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn bytes_bar() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner:.cyan} {msg} [{bar:24}] {binary_bytes}/{binary_total_bytes} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    ProgressStyle::with_template(
+        "{spinner:.cyan} {wide_msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .progress_chars("=> ")
 }
 
 #[cfg(test)]
@@ -154,7 +182,7 @@ mod tests {
 
     #[test]
     fn plain_details_come_occasionally() {
-        let plain = Mutex::new(Plain { step: String::new(), said: None });
+        let plain = Mutex::new(Plain::default());
         let mut said = 0;
         for _ in 0..100 {
             occasionally(&plain, || {
@@ -168,7 +196,19 @@ mod tests {
     #[test]
     fn the_templates_are_valid() {
         assert!(ProgressStyle::with_template("{spinner:.cyan} {wide_msg} {elapsed:.dim}").is_ok());
-        let bar = "{spinner:.cyan} {msg} [{bar:24}] {binary_bytes}/{binary_total_bytes} {eta}";
+        let bar =
+            "{spinner:.cyan} {wide_msg} [{bar:16}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
         assert!(ProgressStyle::with_template(bar).is_ok());
+    }
+
+    #[test]
+    fn a_plain_line_tells_speed_and_time_left() {
+        let gib = 1 << 30;
+        assert_eq!(
+            moved(2 * gib, 17 * gib, gib, Duration::from_secs(10)),
+            "  2.0 GiB of 17.0 GiB, 102 MiB/s, about 2 min left"
+        );
+        assert_eq!(moved(5, 10, 0, Duration::from_secs(10)), "  5 B of 10 B");
+        assert!(moved(0, 1000 * gib, 1, Duration::from_secs(10)).ends_with("h left"));
     }
 }

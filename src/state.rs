@@ -20,6 +20,21 @@ pub struct Process {
     pub birth: String,
 }
 
+/// Where a running llmup takes orders.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// What a caller must show.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 /// The engine behind an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
@@ -37,8 +52,33 @@ pub struct Engine {
     pub log: Option<PathBuf>,
 }
 
+/// Sizes of a running model, planned or as the engine says. Bytes are those of one GPU with vLLM, of all places
+/// together with llama.cpp and Ollama. `None`: not planned, or not said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sizes {
+    /// The longest conversation, tokens.
+    pub context: Option<u64>,
+    /// Tokens in the cache over all conversations.
+    pub kv_tokens: Option<u64>,
+    /// The KV cache.
+    pub kv_bytes: Option<u64>,
+    /// The weights.
+    pub weights_bytes: Option<u64>,
+    /// Activations at their peak.
+    pub compute_bytes: Option<u64>,
+    /// CUDA graphs.
+    pub graph_bytes: Option<u64>,
+    /// All of it, where only the sum is told.
+    pub total_bytes: Option<u64>,
+    /// Conversations of full length at once.
+    pub concurrency: Option<f64>,
+    /// How much of the model lies on the GPU, 0..=1.
+    pub on_gpu: Option<f64>,
+}
+
 /// A running llmup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// [`VERSION`].
     pub version: u32,
@@ -48,18 +88,27 @@ pub struct Instance {
     pub url: String,
     /// The key clients must present. The file is private to the user.
     pub key: String,
+    /// Where it takes orders.
+    #[serde(default)]
+    pub control: Option<Endpoint>,
     /// The model's name, as clients say it.
     pub model: String,
     /// The context length in tokens that engine, gateway and clients agreed on.
     pub context: u64,
     /// The engine.
     pub engine: Engine,
+    /// What the plan expected; `None` for an engine that ran before.
+    #[serde(default)]
+    pub planned: Option<Sizes>,
+    /// What the engine says.
+    #[serde(default)]
+    pub measured: Option<Sizes>,
     /// Seconds since 1970.
     pub started_at: u64,
 }
 
 /// The state folder as it was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
     /// Instances that run, the newest first.
     pub running: Vec<Instance>,
@@ -155,6 +204,7 @@ mod tests {
             process: Process { pid, birth: birth.to_owned() },
             url: "http://127.0.0.1:4242".to_owned(),
             key: "k".to_owned(),
+            control: None,
             model: "m".to_owned(),
             context: 65_536,
             engine: Engine {
@@ -165,6 +215,8 @@ mod tests {
                 port: 4243,
                 log: None,
             },
+            planned: Some(Sizes { context: Some(131_072), ..Sizes::default() }),
+            measured: None,
             started_at,
         }
     }

@@ -1,11 +1,12 @@
-//! Hostile input against the wire formats. One program for all targets: `LLMUP_FUZZ=<target>` chooses, `LLMUP_FUZZ=list`
-//! names them. A protocol that is added to `PROTOCOLS` is covered without a change here.
+//! Hostile input against the wire formats. One program for all targets (chosen.rs). A protocol that is added to
+//! `PROTOCOLS` is covered without a change here.
 //!
 //! An input is bytes for the target; what follows its last 0xFF byte (which no UTF-8 text holds) says where to split
 //! them and which of several variants to take, so that seeds are plain texts.
 #![no_main]
 
 mod answers;
+mod chosen;
 mod events;
 mod heads;
 mod requests;
@@ -17,11 +18,8 @@ mod tools;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
 
-use std::sync::OnceLock;
-
+use chosen::Run;
 use protocol::{PROTOCOLS, Protocol};
-
-type Run = Box<dyn Fn(&[u8], &[u8]) + Send + Sync>;
 
 fn targets() -> Vec<(String, Run)> {
     let mut all: Vec<(String, Run)> = vec![
@@ -52,35 +50,9 @@ fn name(protocol: &dyn Protocol) -> String {
     format!("{:?}", protocol.id()).to_lowercase()
 }
 
-static CHOSEN: OnceLock<Run> = OnceLock::new();
-
-fn choose() {
-    let wanted = std::env::var("LLMUP_FUZZ").unwrap_or_else(|_| "list".into());
-    let mut all = targets();
-    match all.iter().position(|(name, _)| *name == wanted) {
-        Some(at) => {
-            let _ = CHOSEN.set(all.swap_remove(at).1);
-        }
-        None => {
-            for (name, _) in all {
-                println!("{name}");
-            }
-            std::process::exit(i32::from(wanted != "list"));
-        }
-    }
-}
-
 libfuzzer_sys::fuzz_target!(
-    init: choose(),
-    |data: &[u8]| {
-        let (body, control) = match data.iter().rposition(|b| *b == 0xff) {
-            Some(at) => (&data[..at], &data[at + 1..]),
-            None => (data, &[][..]),
-        };
-        if let Some(run) = CHOSEN.get() {
-            run(body, control);
-        }
-    }
+    init: chosen::choose(targets()),
+    |data: &[u8]| chosen::run(data)
 );
 
 /// The body cut where `control` says: each byte is the length of a piece; the rest goes in single bytes when control is

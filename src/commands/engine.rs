@@ -8,13 +8,13 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::paths::Paths;
 use crate::progress::Progress;
-use crate::{hardware, output};
+use crate::{hardware, output, plan};
 
 /// Runs one of them.
 pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8> {
     match command {
         EngineCommand::Install { engine, cpu } => {
-            let accelerator = if cpu { Accelerator::Cpu } else { accelerator(engine, &hardware::detect(host)) };
+            let accelerator = if cpu { Accelerator::Cpu } else { accelerator(engine, &hardware::detect(host))? };
             let found = install_with_bar(engine, accelerator, host, paths)?;
             output::line(&describe(&found));
         }
@@ -36,9 +36,18 @@ pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8>
 }
 
 /// What a new engine should be built for on this machine.
-pub fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Accelerator {
-    // The llama.cpp wheel computes on the processor on every machine.
-    if hardware.has_nvidia() && engine == EngineId::Vllm { Accelerator::Cuda } else { Accelerator::Cpu }
+fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accelerator> {
+    // The llama.cpp wheel computes on the processor on every machine, but on a Mac, which needs no word for it.
+    if engine != EngineId::Vllm {
+        return Ok(Accelerator::Cpu);
+    }
+    if let Some(mut needs) = plan::platform::needs(hardware, &[]) {
+        needs.how.push("for the processor nevertheless: `llmup engine install vllm --cpu`".to_owned());
+        let message = format!("llmup cannot install this: {}", needs.what);
+        return Err(Plain { message, exit: Exit::Missing, hints: needs.how }.into());
+    }
+    let nvidia = matches!(plan::platform::computes_on(hardware), Some((Accelerator::Cuda, _)));
+    Ok(if nvidia { Accelerator::Cuda } else { Accelerator::Cpu })
 }
 
 /// Installs with progress on standard error.

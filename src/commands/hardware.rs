@@ -5,23 +5,30 @@ use std::io::IsTerminal;
 use serde::Serialize;
 
 use crate::cli::HardwareArgs;
-use crate::engine::EngineId;
+use crate::engine::{Accelerator, EngineId};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::{self, Cpu, Device, Hardware, Link, LinkKind, Memory, VendorId};
 use crate::host::{Host, Os};
 use crate::output::{self, Style, bytes, paint};
+use crate::plan;
 
 /// Looks, prints, and ends with 0: problems are data here (`llmup doctor` is what fails on them).
 pub fn run(args: &HardwareArgs, host: &dyn Host) -> Result<u8> {
-    let recorded = !args.from.is_empty();
-    let found = if recorded { hardware::replay(&args.from)? } else { hardware::detect(host) };
+    // Of a whole machine everything is known that is known of this one.
+    let recorded = !args.from.is_empty() && !args.from.iter().any(|(kind, _)| kind == hardware::WHOLE);
+    let found = if args.from.is_empty() { hardware::detect(host) } else { hardware::replay(&args.from)? };
     if args.json {
         output::json(&Report::of(&found, recorded));
     } else {
         output::data(&render(&found, recorded, std::io::stdout().is_terminal()));
     }
     Ok(Exit::Ok.code())
+}
+
+/// The JSON of a machine of which everything is known, as `llmup hardware --json` prints it.
+pub(super) fn json(found: &Hardware) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(&Report::of(found, false))? + "\n")
 }
 
 /// The JSON. Of a recorded machine only what the recordings tell is known; the rest is `null`.
@@ -56,27 +63,28 @@ impl Report<'_> {
 #[derive(Debug, PartialEq, Serialize)]
 struct Use {
     engine: EngineId,
-    on: &'static str,
+    on: String,
 }
 
-/// The same decision as the planner's: NVIDIA's cards under Linux for vLLM; a build of llama.cpp with CUDA, or Ollama,
-/// for NVIDIA's cards anywhere; the processor else.
+/// The same decision as the planner's.
 fn uses(found: &Hardware) -> Vec<Use> {
-    let nvidia = found.has_nvidia();
-    let vllm = match (found.os, nvidia) {
-        (Os::Linux, true) => "NVIDIA GPUs",
-        (Os::Linux, false) => "the processor",
-        _ => "nothing (it needs Linux)",
+    let vllm = match (found.os, plan::platform::computes_on(found)) {
+        (Os::Linux, Some((Accelerator::Cuda, _))) => "NVIDIA GPUs".to_owned(),
+        (Os::Linux, Some((accelerator, needs))) => format!("{}s, with {needs}", accelerator.device()),
+        (Os::Linux, None) => "the processor".to_owned(),
+        _ => "nothing (it needs Linux)".to_owned(),
     };
-    let others = match (found.os, nvidia) {
-        (_, true) => "NVIDIA GPUs with a CUDA build, or the processor",
-        (Os::Macos, _) => "Apple's GPU, or the processor",
-        _ => "the processor",
+    let (llama, ollama) = plan::choose::natural(found);
+    let others = match llama {
+        Some((Accelerator::Metal, _)) => "Apple's GPU, or the processor".to_owned(),
+        Some((accelerator, build)) => format!("{}s with a {build} build, or the processor", accelerator.device()),
+        None => "the processor".to_owned(),
     };
-    let ollama = match (found.os, nvidia) {
-        (_, true) => "NVIDIA GPUs, or the processor",
-        (Os::Macos, _) => "Apple's GPU, or the processor",
-        _ => "the processor",
+    let ollama = match ollama {
+        Some(Accelerator::Metal) => "Apple's GPU, or the processor".to_owned(),
+        Some(Accelerator::Vulkan) => "Intel GPUs through Vulkan, or the processor".to_owned(),
+        Some(accelerator) => format!("{}s, or the processor", accelerator.device()),
+        None => "the processor".to_owned(),
     };
     vec![
         Use { engine: EngineId::Vllm, on: vllm },
@@ -90,10 +98,12 @@ fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
     if !recorded || found.cpu != Cpu::default() {
         text.push_str(&processor(&found.cpu));
     }
-    if found.memory.total_bytes > 0 {
-        let memory = found.memory;
+    let memory = found.memory;
+    if memory.total_bytes > 0 {
         let (total, free) = (bytes(memory.total_bytes), bytes(memory.available_bytes));
         text.push_str(&format!("memory     {total}, {free} free\n"));
+    } else if !recorded {
+        text.push_str("memory     unknown\n");
     }
     if !text.is_empty() {
         text.push('\n');
@@ -152,7 +162,7 @@ fn processor(cpu: &Cpu) -> String {
 /// One line that fits 60 columns with usual names, and below it what is in the way.
 fn row(device: &Device, terminal: bool) -> String {
     let total = known(device.memory_total_bytes);
-    let free = device.memory_free_bytes.map_or("?".to_owned(), bytes);
+    let free = device.memory_free_bytes.map_or("unknown".to_owned(), bytes);
     let word = vendor(device.vendor);
     let place = format!("{word} {}", device.index);
     let name = match &device.architecture {
@@ -175,7 +185,7 @@ fn row(device: &Device, terminal: bool) -> String {
 }
 
 fn known(size: u64) -> String {
-    if size == 0 { "?".to_owned() } else { bytes(size) }
+    if size == 0 { "unknown".to_owned() } else { bytes(size) }
 }
 
 fn vendor(id: VendorId) -> &'static str {

@@ -4,14 +4,18 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod hardware;
+pub mod logs;
 pub mod models;
 pub mod plan;
+pub mod pull;
 pub mod request_log;
 pub mod running;
 pub mod serve;
 pub mod start;
+pub mod status;
+pub mod stop;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
 use crate::host::RealHost;
 use crate::paths::Paths;
@@ -23,8 +27,14 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Start(args) => start::run(args, &paths),
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
+        Command::Status(args) => status::run(&args, &paths),
+        Command::Stop(args) => stop::stop(&args, &paths),
+        Command::Restart(args) => stop::restart(&args, &paths),
+        Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
+        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
         Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

@@ -8,13 +8,13 @@ use super::start;
 use crate::cli::PlanArgs;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::hardware::{Cpu, Device, Hardware, Memory, VendorId};
+use crate::hardware::{Cpu, Device, Hardware, Memory, VendorId, memory_for_metal};
 use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
 use crate::profile;
 
-/// Memory of a machine of which only the GPUs are named: enough to load a model through, and none of it is planned with.
+/// Memory of a machine of which only the GPUs are named. A plan that needs some of it says that it counts on it.
 const ASSUMED_MEMORY: u64 = 64 << 30;
 
 /// No machine has more memory in one place, or more accelerators; a file may say anything.
@@ -30,7 +30,7 @@ struct Machine {
     devices: Vec<Described>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Described {
     vendor: VendorId,
     name: String,
@@ -44,49 +44,106 @@ struct Described {
 /// Plans and prints.
 pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
     let hardware = match (&args.on, &args.machine) {
-        (Some(list), _) => Some(named(list)?),
-        (None, Some(file)) => Some(read(file)?),
+        (Some(list), _) => Some((named(list)?, vec!["--on".to_owned(), list.clone()])),
+        (None, Some(file)) => Some((read(file)?, vec!["--machine".to_owned(), file.to_string_lossy().into_owned()])),
         (None, None) => None,
     };
     start::plan(args.start, hardware, paths)
 }
 
-/// `2x4090`, `h100`, `2x4090,3090`.
+/// `2x4090`, `h100`, `2x4090,3090`, `m3max-64`.
 fn named(list: &str) -> Result<Hardware> {
     let mut devices = Vec::new();
+    let mut system = 0;
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        let (count, name) = match item.split_once(['x', 'X', '*']) {
-            Some((count, name)) if count.trim().parse::<u32>().is_ok() => (count.trim().parse().unwrap_or(1), name),
+        // The x of `7900xtx` counts nothing.
+        let whole = profile::accelerator(item)?.is_some();
+        let (count, name) = match item.split_once(['x', 'X', '*', '×']) {
+            Some((count, name)) if !whole && count.trim().parse::<u32>().is_ok() => {
+                (count.trim().parse().unwrap_or(1), name)
+            }
             _ => (1u32, item),
         };
-        let Some(found) = profile::accelerator(name)? else {
-            let known = profile::accelerators()?.into_iter().filter_map(|a| a.aliases.into_iter().next());
-            let message =
-                format!("no accelerator is called {name:?}; known are {}", known.collect::<Vec<_>>().join(", "));
-            return Err(usage(message, "describe the machine in a file instead: `--machine FILE`"));
-        };
+        let Some(found) = profile::accelerator(name)? else { return Err(unknown(item)?) };
         if !(1..=64).contains(&count) {
             return Err(usage(format!("{count} accelerators in one machine"), "name 1 to 64, as in `--on 2x4090`"));
         }
-        devices.extend((0..count).map(|_| Described {
-            vendor: VendorId::Nvidia,
-            name: found.name.clone(),
-            memory_total_bytes: found.memory_mib << 20,
-            memory_free_bytes: None,
-            architecture: Some(found.architecture.clone()),
-            unified: false,
-        }));
+        let (described, memory) = described(found)?;
+        if described.unified && (count > 1 || system > 0) {
+            let hint = format!("name it once: `--on {}`", name.trim());
+            return Err(usage(format!("a machine has one {}, which shares its main memory", described.name), &hint));
+        }
+        system = system.max(memory);
+        devices.extend(std::iter::repeat_n(described, count as usize));
     }
     if devices.is_empty() {
         return Err(usage("no accelerator is named".into(), "name some, as in `--on 2x4090`"));
     }
-    Ok(hardware(Machine { os: Some(Os::Linux), memory_bytes: None, devices }))
+    let os = if devices.iter().any(|d| d.vendor == VendorId::Apple) { Os::Macos } else { Os::Linux };
+    let mut hardware =
+        hardware(Machine { os: Some(os), memory_bytes: Some(system).filter(|bytes| *bytes > 0), devices });
+    if system == 0 {
+        hardware.problems.push(format!(
+            "{} of main memory are assumed there; describe the machine with `--machine FILE` to plan with its own",
+            output::bytes(hardware.memory.total_bytes)
+        ));
+    }
+    Ok(hardware)
+}
+
+fn unknown(name: &str) -> Result<Error> {
+    let known = profile::accelerators()?;
+    let mut vendors: Vec<(String, Vec<String>)> = Vec::new();
+    for accelerator in known {
+        let Some(alias) = accelerator.aliases.into_iter().next() else { continue };
+        match vendors.iter_mut().find(|(vendor, _)| *vendor == accelerator.vendor) {
+            Some((_, names)) => names.push(alias),
+            None => vendors.push((accelerator.vendor, vec![alias])),
+        }
+    }
+    let mut hints: Vec<String> =
+        vendors.into_iter().map(|(vendor, names)| format!("{vendor}: {}", names.join(", "))).collect();
+    hints.push("or describe the machine in a file: `--machine FILE`".to_owned());
+    Ok(Plain { message: format!("no accelerator is called {name:?}; known are"), exit: Exit::Usage, hints }.into())
+}
+
+/// A device of the table, and the main memory that is known with it (0: none is).
+fn described(named: profile::Named) -> Result<(Described, u64)> {
+    let profile::Named { accelerator: found, system_bytes } = named;
+    let alias = found.aliases.first().cloned().unwrap_or_default();
+    let vendor: VendorId = serde_json::from_value(found.vendor.clone().into()).map_err(|_| {
+        usage(format!("{} is no vendor", found.vendor), "describe the machine in a file: `--machine FILE`")
+    })?;
+    let system = system_bytes.or(found.system_memory_mib.map(|mib| mib << 20));
+    let own = found.memory_mib.map(|mib| mib << 20);
+    let memory = match (vendor, system_bytes) {
+        (VendorId::Apple, Some(system)) => Some(memory_for_metal(system)),
+        // The table's share, of a machine of that size; of another as much of it.
+        (_, Some(system)) => own.zip(found.system_memory_mib).map(|(own, of)| {
+            let share = own as f64 / (of << 20).max(1) as f64;
+            (system as f64 * share) as u64
+        }),
+        _ => own,
+    };
+    let Some(memory) = memory else {
+        let hint = format!("say how much memory the machine has, in GB: `--on {alias}-64`");
+        return Err(usage(format!("{} comes with memory of many sizes", found.name), &hint));
+    };
+    let described = Described {
+        vendor,
+        name: found.name,
+        memory_total_bytes: memory,
+        memory_free_bytes: None,
+        architecture: found.architecture,
+        unified: found.unified,
+    };
+    Ok((described, system.unwrap_or(0)))
 }
 
 fn read(file: &Path) -> Result<Hardware> {
     let text = std::fs::read(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
     let machine: Machine = serde_json::from_slice(&text).map_err(|e| {
-        let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\"}]}";
+        let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\", \"unified\"}]}";
         Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), hint))
     })?;
     Ok(hardware(machine))
@@ -97,10 +154,13 @@ fn usage(message: String, hint: &str) -> Error {
 }
 
 fn hardware(machine: Machine) -> Hardware {
-    let memory = machine.memory_bytes.unwrap_or(ASSUMED_MEMORY).min(MOST_MEMORY);
-    let device = |(index, d): (usize, Described)| Device {
+    // Memory that is shared is there, and the rest of the system has some beside it.
+    let shared = machine.devices.iter().filter(|d| d.unified).map(|d| d.memory_total_bytes).max().unwrap_or(0);
+    let assumed = ASSUMED_MEMORY.max(shared.saturating_add(shared / 3));
+    let memory = machine.memory_bytes.unwrap_or(assumed).min(MOST_MEMORY);
+    let device = |(index, d): (u32, Described)| Device {
         vendor: d.vendor,
-        index: u32::try_from(index).unwrap_or(u32::MAX),
+        index,
         name: d.name,
         uuid: None,
         memory_total_bytes: d.memory_total_bytes.min(MOST_MEMORY),
@@ -114,11 +174,29 @@ fn hardware(machine: Machine) -> Hardware {
         os: machine.os.unwrap_or(Os::Linux),
         cpu: Cpu::default(),
         memory: Memory { total_bytes: memory, available_bytes: memory },
-        devices: machine.devices.into_iter().take(MOST_DEVICES).enumerate().map(device).collect(),
+        devices: numbered(machine.devices).map(device).collect(),
         versions: std::collections::BTreeMap::default(),
         links: Vec::new(),
         problems: Vec::new(),
     }
+}
+
+/// Each vendor's runtime counts its own devices.
+fn numbered(devices: Vec<Described>) -> impl Iterator<Item = (u32, Described)> {
+    let mut counts: Vec<(VendorId, u32)> = Vec::new();
+    devices.into_iter().take(MOST_DEVICES).map(move |d| {
+        let index = match counts.iter_mut().find(|(vendor, _)| *vendor == d.vendor) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                counts.push((d.vendor, 0));
+                0
+            }
+        };
+        (index, d)
+    })
 }
 
 /// A refusal as data: the same fields as a plan.
@@ -139,7 +217,8 @@ pub(super) fn refusal(model: &str, error: &crate::plan::PlanError) -> serde_json
         "kv_bytes_per_token": null,
         "max_concurrency": null,
         "reasons": [{ "choice": "does not fit", "because": error.to_string() }],
-        "alternatives": error.hints(),
+        "hints": error.hints(),
+        "alternatives": error.alternatives(),
     })
 }
 
@@ -160,6 +239,22 @@ mod tests {
         assert_eq!(sizes, [24_564, 24_564, 24_576]);
         assert_eq!(two.devices[2].index, 2);
         for wrong in ["2xno-such", "0x4090", "99x4090", ""] {
+            assert_eq!(named(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+        }
+        let eight = named("8x910b").unwrap();
+        assert!(eight.devices.iter().all(|d| d.vendor == VendorId::Ascend && d.memory_total_bytes == 64 << 30));
+        let mac = named("m3max-64").unwrap();
+        assert_eq!(
+            (mac.os, mac.memory.total_bytes, mac.devices[0].memory_total_bytes),
+            (Os::Macos, 64 << 30, 48 << 30)
+        );
+        let halo = named("strixhalo").unwrap();
+        assert_eq!((halo.memory.total_bytes >> 30, halo.devices[0].memory_total_bytes >> 30), (128, 96));
+        assert_eq!(named("strixhalo-64").unwrap().devices[0].memory_total_bytes >> 30, 48);
+        let two = named("4090,7900xtx,4090").unwrap();
+        let indices: Vec<u32> = two.devices.iter().map(|d| d.index).collect();
+        assert_eq!(indices, [0, 0, 1], "each runtime counts its own");
+        for wrong in ["m3max", "2xm3max-64", "m3max-64,gb10"] {
             assert_eq!(named(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
         }
         let dir = tempfile::tempdir().unwrap();

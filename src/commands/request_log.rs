@@ -12,6 +12,9 @@ use crate::fs::{self, FileError};
 use crate::gateway::AccessLog;
 use crate::output;
 
+/// The file in the logs folder with a line per request.
+pub const REQUESTS: &str = "requests.log";
+
 /// Lines that wait to be written; beyond that they are counted and not kept.
 const WAITING: usize = 4096;
 

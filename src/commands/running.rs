@@ -2,20 +2,62 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::doctor::{EngineFound, Inputs, Running};
 use crate::cli::{DoctorArgs, EnvArgs};
 use crate::client::Session;
 use crate::client::shell::Shell;
+use crate::control;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
+use crate::gateway::Counts;
 use crate::host::RealHost;
 use crate::paths::Paths;
 use crate::state::Instance;
 use crate::supervisor::{self, process};
 use crate::{client, engine, hardware, state};
 
+/// What a running llmup says about itself over its control endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Live {
+    /// `loading`, `ready` or `gone`.
+    pub state: String,
+    /// How often the engine was started anew.
+    pub restarts: u32,
+    /// Why, the last time it was a crash.
+    pub last_crash: Option<String>,
+    /// The gateway's counters.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl Live {
+    /// In this state, with nothing counted.
+    pub fn new(state: &str) -> Live {
+        Live { state: state.to_owned(), ..Live::default() }
+    }
+
+    /// As the endpoint tells it.
+    pub fn json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// What an instance says now; `None` when it does not.
+    pub fn of(instance: &Instance) -> Option<Live> {
+        serde_json::from_value(control::ask(instance.control.as_ref()?).ok()?).ok()
+    }
+}
+
 /// The newest running instance. What crashed ones left behind is ended on the way.
 pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
+    Ok(all(paths)?.into_iter().next())
+}
+
+/// All running instances, the newest first. What crashed ones left behind is ended on the way.
+pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
     let found = state::heal(&paths.state(), process::alive, |crashed| {
         let Some(engine) = &crashed.engine.process else { return true };
         supervisor::reap(supervisor::Remains {
@@ -25,7 +67,7 @@ pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
         });
         true
     })?;
-    Ok(found.running.into_iter().next())
+    Ok(found.running)
 }
 
 /// An instance as clients see it.

@@ -1,17 +1,34 @@
 //! From a failed engine's log to the line that matters, what to do, and — where the engine names a number — what to
 //! retry with. The line is rarely the last one: engines end with a summary that says "see above".
 
+use super::number_after;
+
 /// What a log says about a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Diagnosis {
     /// The engine's own words, one line.
     pub line: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// vLLM's "estimated maximum model length is N": the context to retry with, tokens.
-    pub retry_context: Option<u64>,
+    /// What would cure it, with the engine's numbers.
+    pub remedy: Option<Remedy>,
     /// The port was taken between our check and the engine's bind.
     pub port_taken: bool,
+}
+
+/// What a start that failed for memory says it needs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Remedy {
+    /// This context fits, tokens: vLLM's "estimated maximum model length", rounded down to a whole block.
+    Context(u64),
+    /// Less was free on the GPU than the share asks for: this share of its memory is free, 0..1.
+    FreeShare(f64),
+    /// The weights leave the cache this much less than nothing, GiB (0 when the engine did not say how much).
+    MoreShare(f64),
+    /// The memory went out while CUDA graphs were captured.
+    NoGraphs,
+    /// It went out elsewhere.
+    LessMemory,
 }
 
 /// `(mark in the line, hint)`, most telling first. Texts: vLLM 0.32.0 (CPU) and 0.33.0 sources.
@@ -25,6 +42,10 @@ const VLLM: &[(&str, &str)] = &[
         "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`",
     ),
     (
+        "larger than the maximum number of tokens that can be stored in KV cache",
+        "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`",
+    ),
+    (
         "No available memory for the cache blocks",
         "the weights leave no room for the KV cache: raise `--gpu-memory-utilization`, spread over more GPUs with `--tensor-parallel-size`, or take a smaller quantisation",
     ),
@@ -33,7 +54,12 @@ const VLLM: &[(&str, &str)] = &[
         "another program holds memory on the GPU (see `nvidia-smi`): end it, or lower `--gpu-memory-utilization`",
     ),
     (
-        "CUDA out of memory",
+        "out of memory occurred when warming up sampler",
+        "fewer requests at once need less: `-- --max-num-seqs 64`, or lower `--gpu-memory-utilization`",
+    ),
+    (
+        // CUDA, HIP and NPU alike.
+        "out of memory. Tried to allocate",
         "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`",
     ),
     (
@@ -89,7 +115,8 @@ pub(super) fn vllm(log: &str) -> Option<Diagnosis> {
     }
     for (mark, hint) in VLLM {
         if let Some(line) = lines.iter().find(|l| l.contains(mark) && !is_code(l)) {
-            return Some(Diagnosis { hint: Some((*hint).to_owned()), retry_context: estimated(line), ..plain(line) });
+            let remedy = remedy(line, &lines);
+            return Some(Diagnosis { hint: Some((*hint).to_owned()), remedy, ..plain(line) });
         }
     }
     let telling = |l: &&&str| is_error(l) && !SUMMARIES.iter().any(|s| l.contains(s));
@@ -138,7 +165,7 @@ fn plain(line: &str) -> Diagnosis {
         end -= 1;
     }
     let shown = if end < line.len() { format!("{}…", &line[..end]) } else { line.to_owned() };
-    Diagnosis { line: shown, hint: None, retry_context: None, port_taken: false }
+    Diagnosis { line: shown, hint: None, remedy: None, port_taken: false }
 }
 
 /// Takes `(EngineCore pid=1) ERROR 11-20 19:12:06 [core.py:1510] ` off a line. The blanks after it are kept: they
@@ -167,10 +194,38 @@ fn is_error(line: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
 }
 
-fn estimated(line: &str) -> Option<u64> {
-    let rest = line.split("estimated maximum model length is ").nth(1)?;
-    let digits: String = rest.chars().filter(|c| *c != ',').take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+/// Tokens in one block of vLLM's cache on GPUs, unless the log names another: a context is a whole number of them.
+const BLOCK: u64 = 16;
+
+fn remedy(line: &str, log: &[&str]) -> Option<Remedy> {
+    let longest = number_after(line, "estimated maximum model length is ")
+        .or_else(|| number_after(line, "can be stored in KV cache ("));
+    if let Some(longest) = longest {
+        let block = log.iter().rev().find_map(|l| number_after(l, "Setting attention block size to "));
+        let block = block.filter(|n| *n > 0).unwrap_or(BLOCK);
+        return Some(longest / block * block).filter(|n| *n > 0).map(Remedy::Context);
+    }
+    if line.contains("is less than desired GPU memory utilization") {
+        // "Free memory on device cuda:0 (3.1/23.5 GiB) on startup is less than …"
+        let (free, rest) = line.split_once("Free memory on device")?.1.split_once('(')?.1.split_once('/')?;
+        let total = rest.split(' ').next()?;
+        let (free, total): (f64, f64) = (free.trim().parse().ok()?, total.trim().parse().ok()?);
+        let share = free / total;
+        return (share.is_finite() && share > 0.0 && share <= 1.0).then_some(Remedy::FreeShare(share));
+    }
+    if line.contains("No available memory for the cache blocks") {
+        let told = log.iter().filter_map(|l| l.split("Available KV cache memory: ").nth(1)?.split(' ').next());
+        let least = told.filter_map(|n| n.parse::<f64>().ok()).filter(|n| n.is_finite()).fold(0.0, f64::min);
+        return Some(Remedy::MoreShare(-least));
+    }
+    if line.contains("out of memory. Tried to allocate") {
+        let at = |mark: &str| log.iter().position(|l| l.contains(mark));
+        let failed = log.iter().position(|l| *l == line)?;
+        let capturing = at("Capturing CUDA graph").is_some_and(|began| began < failed)
+            && at("Graph capturing finished").is_none_or(|done| done > failed);
+        return Some(if capturing { Remedy::NoGraphs } else { Remedy::LessMemory });
+    }
+    line.contains("warming up sampler").then_some(Remedy::LessMemory)
 }
 
 #[cfg(test)]
@@ -186,11 +241,49 @@ mod tests {
         assert_eq!(vllm(log).unwrap().line, "odd.OddError: the moon is full");
     }
 
+    fn cure(log: &str) -> Option<Remedy> {
+        vllm(log).unwrap().remedy
+    }
+
     #[test]
-    fn the_estimated_length_is_what_to_retry_with() {
-        let log = "ValueError: To serve at least one request … the estimated maximum model length is 19328. Try …";
-        let diagnosis = vllm(log).unwrap();
-        assert_eq!(diagnosis.retry_context, Some(19328));
+    fn the_context_that_fits_is_a_whole_number_of_blocks() {
+        let log = "ValueError: To serve at least one request … the estimated maximum model length is 19,337. Try …";
+        assert_eq!(cure(log), Some(Remedy::Context(19_328)));
+        let hybrid = format!("INFO 01-02 03:04:05 [i.py:1] Setting attention block size to 1,000 tokens\n{log}");
+        assert_eq!(cure(&hybrid), Some(Remedy::Context(19_000)));
+        assert_eq!(cure("ValueError: the estimated maximum model length is 7."), None, "less than a block");
+        let old = "ValueError: The model's max seq len (9000) is larger than the maximum number of tokens that can be \
+                   stored in KV cache (4272). Try …";
+        assert_eq!(cure(old), Some(Remedy::Context(4272)));
+    }
+
+    #[test]
+    fn a_gpu_in_use_tells_the_share_that_is_free() {
+        let log = "ValueError: Free memory on device cuda:1 (6.0/24.0 GiB) on startup is less than desired GPU memory \
+                   utilization (0.92, 22.08 GiB). Decrease …";
+        assert_eq!(cure(log), Some(Remedy::FreeShare(0.25)));
+        for broken in ["(6.0/0 GiB)", "(x/24.0 GiB)", "(30.0/24.0 GiB)", "6.0"] {
+            assert_eq!(cure(&log.replace("(6.0/24.0 GiB)", broken)), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_cache_without_room_tells_how_much_is_missing() {
+        let log = "(Worker_TP0 pid=1) INFO 01-02 03:04:05 [g.py:1] Available KV cache memory: -0.5 GiB\n\
+                   (Worker_TP1 pid=2) INFO 01-02 03:04:05 [g.py:1] Available KV cache memory: -1.25 GiB\n\
+                   ValueError: No available memory for the cache blocks. Try increasing …";
+        assert_eq!(cure(log), Some(Remedy::MoreShare(1.25)));
+    }
+
+    #[test]
+    fn memory_that_goes_out_while_graphs_are_captured_is_told_apart() {
+        let oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 512.00 MiB.";
+        let capture = "\rCapturing CUDA graphs (decode, FULL):  40%|████      | 4/10 [00:01<00:02]";
+        assert_eq!(cure(&format!("{capture}\n{oom}\n")), Some(Remedy::NoGraphs));
+        assert_eq!(cure(&format!("{oom}\n")), Some(Remedy::LessMemory));
+        let done = "INFO 01-02 03:04:05 [g.py:1] Graph capturing finished in 3 secs, took 0.2 GiB";
+        assert_eq!(cure(&format!("{capture}\n{done}\n{oom}\n")), Some(Remedy::LessMemory));
+        assert_eq!(cure(&oom.replace("CUDA", "HIP")), Some(Remedy::LessMemory));
     }
 
     #[test]

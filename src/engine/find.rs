@@ -46,7 +46,7 @@ pub struct Found {
     pub prefix_args: Vec<String>,
     /// Its version, when it could be learnt cheaply.
     pub version: Option<String>,
-    /// What it was built for, when known: `cpu`, `cuda`, `rocm`, `vulkan`, `metal`.
+    /// What it was built for, when known: `cpu`, `cuda`, `rocm`, `vulkan`, `metal`, `ascend`, `sycl`, ….
     pub build: Option<String>,
 }
 
@@ -144,9 +144,31 @@ fn llama_version(text: &str) -> Described {
         let shown = build.or_else(|| rest.split_whitespace().next())?;
         Some(format!("b{shown}"))
     });
+    (version, llama_build(text).map(str::to_owned))
+}
+
+/// What llama.cpp's back ends say of themselves before the version: `load_backend: loaded Vulkan backend from …`,
+/// `ggml_cuda_init: found 1 ROCm devices` (the CUDA sources serve AMD and Moore Threads too), `ggml_vulkan: Found 2
+/// Vulkan devices`. Where the only back end that is loaded is the processor's, it is that.
+fn llama_build(text: &str) -> Option<&'static str> {
+    const BUILDS: [&str; 7] = ["rocm", "musa", "sycl", "cann", "cuda", "metal", "vulkan"];
     let lower = text.to_lowercase();
-    let build = ["cuda", "rocm", "vulkan", "metal"].into_iter().find(|name| lower.contains(name));
-    (version, build.map(str::to_owned))
+    let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let mut named = Vec::new();
+    for line in lower.lines() {
+        let words = words(line);
+        let after = |mark: &str, skip: usize| {
+            let at = words.iter().position(|word| word == mark)?;
+            words.get(at + skip).cloned()
+        };
+        named.extend(after("loaded", 1).filter(|_| line.contains("backend")));
+        named.extend(after("found", 2).filter(|_| line.contains("device")));
+    }
+    let build =
+        BUILDS.into_iter().find(|name| named.iter().any(|word| word == name || word.trim_end_matches(':') == *name));
+    let cpu = named.iter().any(|word| word.starts_with("cpu")).then_some("cpu");
+    // Older ones only have a name somewhere.
+    build.or(cpu).or_else(|| BUILDS.into_iter().find(|name| lower.contains(name)))
 }
 
 /// `ollama version is 0.33.0`, or with a warning first: `Warning: client version is 0.33.0`.
@@ -163,7 +185,18 @@ fn vllm_version(host: &dyn Host, program: &Path) -> Described {
         let env = program.parent()?.parent()?;
         site_packages(host, env).iter().find_map(|site| distribution_version(host, site, "vllm"))
     });
-    let build = version.as_deref().map(|v| ["cpu", "rocm"].into_iter().find(|b| v.contains(b)).unwrap_or("cuda"));
+    // A plug-in beside it makes it one for that vendor, whatever vLLM itself was built for.
+    const PLUGINS: [(&str, &str); 4] =
+        [("vllm-ascend", "ascend"), ("vllm-metax", "maca"), ("vllm-musa", "musa"), ("vllm-mlu", "mlu")];
+    let plugin = [Some(program), real.as_deref()].into_iter().flatten().find_map(|program| {
+        let sites = site_packages(host, program.parent()?.parent()?);
+        let there = |name: &str| sites.iter().any(|site| distribution_version(host, site, name).is_some());
+        PLUGINS.into_iter().find(|(name, _)| there(name)).map(|(_, build)| build)
+    });
+    // `0.33.0+cpu`, `0.18.0+rocm700`, `0.30.0+xpu`; Hygon's are `0.28.1+dtk2604.torch2110`.
+    const WORDS: [(&str, &str); 4] = [("cpu", "cpu"), ("rocm", "rocm"), ("xpu", "xpu"), ("dtk", "dcu")];
+    let word = |v: &str| WORDS.into_iter().find(|(word, _)| v.contains(word)).map_or("cuda", |(_, build)| build);
+    let build = version.as_deref().map(|v| plugin.unwrap_or_else(|| word(v)));
     (version.clone(), build.map(str::to_owned))
 }
 

@@ -151,3 +151,52 @@ fn a_running_ollama_says_its_version_and_a_silent_one_costs_half_a_second() {
     assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
     server.join().unwrap();
 }
+
+#[test]
+fn builds_of_llama_cpp_are_told_by_their_back_ends() {
+    let build = |text: &str| llama_version(&format!("{text}\nversion: 0.7.0 (build 11669, abc)\n")).1;
+    for (text, want) in [
+        ("ggml_cuda_init: found 2 CUDA devices:\n  Device 0: NVIDIA X", Some("cuda")),
+        // AMD's and Moore Threads' cards come through the CUDA sources.
+        ("ggml_cuda_init: found 1 ROCm devices (Total VRAM: 98304 MiB):", Some("rocm")),
+        ("ggml_cuda_init: found 1 MUSA devices:", Some("musa")),
+        ("ggml_vulkan: Found 1 Vulkan devices:\nggml_vulkan: 0 = AMD", Some("vulkan")),
+        ("found 4 SYCL devices:", Some("sycl")),
+        (
+            "load_backend: loaded RPC backend from /a\nload_backend: loaded CUDA backend from /opt/vulkan-rocm/libggml-cuda.so",
+            Some("cuda"),
+        ),
+        ("load_backend: loaded CPU backend from /opt/cuda/libggml-cpu-icelake.so", Some("cpu")),
+        ("ggml_metal_init: allocating", Some("metal")),
+        ("ggml_cuda_init: failed to initialize ROCm: no ROCm-capable device is detected", Some("rocm")),
+        ("built with GNU 12.2.0", None),
+    ] {
+        assert_eq!(build(text).as_deref(), want, "{text}");
+    }
+}
+
+#[test]
+fn a_plug_in_or_the_version_says_what_vllm_is_built_for() {
+    for (version, plugin, want) in [
+        ("0.33.0", None, "cuda"),
+        ("0.18.0+rocm700", None, "rocm"),
+        ("0.30.0+xpu", None, "xpu"),
+        ("0.28.1+dtk2604.torch2110", None, "dcu"),
+        ("0.23.0+empty", Some("vllm_ascend-0.23.0"), "ascend"),
+        ("0.26.0", Some("vllm_metax-0.26.0"), "maca"),
+        ("0.28.0", Some("vllm_musa-0.1.1"), "musa"),
+    ] {
+        let mut machine = Machine::default();
+        machine.env.insert("LLMUP_VLLM_VENV", "/venv");
+        machine.files.insert("/venv/bin/vllm".into(), String::new());
+        let site = "/venv/lib/python3.12/site-packages";
+        for (folder, version) in [(Some(format!("vllm-{version}")), version), (plugin.map(str::to_owned), "1")] {
+            let Some(folder) = folder else { continue };
+            let metadata = format!("{site}/{folder}.dist-info/METADATA");
+            machine.files.insert(metadata.into(), format!("Version: {version}\n"));
+        }
+        let found = find(&machine, &paths());
+        assert_eq!(found[0].build.as_deref(), Some(want), "{version}");
+        assert_eq!(found[0].version.as_deref(), Some(version));
+    }
+}

@@ -8,19 +8,25 @@ use std::path::PathBuf;
 use crate::model::{Format, Weights};
 use crate::profile::EngineRecipe;
 
+mod accelerator;
+pub mod ask_ollama;
 pub mod diagnose;
 pub mod find;
 pub mod id;
 pub mod install;
+pub mod known_flags;
 mod llama_cpp;
 mod native;
 mod ollama;
+pub mod readback;
 mod shown;
 mod vllm;
 
+pub use accelerator::Accelerator;
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
-pub use install::Accelerator;
+pub use known_flags::KnownFlags;
+pub use readback::Measured;
 
 /// What to launch, decided by `plan`.
 #[derive(Debug, Clone)]
@@ -41,8 +47,8 @@ pub struct Launch<'a> {
     pub port: u16,
     /// Where it computes.
     pub accelerator: Accelerator,
-    /// Indices of the GPUs it may use, in PCI order.
-    pub devices: &'a [u32],
+    /// The devices it may use, as the runtime's variable names them.
+    pub visible: &'a [String],
     /// GPUs one copy of the model is spread over.
     pub tensor_parallel: u32,
     /// vLLM: share of each GPU's memory it may take.

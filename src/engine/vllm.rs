@@ -35,8 +35,10 @@ impl Engine for Vllm {
         flag("--host", "127.0.0.1".to_owned());
         flag("--port", launch.port.to_string());
         flag("--max-model-len", launch.context.to_string());
-        flag("--dtype", "auto".to_owned());
-        if launch.accelerator == Accelerator::Cuda {
+        if !launch.recipe.args.iter().any(|arg| arg == "--dtype") {
+            flag("--dtype", "auto".to_owned());
+        }
+        if launch.accelerator != Accelerator::Cpu {
             // Its default moved from 0.9 to 0.92; passing it keeps plan and engine at one number.
             flag("--gpu-memory-utilization", format!("{:.2}", launch.utilization));
         }
@@ -63,17 +65,11 @@ impl Engine for Vllm {
             ("DO_NOT_TRACK".into(), "1".into()),
             ("VLLM_CACHE_ROOT".into(), launch.cache_dir.join("vllm").into()),
         ];
-        match launch.accelerator {
-            Accelerator::Cuda => {
-                // CUDA counts fastest-first unless told; NVML and the plan count in PCI order.
-                env.push(("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into()));
-                let list = launch.devices.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-                env.push(("CUDA_VISIBLE_DEVICES".into(), list.into()));
-            }
-            _ => {
-                env.push(("VLLM_CPU_KVCACHE_SPACE".into(), launch.kv_cache_gib.to_string().into()));
-            }
+        if launch.accelerator == Accelerator::Cpu {
+            env.push(("VLLM_CPU_KVCACHE_SPACE".into(), launch.kv_cache_gib.to_string().into()));
         }
+        let visible = launch.accelerator.visible(launch.visible);
+        env.extend(visible.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
         if let Some(key) = launch.key {
             env.push(("VLLM_API_KEY".into(), key.into()));
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Problem, ProblemKind, Target, Vendor};
@@ -18,6 +19,8 @@ pub enum BackendState {
         since: Instant,
         /// Seconds callers shall wait before they try again.
         retry_after: u64,
+        /// Requests are held this long from `since` on, in case it comes up; zero: they are told to come back.
+        hold: Duration,
     },
     /// It answers.
     Ready(Ready),
@@ -53,6 +56,8 @@ pub struct Ready {
     pub options: Arc<Options>,
     /// The models it lists itself, for names with a wildcard.
     pub offers: Arc<[Offer]>,
+    /// Somebody starts it anew when it dies: a request it took with it, without a byte of an answer, is sent once more.
+    pub heals: bool,
 }
 
 /// What requests to a backend carry besides the caller's own words, and how patient they are.
@@ -95,6 +100,7 @@ impl Ready {
             api_key: None,
             options: Arc::default(),
             offers: Arc::new([]),
+            heals: false,
         }
     }
 
@@ -105,11 +111,21 @@ impl Ready {
 }
 
 impl BackendState {
+    /// How much longer requests are held for a backend that is coming up.
+    pub(super) fn held(&self) -> Option<Duration> {
+        match self {
+            BackendState::Loading { since, hold, .. } => {
+                hold.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
+            }
+            _ => None,
+        }
+    }
+
     /// The backend, or what to tell the caller instead.
     pub fn ready(&self) -> Result<&Ready, Problem> {
         match self {
             BackendState::Ready(ready) => Ok(ready),
-            BackendState::Loading { since, retry_after } => Err(Problem::new(
+            BackendState::Loading { since, retry_after, .. } => Err(Problem::new(
                 ProblemKind::Overloaded,
                 format!("the model is still loading ({} s so far)", since.elapsed().as_secs()),
             )
@@ -117,6 +133,18 @@ impl BackendState {
             BackendState::Gone { reason } => {
                 Err(Problem::new(ProblemKind::Upstream, format!("the engine is gone: {reason}")))
             }
+        }
+    }
+}
+
+/// A backend's state, once it is one to act on: while it is coming up, a request waits as long as it is held.
+pub(super) async fn settled(backend: &mut watch::Receiver<BackendState>) -> BackendState {
+    loop {
+        let state = backend.borrow_and_update().clone();
+        let Some(left) = state.held() else { return state };
+        // The sender gone, or nothing new in time: what it says then is what counts.
+        if !matches!(tokio::time::timeout(left, backend.changed()).await, Ok(Ok(()))) {
+            return backend.borrow().clone();
         }
     }
 }

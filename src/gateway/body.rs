@@ -13,8 +13,16 @@ use crate::protocol::{Problem, ProblemKind};
 /// Room made at once on the caller's word; what is longer grows as it comes.
 const TRUSTED: usize = 1 << 20;
 
+/// The mark of byte order that some writers of files put in front; Python's servers read over it, JSON knows none.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The whole body.
-pub(super) async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
+pub(super) async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
+    let whole = collect(body, limits).await?;
+    Ok(if whole.starts_with(MARK) { whole.slice(MARK.len()..) } else { whole })
+}
+
+async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
     let announced = body.size_hint().lower();
     let mut whole = BytesMut::new();
     let mut over = announced > limits.body_bytes as u64;

@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::backend::Ready;
 use super::metrics::InFlight;
 use super::pulse::Pulse;
-use super::upstream::Sending;
+use super::upstream::{Fate, Sending};
 use crate::protocol::accepts::Accepts;
 use crate::protocol::head::Head;
 use crate::protocol::ir::Framing;
@@ -40,7 +40,7 @@ pub(super) struct Exchange<'a> {
 impl Exchange<'_> {
     /// Sends a JSON body to a path below the backend's prefix.
     pub(super) fn send(&self, path: &str, body: Bytes) -> Sending {
-        self.shared.upstream.post(self.backend, path, self.headers, body, false)
+        self.shared.upstream.post(self.backend, path, self.headers, body, self.fate(false))
     }
 
     /// The same for a body that limits its answer: should the limit not fit beside the prompt, the body is sent once
@@ -50,7 +50,17 @@ impl Exchange<'_> {
         // A prompt has at most a token per byte and rarely less than one per eight: most limits fit for sure, and
         // then the prompt is let go as soon as it is sent.
         let tight = limit.is_some_and(|limit| context == 0 || limit.saturating_add(body.len() as u64 / 8) > context);
-        self.shared.upstream.post(self.backend, path, self.headers, body, tight)
+        self.shared.upstream.post(self.backend, path, self.headers, body, self.fate(tight))
+    }
+
+    fn fate(&self, tight: bool) -> Fate {
+        let heals = self.backend.heals.then(|| {
+            let mut backend = self.pulse.backend();
+            // What happens to it from now on counts.
+            backend.mark_unchanged();
+            backend
+        });
+        Fate { tight, heals }
     }
 
     /// The head of an answer that the caller gets whole, however long it takes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 
-use super::backend::BackendState;
+use super::backend::{self, BackendState};
 use super::exchange::{Asked, Exchange};
 use super::metrics::InFlight;
 use super::pulse::Pulse;
@@ -117,9 +117,9 @@ async fn answer(
     in_flight.asked(model);
     let chosen = shared.settings.catalog.find(model)?;
     in_flight.served(&chosen.name());
-    let mut state = chosen.served.backend.borrow().clone();
-    if let BackendState::Ready(backend) = &mut state {
-        chosen.fit(backend);
+    let mut state = backend::settled(&mut chosen.served.backend.clone()).await;
+    if let BackendState::Ready(ready) = &mut state {
+        chosen.fit(ready);
     }
     let backend = state.ready()?;
     if unscanned && backend.native.contains(&route.dialect) {

@@ -13,7 +13,7 @@ use super::reply::{self, Body};
 use super::{defaults, rename, upstream};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::ir::Framing;
-use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic, openai_chat};
+use crate::protocol::{self, Id, Problem, ProblemKind, Vendor, anthropic, foreign, openai_chat};
 
 /// Whole answers up to this size are read before they are sent on.
 const WHOLE: usize = 4 << 20;
@@ -102,6 +102,7 @@ impl Edits {
         if dialect == Id::Chat && backend.vendor != Vendor::OpenAi {
             openai_chat::tidy::tidy(body, &mut patches);
         }
+        foreign::strip(dialect, backend.vendor, body, &mut patches);
         Edits { patches, dropped, limit }
     }
 }

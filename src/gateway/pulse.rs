@@ -91,6 +91,11 @@ impl Pulse {
         }
     }
 
+    /// The backend as it comes and goes.
+    pub(super) fn backend(&self) -> watch::Receiver<BackendState> {
+        self.backend.clone()
+    }
+
     /// Bytes of an answer came.
     pub(super) fn heard(&mut self) {
         self.begun = true;
@@ -109,7 +114,13 @@ impl Pulse {
             self.tick.as_mut().reset(Instant::now() + self.period);
             self.unheard += self.period;
             self.untold += self.period;
-            if let Err(problem) = self.backend.borrow().ready() {
+            let lost = {
+                let state = self.backend.borrow();
+                // What has no byte yet is sent to the new one ([`super::upstream`]).
+                let held = !self.begun && state.held().is_some();
+                state.ready().err().filter(|_| !held)
+            };
+            if let Some(problem) = lost {
                 return Poll::Ready(Beat::Over(problem));
             }
             let limit = if self.begun { self.stall } else { self.first_byte };

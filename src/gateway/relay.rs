@@ -12,7 +12,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use super::answer::Answer;
 use super::metrics::InFlight;
 use super::pulse::{Beat, Pulse};
-use super::rename::First;
+use super::rename::Names;
 use super::reply::{Body, BoxError};
 use super::upstream::{self, Sending};
 use crate::protocol::{Id, Problem, ProblemKind, Protocol, scan};
@@ -191,8 +191,8 @@ pub(super) struct Passthrough {
     stream: bool,
     /// What the backend's context holds, tokens; 0 when unknown.
     context: u64,
-    /// The first event, where the model's name in it is exchanged.
-    first: Option<First>,
+    /// Where the model's name is exchanged.
+    names: Option<Names>,
     begin: Vec<u8>,
     tail: Vec<u8>,
     ended: bool,
@@ -214,14 +214,15 @@ const TAIL: usize = 4 << 10;
 impl Passthrough {
     pub(super) fn new(protocol: &'static dyn Protocol, stream: bool, context: u64, in_flight: InFlight) -> Self {
         let (begin, tail) = (Vec::new(), Vec::new());
-        Passthrough { protocol, stream, context, first: None, begin, tail, ended: false, told: false, in_flight }
+        Passthrough { protocol, stream, context, names: None, begin, tail, ended: false, told: false, in_flight }
     }
 
     /// The same, with the name that was asked for in place of the engine's. Only the first event of Messages names the
-    /// model, and no other.
+    /// model; Gemini's callers read no name.
     pub(super) fn named(mut self, engine: &str, asked: Option<&str>) -> Self {
-        if self.stream && self.protocol.id() == Id::Messages {
-            self.first = asked.and_then(|asked| First::new(engine, asked));
+        let id = self.protocol.id();
+        if self.stream && matches!(id, Id::Messages | Id::Chat | Id::Responses) {
+            self.names = asked.and_then(|asked| Names::new(engine, asked, id == Id::Messages));
         }
         self
     }
@@ -235,11 +236,11 @@ impl Passthrough {
 
 impl Transform for Passthrough {
     fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        match &mut self.first {
+        match &mut self.names {
             None => out.extend_from_slice(piece),
-            Some(first) => {
-                if first.push(piece, out) {
-                    self.first = None;
+            Some(names) => {
+                if names.push(piece, out) {
+                    self.names = None;
                 }
             }
         }
@@ -259,8 +260,8 @@ impl Transform for Passthrough {
     }
 
     fn end(&mut self, cut: Option<Problem>, out: &mut Vec<u8>) -> Result<(), Problem> {
-        if let Some(first) = self.first.take() {
-            let rest = first.rest();
+        if let Some(names) = self.names.take() {
+            let rest = names.rest();
             out.extend_from_slice(&rest);
             self.leaving(&rest);
         }

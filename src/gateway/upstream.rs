@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::backend::Ready;
+use super::backend::{self, BackendState, Ready};
 use super::dial::{Dial, Line, Post};
 use crate::protocol::head::{self, Head, Patch};
 use crate::protocol::scan::Span;
@@ -42,14 +43,22 @@ const FORWARDED_MESSAGES: [HeaderName; 2] =
 /// Paths of Messages below its prefix begin so, and no other protocol's do.
 const MESSAGES: &str = "/messages";
 
+/// When a request is sent once more.
+#[derive(Default)]
+pub(super) struct Fate {
+    /// The limit on its answer may be too high: then with a lower one.
+    pub(super) tight: bool,
+    /// Its backend is started anew when it dies, and here it shows when it is back: then to the new one.
+    pub(super) heals: Option<watch::Receiver<BackendState>>,
+}
+
 impl Upstream {
     pub(super) fn new() -> Self {
         Upstream { dial: Dial::new() }
     }
 
-    /// Sends a JSON body to a path below the backend's prefix. A `tight` one is sent once more with a lower limit on
-    /// the answer when the backend says that only the limit did not fit.
-    pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes, tight: bool) -> Sending {
+    /// Sends a JSON body to a path below the backend's prefix.
+    pub(super) fn post(&self, backend: &Ready, path: &str, from: &HeaderMap, body: Bytes, fate: Fate) -> Sending {
         let prefix = match &backend.prefix {
             Some(prefix) => prefix.as_str(),
             None => protocol::protocol(backend.speaks).prefix(),
@@ -61,12 +70,12 @@ impl Upstream {
                 headers.push((name.clone(), value.clone()));
             }
         }
-        self.send(backend, [prefix, path], headers, body, tight)
+        self.send(backend, [prefix, path], headers, body, fate)
     }
 
     /// Sends a JSON body to a path below the backend's root.
     pub(super) fn post_root(&self, backend: &Ready, path: &str, body: Bytes) -> Sending {
-        self.send(backend, ["", path], Vec::new(), body, false)
+        self.send(backend, ["", path], Vec::new(), body, Fate::default())
     }
 
     fn send(
@@ -75,7 +84,7 @@ impl Upstream {
         [prefix, path]: [&str; 2],
         mut headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-        tight: bool,
+        fate: Fate,
     ) -> Sending {
         headers.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
         let protocol = protocol::protocol(backend.speaks);
@@ -90,17 +99,27 @@ impl Upstream {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value));
         }
-        let url = [backend.base_url.trim_end_matches('/'), prefix, path].concat();
-        let mut request = Post { url, headers, body };
+        let base = backend.base_url.trim_end_matches('/');
+        let mut request = Post { url: [base, prefix, path].concat(), headers, body };
+        let base = base.len();
         let line = self.dial.line(&request.url);
         let options = backend.options.clone();
         Box::pin(async move {
             let line = line.map_err(unreachable)?;
+            let Fate { tight, heals } = fate;
             if tight {
                 let response = once(&line, request.clone(), options.timeout).await.map_err(Failure::problem)?;
                 let (response, lower) = lowered(response, &request.body).await;
                 let Some(lower) = lower else { return Ok(response) };
                 request.body = lower;
+            }
+            if let Some(mut backend) = heals {
+                let lost = match once(&line, request.clone(), options.timeout).await {
+                    Err(lost @ Failure::Unreachable(_)) => lost,
+                    outcome => return outcome.map_err(Failure::problem),
+                };
+                let Some(anew) = anew(&mut backend).await else { return Err(lost.problem()) };
+                request.url.replace_range(..base, &anew);
             }
             if options.retries == 0 {
                 // The prompt is let go as soon as it is sent.
@@ -123,6 +142,19 @@ impl Upstream {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         })
+    }
+}
+
+/// How long the end of a backend may stay unnoticed by whoever starts it anew.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// Where a backend is to be found that died and is started anew; `None` when it is not.
+async fn anew(backend: &mut watch::Receiver<BackendState>) -> Option<String> {
+    // Who starts it anew may hear of its end later than we do, or may be done with it already.
+    tokio::time::timeout(NOTICED, backend.changed()).await.ok()?.ok()?;
+    match backend::settled(backend).await {
+        BackendState::Ready(ready) => Some(ready.base_url.trim_end_matches('/').to_owned()),
+        _ => None,
     }
 }
 

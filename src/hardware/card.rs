@@ -1,6 +1,7 @@
 //! A device as a vendor's tool describes it, before it becomes a [`Device`]: what the tool does not say stays unknown,
 //! and the device stays listed.
 
+use super::holders::setting;
 use super::{Device, Probe, VendorId};
 
 /// One device; `None` is what nobody said.
@@ -98,7 +99,7 @@ impl Reading {
         }
         for (card, shown) in self.cards.iter_mut().zip(shown) {
             if !shown {
-                card.problem = Some(format!("hidden by {variable}={spec}; to use it: `unset {variable}`"));
+                card.problem = Some(format!("hidden by {}; to use it: `unset {variable}`", setting(variable, spec)));
             }
         }
     }

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use super::{Cpu, cgroup};
-use crate::host::{Host, Os};
+use crate::host::{Host, Os, told};
 
 /// The processor as this process may use it.
 pub(super) fn read(host: &dyn Host) -> Cpu {
     // The standard library respects affinity; it rounds a quota down, where a share of one more thread is worth having.
-    let available = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    let available = || std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    let available = told(host, "processor threads", available).unwrap_or(1);
     Cpu {
         name: name(host),
         threads: threads(available, cgroup::read(host).cpus),
-        architecture: std::env::consts::ARCH.to_owned(),
+        architecture: told(host, "processor architecture", || std::env::consts::ARCH.to_owned()).unwrap_or_default(),
         features: features(host),
         numa_nodes: numa_nodes(host),
     }
@@ -47,7 +48,8 @@ fn features(host: &dyn Host) -> Vec<String> {
     {
         return parse_features(&String::from_utf8_lossy(&bytes));
     }
-    asked().iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect()
+    let has = || asked().iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect();
+    told::<Vec<String>>(host, "processor features", has).unwrap_or_default()
 }
 
 /// The processor itself, where no file says it.
@@ -127,6 +129,10 @@ fn name(host: &dyn Host) -> String {
         return name;
     }
     // ARM's cpuinfo has numbers only; sysinfo knows what they mean.
+    told(host, "processor name", brand).unwrap_or_default()
+}
+
+fn brand() -> String {
     let Ok(mut system) = sysinfo::System::new() else { return String::new() };
     system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
     system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Memory, cgroup};
-use crate::host::{Host, Os};
+use crate::host::{Host, Os, told};
 
 /// Main memory now.
 pub(super) fn read(host: &dyn Host) -> Memory {
@@ -18,6 +18,10 @@ pub(super) fn of_system(host: &dyn Host) -> Memory {
     {
         return memory;
     }
+    told(host, "memory", by_system).unwrap_or_default()
+}
+
+fn by_system() -> Memory {
     let Ok(mut system) = sysinfo::System::new() else { return Memory::default() };
     system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
     Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() }

@@ -9,6 +9,7 @@ mod cambricon;
 mod card;
 mod cgroup;
 mod cpu;
+mod holders;
 mod hygon;
 mod intel;
 mod link;
@@ -16,6 +17,7 @@ mod memory;
 mod metax;
 mod mthreads;
 mod nvidia;
+pub mod record;
 #[cfg(test)]
 mod recorded;
 mod replay;
@@ -29,7 +31,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 
 pub use self::link::{Link, LinkKind};
-pub use self::replay::{ReplayError, kinds, replay};
+pub use self::replay::{ReplayError, WHOLE, kinds, replay};
 use crate::host::{Host, Os};
 
 /// Who made an accelerator.
@@ -54,6 +56,23 @@ pub enum VendorId {
     Cambricon,
     /// Hygon.
     Hygon,
+}
+
+impl VendorId {
+    /// The name in profiles and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VendorId::Nvidia => "nvidia",
+            VendorId::Amd => "amd",
+            VendorId::Ascend => "ascend",
+            VendorId::Apple => "apple",
+            VendorId::Intel => "intel",
+            VendorId::MooreThreads => "moorethreads",
+            VendorId::MetaX => "metax",
+            VendorId::Cambricon => "cambricon",
+            VendorId::Hygon => "hygon",
+        }
+    }
 }
 
 /// One accelerator.
@@ -197,6 +216,11 @@ pub fn memory_for_cuda(total_bytes: u64) -> u64 {
     total_bytes.saturating_sub(FIXED + total_bytes / 1000 * 38 / 10)
 }
 
+/// What the GPU of a Mac with this much main memory may use of it, unless its owner set another limit. Bytes.
+pub fn memory_for_metal(total_bytes: u64) -> u64 {
+    apple::share(total_bytes)
+}
+
 impl Hardware {
     /// The NVIDIA GPUs that one process can use now: whole cards, or where there are none the first MIG instance,
     /// because a process sees one instance at most.
@@ -205,6 +229,14 @@ impl Hardware {
         let whole = usable().any(|d| !d.is_instance());
         let most = if whole { usize::MAX } else { 1 };
         usable().filter(move |d| d.is_instance() != whole).take(most)
+    }
+
+    /// The devices of a vendor that one process can use now, in its runtime's order; see [`Hardware::nvidia`] for MIG.
+    pub fn usable(&self, vendor: VendorId) -> Vec<&Device> {
+        match vendor {
+            VendorId::Nvidia => self.nvidia().collect(),
+            _ => self.devices.iter().filter(|d| d.vendor == vendor && d.usable).collect(),
+        }
     }
 
     /// Whether there is one.

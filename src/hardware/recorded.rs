@@ -1,6 +1,6 @@
 //! A machine made of recordings, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +14,20 @@ pub(super) struct Recorded {
     pub(super) env: BTreeMap<String, String>,
     /// Program name → (words its arguments must contain, what it leaves), first match.
     pub(super) programs: BTreeMap<String, Vec<(&'static str, Ran)>>,
+    /// Files that this user may not open.
+    pub(super) denied: BTreeSet<PathBuf>,
 }
 
 impl Recorded {
     pub(super) fn file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.into(), text.to_owned());
         self
+    }
+
+    /// A file that is there for others.
+    pub(super) fn denied(mut self, path: &str) -> Self {
+        self.denied.insert(path.into());
+        self.file(path, "")
     }
 
     pub(super) fn var(mut self, name: &str, value: &str) -> Self {
@@ -44,6 +52,9 @@ impl Host for Recorded {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.denied.contains(path) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         self.files.get(path).map(|text| text.clone().into_bytes()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -70,5 +81,13 @@ impl Host for Recorded {
 
     fn os(&self) -> Os {
         Os::Linux
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.files.contains_key(path) || self.entries(path).is_ok()
+    }
+
+    fn access(&self, path: &Path) -> io::Result<()> {
+        if self.exists(path) { self.read(path).map(drop) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }

@@ -1,10 +1,11 @@
-//! Recordings instead of the machine: `llmup hardware --from KIND=PATH`. What each kind means is its vendor's; two are
-//! nobody's: `/proc/meminfo` and `/proc/cpuinfo` of the recorded machine.
+//! Recordings instead of the machine: `llmup hardware --from KIND=PATH`. What each kind means is its vendor's; three are
+//! nobody's: `/proc/meminfo` and `/proc/cpuinfo` of the recorded machine, and the folder of a whole machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Cpu, Hardware, Memory, Probe, VENDORS, cpu, memory};
+use super::record::{FolderError, Replayer, load};
+use super::{Cpu, Hardware, Memory, Probe, VENDORS, cpu, detect, memory};
 use crate::error::Explain;
 use crate::exit::Exit;
 use crate::host::Os;
@@ -13,6 +14,10 @@ use crate::host::Os;
 const MEMINFO: &str = "meminfo";
 /// The recorded machine's processor.
 const CPUINFO: &str = "cpuinfo";
+/// A folder that `llmup doctor --record` wrote.
+pub const WHOLE: &str = "recording";
+/// No tool prints more; `/dev/zero` does.
+const LONGEST: u64 = 16 << 20;
 
 /// Why a recording was not read.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +33,9 @@ pub enum ReplayError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The folder of a whole machine makes no sense.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }
 
 impl Explain for ReplayError {
@@ -35,6 +43,7 @@ impl Explain for ReplayError {
         match self {
             ReplayError::UnknownKind(_) => Exit::Usage,
             ReplayError::Unreadable { .. } => Exit::Config,
+            ReplayError::Folder(error) => error.exit(),
         }
     }
 
@@ -47,6 +56,7 @@ impl Explain for ReplayError {
             ReplayError::Unreadable { path, .. } => {
                 vec![format!("see whether it is there: `ls -l {}`", path.display())]
             }
+            ReplayError::Folder(error) => error.hints(),
         }
     }
 }
@@ -54,22 +64,21 @@ impl Explain for ReplayError {
 /// The names of all kinds, in the order of the vendors.
 pub fn kinds() -> Vec<&'static str> {
     let vendors = VENDORS.iter().flat_map(|vendor| vendor.kinds()).map(|kind| kind.name);
-    vendors.chain([MEMINFO, CPUINFO]).collect()
+    vendors.chain([MEMINFO, CPUINFO, WHOLE]).collect()
 }
 
 /// The machine the recordings tell of. What none of them tells stays empty: nothing is asked of this machine.
 pub fn replay(recordings: &[(String, PathBuf)]) -> Result<Hardware, ReplayError> {
-    let mut found = Hardware {
-        // What a recording tells of is read the same way on every system.
-        os: Os::current(),
-        cpu: Cpu::default(),
-        memory: Memory::default(),
-        devices: Vec::new(),
-        links: Vec::new(),
-        versions: std::collections::BTreeMap::new(),
-        problems: Vec::new(),
+    // The folder of a whole machine is looked at as that machine was; what others tell comes to it.
+    let whole = recordings.iter().find(|(name, _)| name == WHOLE);
+    if let Some((_, path)) = whole {
+        readable(path)?;
+    }
+    let mut found = match whole {
+        Some((_, path)) => detect(&Replayer(load(path)?)),
+        None => nothing(),
     };
-    for (name, path) in recordings {
+    for (name, path) in recordings.iter().filter(|(name, _)| name != WHOLE) {
         let kind = VENDORS.iter().flat_map(|vendor| vendor.kinds()).find(|kind| kind.name == name.as_str());
         if kind.is_none() && name != MEMINFO && name != CPUINFO {
             return Err(ReplayError::UnknownKind(name.clone()));
@@ -101,6 +110,19 @@ pub fn replay(recordings: &[(String, PathBuf)]) -> Result<Hardware, ReplayError>
     Ok(found)
 }
 
+fn nothing() -> Hardware {
+    Hardware {
+        // What a recording tells of is read the same way on every system.
+        os: Os::current(),
+        cpu: Cpu::default(),
+        memory: Memory::default(),
+        devices: Vec::new(),
+        links: Vec::new(),
+        versions: std::collections::BTreeMap::new(),
+        problems: Vec::new(),
+    }
+}
+
 fn machine(name: &str, path: &Path, found: &mut Hardware) -> Result<(), ReplayError> {
     let text = text(path).map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })?;
     if name == CPUINFO {
@@ -122,18 +144,30 @@ fn readable(path: &Path) -> Result<(), ReplayError> {
 
 /// The text of a recording. PowerShell's `>` writes UTF-16 with a mark; everything else is taken for UTF-8.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    Ok(decode(&std::fs::read(path)?))
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(decode(&bytes))
 }
 
+/// Lines end with a line feed afterwards, also where Windows ended them.
 pub(super) fn decode(bytes: &[u8]) -> String {
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => {
-            let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            String::from_utf16_lossy(&units)
-        }
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        // Some editors leave the mark out; the tools print ASCII first.
+        [1..=255, 0, 1..=255, 0, ..] => wide(bytes, u16::from_le_bytes),
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
         _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
+    };
+    if text.contains('\r') { text.replace("\r\n", "\n") } else { text }
 }
 
 /// A recording that is a text, read by `parse`; one that cannot be read is a problem.

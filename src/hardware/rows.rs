@@ -68,6 +68,12 @@ pub(super) fn after<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     rest.get(..end).filter(|word| !word.is_empty())
 }
 
+/// The program's name, of a path with arguments behind it.
+pub(super) fn program_name(command: &str) -> &str {
+    let first = command.split_whitespace().next().unwrap_or_default();
+    first.rsplit(['/', '\\']).next().unwrap_or(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

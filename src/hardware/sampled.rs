@@ -180,6 +180,46 @@ fn each_of_the_nearly_right_texts_is_read_by_the_kind_it_is_for() {
 }
 
 #[test]
+fn every_kind_reads_what_powershell_and_windows_write() {
+    let mut texts: Vec<String> = NEARLY.iter().map(|text| (*text).to_owned()).collect();
+    texts.push("0, GPU-77, NVIDIA Ω, 24576, 24000, 590.1, 8.6, [N/A]\n".to_owned());
+    texts.push("\tGPU0\tGPU1\nGPU0\t X \tNV2\nGPU1\tNV2\t X \n".to_owned());
+    texts.push("GPU[0]\t\t: VRAM Total Memory (B): 17163091968\nGPU[0]\t\t: Card Series: Radeon Q\n".to_owned());
+    texts.push("device,Card Series,VRAM Total Memory (B)\ncard0,Radeon Q,17163091968\n".to_owned());
+    texts.push("<nvidia_smi_log>\n<gpu>\n<product_name>Q\n</product_name>\n</gpu>\n</nvidia_smi_log>\n".to_owned());
+    texts.push("AMD Radeon Q|17163091968\n".to_owned());
+    if let Some(dir) = collection() {
+        for (vendor, start, _) in READ_BY {
+            let files = std::fs::read_dir(dir.join(vendor)).unwrap().map(|entry| entry.unwrap().path());
+            let named = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(start));
+            texts.extend(named.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()));
+        }
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    // One name for all, because problems repeat it.
+    let mut read = |bytes: &[u8], kind: &Kind| {
+        file.as_file_mut().set_len(0).unwrap();
+        std::io::Seek::rewind(file.as_file_mut()).unwrap();
+        file.write_all(bytes).unwrap();
+        (kind.read)(file.path())
+    };
+    let mut found = 0;
+    for text in texts {
+        let windows = text.replace('\n', "\r\n");
+        let wide: Vec<u8> = [0xfeff].into_iter().chain(windows.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let marked = format!("\u{feff}{windows}");
+        for kind in VENDORS.iter().flat_map(|vendor| vendor.kinds()) {
+            let plain = read(text.as_bytes(), kind);
+            found += plain.devices.len();
+            for other in [windows.as_bytes(), wide.as_slice(), marked.as_bytes()] {
+                assert_eq!(read(other, kind), plain, "{}: {text}", kind.name);
+            }
+        }
+    }
+    assert!(found > 20, "{found}");
+}
+
+#[test]
 fn a_recording_that_is_not_there_is_a_problem() {
     for kind in VENDORS.iter().flat_map(|vendor| vendor.kinds()) {
         let probe = (kind.read)(Path::new("no/such/recording"));

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::card::{Card, Reading};
-use super::{Probe, VendorId};
+use super::holders::{is_denied, join_its_group};
+use super::{Probe, VendorId, replay};
 use crate::host::{Host, Os};
 
 /// A healthy tool answers in a second or two, also with eight cards; a wedged driver hangs it for ever.
@@ -81,6 +82,8 @@ pub(super) struct ByTool {
     pub(super) visible: &'static str,
     /// The numbers of the devices that are there by their device files; `None`: none. Empty: some.
     pub(super) present: fn(&dyn Host) -> Option<Vec<u32>>,
+    /// How its device files begin, in `/dev`; one that ends with a number is that device's.
+    pub(super) files: &'static [&'static str],
     /// How to get the tool.
     pub(super) install: &'static str,
 }
@@ -100,8 +103,27 @@ impl ByTool {
             None => self
                 .unread(host, format!("a {} is here but `{}` is not; {}", self.called, self.tool.name, self.install)),
         };
+        self.hold_back(host, &mut reading);
         reading.hide(self.visible, host.env(self.visible).as_deref());
         reading.probe(self.vendor, self.called, &self.cure())
+    }
+
+    /// Tools tell devices also to who may not use them.
+    fn hold_back(&self, host: &dyn Host, reading: &mut Reading) {
+        if self.files.is_empty() || reading.cards.is_empty() {
+            return;
+        }
+        for path in host.entries(Path::new("/dev")).unwrap_or_default() {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(rest) = self.files.iter().find_map(|start| name.strip_prefix(start)) else { continue };
+            let number = rest.parse::<u32>().ok();
+            if (number.is_none() && !rest.is_empty()) || !is_denied(host, &path) {
+                continue;
+            }
+            for card in reading.cards.iter_mut().filter(|card| number.is_none_or(|number| number == card.index)) {
+                card.problem.get_or_insert_with(|| join_its_group(&path.display().to_string()));
+            }
+        }
     }
 
     /// How to learn the memory of a device that does not say it.
@@ -138,8 +160,8 @@ impl ByTool {
 
 /// Reads a file and hands its text on; a file that cannot be read is a problem.
 pub(super) fn recording(path: &Path, read: impl FnOnce(&str) -> Probe) -> Probe {
-    match std::fs::read(path) {
-        Ok(bytes) => read(&String::from_utf8_lossy(&bytes)),
+    match replay::text(path) {
+        Ok(text) => read(&text),
         Err(error) => {
             let problem = format!("cannot read {}: {error}; look at `ls -l {}`", path.display(), path.display());
             Probe { problems: vec![problem], ..Probe::default() }

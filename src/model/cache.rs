@@ -2,7 +2,8 @@
 //! Rules from vLLM's `v1/core/kv_cache_utils.py` and `v1/kv_cache_interface.py`, checked against start logs: Gemma 4 31B
 //! needs 6.89, 9.54 and 12.04 GiB for 8k, 32k and 64k tokens; a Qwen3.6 35B with 5.98 GiB prints 567,978 tokens.
 
-use super::{Cache, Shape};
+use super::compressed::{self, Ring};
+use super::{Cache, CacheGroup, Shape};
 
 /// Tokens of a block, where no state makes it larger.
 const BLOCK: u64 = 16;
@@ -42,28 +43,35 @@ pub struct Layout {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pages {
-    /// Blocks of 16 tokens; each window is (bytes per token, tokens at most).
-    Small { windows: Vec<(u64, u64)> },
+    /// Blocks of 16 tokens; each window is (bytes per token, tokens at most); `fixed` bytes per sequence come on top.
+    Small { windows: Vec<(u64, u64)>, fixed: u64 },
     /// A state's size makes all blocks as large as itself: (tokens, bytes of a block over its group's layers, groups
     /// that grow with the context, blocks of states per sequence).
     State { tokens: u64, bytes: u64, growing: u64, fixed: u64 },
+    /// Blocks of one size for compressed tokens and for the rings that hold the newest ones.
+    Compressed { bytes: u64, rings: Vec<Ring>, batched: u64 },
 }
 
 impl Shape {
     /// The cache on one GPU under `terms`.
     pub fn layout(&self, terms: &CacheTerms) -> Layout {
-        let groups = self.cache_groups();
+        let groups = self.groups_under(terms);
         let stage = |layers: u64| layers.div_ceil(terms.pipeline.max(1));
+        if let Some((bytes, rings)) = compressed::blocks(&groups, &stage) {
+            let pages = Pages::Compressed { bytes, rings, batched: terms.batched_tokens };
+            return Layout { token_bytes: bytes.div_ceil(compressed::BLOCK), pages };
+        }
         let bytes =
             |cache: Cache| cache.token_bytes(terms.element_bytes, terms.tensor).div_ceil(terms.decode_context.max(1));
-        let growing = || groups.iter().filter(|g| g.window.is_none() && !matches!(g.cache, Cache::State { .. }));
+        let attends = |g: &&CacheGroup| !matches!(g.cache, Cache::State { .. } | Cache::Fixed { .. });
+        let growing = || groups.iter().filter(|g| g.window.is_none()).filter(attends);
         let token_bytes =
             growing().fold(0u64, |sum, g| sum.saturating_add(stage(g.layers).saturating_mul(bytes(g.cache))));
         let state = groups.iter().find_map(|g| match g.cache {
             Cache::State { bytes, .. } if bytes > 0 => Some((g.layers, bytes.div_ceil(terms.tensor.max(1)))),
             _ => None,
         });
-        let attention = groups.iter().filter(|g| !matches!(g.cache, Cache::State { .. }));
+        let attention = groups.iter().filter(attends);
         let (layers, widest) =
             attention.fold((0u64, 0), |(n, w), g| (n.saturating_add(g.layers), w.max(bytes(g.cache))));
         if let Some((states, state)) = state
@@ -87,7 +95,28 @@ impl Shape {
             let most = g.window?.saturating_sub(1).saturating_add(terms.batched_tokens);
             Some((padded(stage(g.layers)).saturating_mul(bytes(g.cache)), most))
         });
-        Layout { token_bytes, pages: Pages::Small { windows: windows.collect() } }
+        let fixed = groups.iter().fold(0u64, |sum, g| match g.cache {
+            Cache::Fixed { bytes, .. } => sum.saturating_add(stage(g.layers).saturating_mul(bytes)),
+            _ => sum,
+        });
+        Layout { token_bytes, pages: Pages::Small { windows: windows.collect(), fixed } }
+    }
+}
+
+impl Shape {
+    /// Layers by their cache, with those that guess ahead where the engine is told to: they attend to everything, as the
+    /// model's own full layers do (`num_nextn_predict_layers` in vLLM's `models/deepseek_mtp.py` and its kin).
+    fn groups_under(&self, terms: &CacheTerms) -> Vec<CacheGroup> {
+        let mut groups = self.cache_groups().into_owned();
+        if terms.speculative > 0 && self.draft_layers > 0 {
+            let grows = |g: &&mut CacheGroup| {
+                g.window.is_none() && !matches!(g.cache, Cache::State { .. } | Cache::Fixed { .. })
+            };
+            if let Some(full) = groups.iter_mut().find(grows) {
+                full.layers = full.layers.saturating_add(self.draft_layers);
+            }
+        }
+        groups
     }
 }
 
@@ -101,22 +130,29 @@ impl Layout {
     pub fn needed(&self, tokens: u64) -> u64 {
         let blocks = |tokens: u64| tokens.div_ceil(BLOCK).saturating_mul(BLOCK);
         match &self.pages {
-            Pages::Small { windows } => {
-                windows.iter().fold(self.token_bytes.saturating_mul(blocks(tokens)), |sum, (bytes, most)| {
+            Pages::Small { windows, fixed } => {
+                let growing = self.token_bytes.saturating_mul(blocks(tokens)).saturating_add(*fixed);
+                windows.iter().fold(growing, |sum, (bytes, most)| {
                     // A window starts anywhere in a block, so it can touch one more.
                     sum.saturating_add(bytes.saturating_mul(blocks(tokens.min(*most)).saturating_add(BLOCK)))
                 })
             }
-            Pages::State { bytes, .. } => bytes.saturating_mul(self.blocks_of(tokens)),
+            Pages::State { bytes, .. } | Pages::Compressed { bytes, .. } => {
+                bytes.saturating_mul(self.blocks_of(tokens))
+            }
         }
     }
 
-    /// Blocks one sequence of `tokens` needs, where blocks are as large as a state.
+    /// Blocks one sequence of `tokens` needs, where all blocks are of one large size.
     fn blocks_of(&self, tokens: u64) -> u64 {
-        match self.pages {
+        match &self.pages {
             Pages::Small { .. } => tokens.div_ceil(BLOCK),
             Pages::State { tokens: each, growing, fixed, .. } => {
-                tokens.div_ceil(each).saturating_mul(growing).saturating_add(fixed)
+                tokens.div_ceil(*each).saturating_mul(*growing).saturating_add(*fixed)
+            }
+            Pages::Compressed { rings, batched, .. } => {
+                let newest = rings.iter().map(|ring| ring.blocks(tokens, *batched));
+                newest.fold(tokens.div_ceil(compressed::BLOCK), u64::saturating_add)
             }
         }
     }
@@ -124,8 +160,10 @@ impl Layout {
     /// "GPU KV cache size" for `available` bytes: how many sequences of `max_len` tokens fit at once, times that.
     pub fn tokens_in(&self, available: u64, max_len: u64) -> u64 {
         let (have, each) = match &self.pages {
-            Pages::State { bytes, .. } => (available.checked_div(*bytes).unwrap_or(0), self.blocks_of(max_len)),
-            Pages::Small { windows } if windows.is_empty() => {
+            Pages::State { bytes, .. } | Pages::Compressed { bytes, .. } => {
+                (available.checked_div(*bytes).unwrap_or(0), self.blocks_of(max_len))
+            }
+            Pages::Small { windows, fixed: 0 } if windows.is_empty() => {
                 let blocks = available.checked_div(self.token_bytes.saturating_mul(BLOCK));
                 return blocks.unwrap_or(0).saturating_mul(BLOCK);
             }
@@ -155,7 +193,7 @@ impl Layout {
     pub fn sequences_in(&self, available: u64) -> Option<u64> {
         match self.pages {
             Pages::State { bytes, .. } => available.checked_div(bytes),
-            Pages::Small { .. } => None,
+            Pages::Small { .. } | Pages::Compressed { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be wrong with a model the user names: what was found, what was expected, what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Explain, paste};
 use crate::exit::Exit;
@@ -47,6 +47,14 @@ pub enum ModelError {
     TooLong { path: PathBuf, expected: u64, found: u64 },
     #[error("{path} is not a GGUF file: it starts with {magic}, expected \"GGUF\"", path = path.display())]
     NotGguf { path: PathBuf, magic: String },
+    #[error("{path} is not the file itself but a Git LFS pointer to it", path = path.display())]
+    LfsPointer { path: PathBuf },
+    #[error("{path} is a web page, not a model's file", path = path.display())]
+    WebPage { path: PathBuf },
+    #[error("{path} is empty: it has 0 bytes", path = path.display())]
+    EmptyFile { path: PathBuf },
+    #[error("{index} lists tensors that {file} does not hold, such as \"{tensor}\"", index = index.display())]
+    TensorMissing { index: PathBuf, file: String, tensor: String },
     #[error("{path} is no model file; expected a model directory or a .gguf file", path = path.display())]
     UnknownFile { path: PathBuf },
     #[error("{dir} holds {count} different models", dir = dir.display(), count = files.len())]
@@ -56,6 +64,9 @@ pub enum ModelError {
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+/// Shows the start of a file.
+const LOOK: &str = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
 
 impl Explain for ModelError {
     fn exit(&self) -> Exit {
@@ -95,12 +106,34 @@ impl Explain for ModelError {
                 vec!["choose a release of the model with *.safetensors: PyTorch files can run code when loaded".into()]
             }
             ModelError::ShardsMissing { dir, .. } => again(dir),
-            ModelError::Truncated { path, .. } | ModelError::TooLong { path, .. } => {
+            ModelError::Truncated { path, .. } | ModelError::TooLong { path, .. } | ModelError::EmptyFile { path } => {
                 vec![format!("download it again: delete it first with `rm {}`", paste::path(path))]
             }
-            ModelError::NotGguf { path, magic } if magic.contains("version ht") || magic.contains("<") => {
-                let look = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
-                vec![format!("this is a web page or a Git LFS pointer; look at it: `{look} {}`", paste::path(path))]
+            ModelError::LfsPointer { path } => {
+                vec![format!("fetch what the pointers stand for: `git -C {} lfs pull`", paste::path(parent(path)))]
+            }
+            ModelError::WebPage { path } => {
+                let look = format!("see what the server said: `{LOOK} {}`", paste::path(path));
+                vec![look, "some models can be downloaded only after signing in and accepting their terms".into()]
+            }
+            ModelError::TensorMissing { index, file, .. } => {
+                let file = index.with_file_name(file);
+                // PowerShell takes a list.
+                let between = if cfg!(windows) { ", " } else { " " };
+                vec![format!(
+                    "they are of different downloads; fetch both again: `rm {}{between}{}`",
+                    paste::path(index),
+                    paste::path(&file)
+                )]
+            }
+            ModelError::Json { path, .. } => {
+                vec![format!("mend it there, or download it again: delete it first with `rm {}`", paste::path(path))]
+            }
+            ModelError::Malformed { path, .. } | ModelError::NotGguf { path, .. } => {
+                vec![format!("it may be damaged; look at it: `{LOOK} {}`, or download it again", paste::path(path))]
+            }
+            ModelError::UnknownFile { path } => {
+                vec![format!("name the folder it is in, if that is a model: `ls {}`", paste::path(parent(path)))]
             }
             ModelError::Several { dir, files } => files
                 .iter()
@@ -121,6 +154,11 @@ impl Explain for ModelError {
             _ => Vec::new(),
         }
     }
+}
+
+/// The folder a file is in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The first few names, and how many more there are.

@@ -1,6 +1,7 @@
 //! GGUF versions 2 and 3: metadata and tensor table, read without trusting a length that exceeds the file's.
 
 mod reader;
+mod shape;
 mod types;
 
 use std::fs::File;
@@ -8,8 +9,8 @@ use std::path::Path;
 
 use reader::{Reader, Value};
 
-use super::locate::unreadable;
-use super::{Cache, CacheGroup, Format, ModelError, Shape, Weights};
+use super::locate::{imposter, start_of, unreadable};
+use super::{Format, ModelError, Weights};
 
 /// Where a file stands in a split model: `NAME-00002-of-00003.gguf`.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,75 +62,38 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
         bytes: Some(bytes),
         quantization: first.number("general.file_type").and_then(types::file_type),
         context_max: architecture.as_ref().and_then(|a| first.number(&format!("{a}.context_length"))),
-        shape: architecture.as_ref().and_then(|a| shape(&first, a)),
+        shape: architecture.as_ref().and_then(|a| first.shape(a)),
         chat_template: first.values.contains_key("tokenizer.chat_template"),
         architecture,
     })
 }
 
-/// Families that give every n-th layer full attention and the others a window, without saying so in the file
-/// (llama.cpp's `set_swa_pattern` per architecture).
-const FULL_EVERY: &[(&str, u64)] = &[("gemma2", 2), ("gemma3", 6), ("gemma3n", 5), ("gpt-oss", 2), ("cohere2", 4)];
-
-fn shape(header: &Header, architecture: &str) -> Option<Shape> {
-    let number = |key: &str| header.number(&format!("{architecture}.{key}"));
-    let (layers, hidden) = (number("block_count")?, number("embedding_length")?);
-    let heads = number("attention.head_count").unwrap_or(0);
-    let key = format!("{architecture}.attention.head_count_kv");
-    let kv_heads = header.number(&key).unwrap_or(heads);
-    let head_dim = number("attention.key_length").or_else(|| hidden.checked_div(heads)).unwrap_or(0);
-    // Hybrids give a list, one number per layer, 0 where there is no cache.
-    let kv_layers = match header.values.get(&key) {
-        Some(Value::Numbers { positive, count, .. }) if positive < count => Some(*positive),
-        _ => number("full_attention_interval").filter(|n| *n > 1).map(|n| layers / n).filter(|n| *n > 0),
-    };
-    let latent = number("attention.kv_lora_rank").filter(|n| *n > 0).map(|rank| Cache::Latent {
-        elements: rank.saturating_add(number("rope.dimension_count").unwrap_or(0)),
-        indexed: number("attention.indexer.key_length").is_some(),
-    });
-    let plain = Cache::Heads { heads: kv_heads, size: head_dim };
-    let group = |layers: u64, cache, window| (layers > 0).then_some(CacheGroup { layers, cache, window });
-    let every = FULL_EVERY.iter().find(|(name, _)| *name == architecture).map(|(_, every)| *every);
-    let cache: Vec<CacheGroup> = match (latent, kv_layers, number("attention.sliding_window"), every) {
-        (None, None, Some(window), Some(every)) if window > 0 => {
-            let full = layers / every;
-            [group(full, plain, None), group(layers - full, plain, Some(window))].into_iter().flatten().collect()
-        }
-        (None, None, _, _) => Vec::new(),
-        (latent, kv_layers, _, _) => {
-            let full = kv_layers.unwrap_or(layers).min(layers);
-            let state = Cache::State { bytes: 0, mamba: number("ssm.state_size").is_some() };
-            let full = group(full, latent.unwrap_or(plain), None);
-            [full, group(layers - kv_layers.unwrap_or(layers).min(layers), state, None)].into_iter().flatten().collect()
-        }
-    };
-    let experts = number("expert_count").filter(|n| *n > 0);
-    Some(Shape {
-        layers,
-        hidden,
-        heads,
-        kv_heads,
-        head_dim,
-        vocab: number("vocab_size").or_else(|| header.number("tokenizer.ggml.tokens")).unwrap_or(0),
-        intermediate: number("feed_forward_length"),
-        experts,
-        experts_per_token: number("expert_used_count"),
-        moe_intermediate: number("expert_feed_forward_length"),
-        dense_layers: number("leading_dense_block_count").unwrap_or(0),
-        cache,
-        ..Shape::default()
-    })
-}
-
 /// One file's metadata.
 #[derive(Debug, Default)]
-struct Header {
+pub(super) struct Header {
     values: std::collections::BTreeMap<String, Value>,
     length: u64,
 }
 
 impl Header {
-    fn text(&self, key: &str) -> Option<String> {
+    /// The same as a JSON object tells it.
+    pub(super) fn of_json(members: &serde_json::Map<String, serde_json::Value>) -> Header {
+        let value = |json: &serde_json::Value| match json {
+            serde_json::Value::Number(n) => n.as_u64().map_or(Value::Other, Value::Number),
+            serde_json::Value::String(text) => Value::Text(text.clone()),
+            // A list that was left out.
+            serde_json::Value::Null => Value::Long,
+            _ => Value::Other,
+        };
+        Header { values: members.iter().map(|(key, json)| (key.clone(), value(json))).collect(), length: 0 }
+    }
+
+    /// The architecture's numbers.
+    pub(super) fn shape(&self, architecture: &str) -> Option<super::Shape> {
+        shape::shape(self, architecture)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         match self.values.get(key) {
             Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
@@ -137,7 +101,7 @@ impl Header {
     }
 
     /// A number, the largest of a list of numbers, or the length of a list of texts.
-    fn number(&self, key: &str) -> Option<u64> {
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
         match self.values.get(key)? {
             Value::Number(n) => Some(*n),
             Value::Numbers { largest, .. } => Some(*largest),
@@ -153,11 +117,17 @@ fn header(path: &Path) -> Result<Header, ModelError> {
     let mut reader = Reader::new(path, file, length);
     let magic = reader.magic()?;
     if &magic != b"GGUF" {
+        if let Some(error) = imposter(path, &start_of(path)) {
+            return Err(error);
+        }
         return Err(ModelError::NotGguf { path: path.to_owned(), magic: format!("\"{}\"", magic.escape_ascii()) });
     }
     let version = reader.u32()?;
+    if (2..=3).contains(&version.swap_bytes()) {
+        return Err(reader.malformed("GGUF for big-endian machines; llama.cpp wants little-endian here".into()));
+    }
     if !(2..=3).contains(&version) {
-        return Err(reader.malformed(format!("GGUF version {version}; expected 2 or 3 (little-endian)")));
+        return Err(reader.malformed(format!("GGUF version {version}; expected 2 or 3")));
     }
     let (tensors, pairs) = (reader.u64()?, reader.u64()?);
     let mut values = std::collections::BTreeMap::new();

@@ -45,6 +45,11 @@ fn read_dir(dir: &Path) -> Result<Weights, ModelError> {
     match (models.len(), models.pop()) {
         (1, Some(only)) => gguf::read(&dir.join(only)),
         (0, _) if holds.is_empty() => Err(ModelError::EmptyDir { path: dir.to_owned() }),
+        // Parts without the first: the reader says which are missing.
+        (0, _) if let Some(part) = holds.iter().find(|name| gguf::part(name).is_some()) => gguf::read(&dir.join(part)),
+        (0, _) if let Some(file) = safetensors::pickled(&holds).filter(|_| !safetensors) => {
+            Err(ModelError::PickleOnly { path: dir.to_owned(), file: file.clone() })
+        }
         (_, Some(last)) => {
             models.push(last);
             Err(ModelError::Several { dir: dir.to_owned(), files: models })
@@ -67,6 +72,29 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, ModelError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// What the first bytes of a file say that should have been a model's: often it is something else that a download left.
+pub(super) fn imposter(path: &Path, start: &[u8]) -> Option<ModelError> {
+    let path = path.to_owned();
+    if start.is_empty() {
+        return Some(ModelError::EmptyFile { path });
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        return Some(ModelError::LfsPointer { path });
+    }
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    let lower = text.get(..text.len().min(14)).unwrap_or_default().to_ascii_lowercase();
+    let page = [&b"<!doctype html"[..], b"<html", b"<head", b"<?xml"].iter().any(|tag| lower.starts_with(tag));
+    page.then_some(ModelError::WebPage { path })
+}
+
+/// The first bytes of a file that are enough for [`imposter`].
+pub(super) fn start_of(path: &Path) -> Vec<u8> {
+    let mut start = Vec::new();
+    // What cannot be read is told by whoever reads it whole.
+    let _ = std::fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    start
 }
 
 /// A file of at most `limit` bytes.

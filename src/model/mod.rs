@@ -4,12 +4,14 @@
 pub mod demo;
 
 mod cache;
+mod compressed;
 mod config;
 mod error;
 mod gguf;
 mod locate;
 mod safetensors;
 mod shape;
+mod shown;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,7 @@ pub use cache::{CacheTerms, Layout};
 pub use error::ModelError;
 pub use locate::read_path;
 pub use shape::{Cache, CacheGroup, KvKind, Shape};
+pub use shown::shown;
 
 /// How the weights are stored; with the system and the accelerator it decides the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

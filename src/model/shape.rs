@@ -31,9 +31,12 @@ pub struct Shape {
     pub dense_layers: u64,
     /// Layers by the cache they keep. Empty: every layer keeps keys and values of `kv_heads` × `head_dim`.
     pub cache: Vec<CacheGroup>,
-    /// The family compresses its cache in a way this crate has no checked formula for; what `cache` says is then the
-    /// uncompressed size.
+    /// The family compresses its cache in a way whose size was never checked against enough starts; what `cache` says
+    /// is then the best there is, or the uncompressed size.
     pub cache_unknown: bool,
+    /// Layers that guess tokens ahead (MTP) at the end of the weights. They keep keys and values, like the last layer,
+    /// when the engine is told to guess.
+    pub draft_layers: u64,
     /// There is an image (or audio) encoder beside the language model.
     pub vision: bool,
     /// The checkpoint brings scales for an 8-bit cache, which vLLM then uses by itself.
@@ -65,6 +68,27 @@ pub enum Cache {
         /// Size of one.
         size: u64,
     },
+    /// Keys and values per head and token, and beside them the key by which sparse attention chooses (MiniMax M3), the
+    /// same on every rank.
+    Indexed {
+        /// Key/value heads.
+        heads: u64,
+        /// Size of one.
+        size: u64,
+        /// Elements of the index key, which stays in 16 bits.
+        index: u64,
+    },
+    /// One entry for every `ratio` tokens, and a window of uncompressed ones (DeepSeek V4); see `compressed`.
+    Compressed {
+        /// Tokens of one entry; 0: there is nothing but the window.
+        ratio: u64,
+        /// Size of the one head.
+        size: u64,
+        /// How much of it is rotary and stays in 16 bits.
+        rotary: u64,
+        /// Elements of the index key, for the layers that choose by one.
+        index: u64,
+    },
     /// MLA: one latent per token, the same on every rank.
     Latent {
         /// kv_lora_rank + qk_rope_head_dim.
@@ -72,7 +96,15 @@ pub enum Cache {
         /// Sparse attention keeps an index key beside it (DeepSeek V3.2, GLM 5).
         indexed: bool,
     },
-    /// Linear attention or Mamba: a state per running sequence, whatever its length.
+    /// Linear attention or Mamba in llama.cpp: a state per sequence beside the cache of the other layers.
+    Fixed {
+        /// Bytes of one sequence in one layer.
+        bytes: u64,
+        /// Mamba, not linear attention.
+        mamba: bool,
+    },
+    /// Linear attention or Mamba in vLLM: a state per running sequence, whatever its length, in blocks that all layers
+    /// share.
     State {
         /// Bytes on one GPU without tensor parallelism.
         bytes: u64,
@@ -97,12 +129,16 @@ pub enum KvKind {
     Linear,
     /// Mamba in some layers.
     Mamba,
+    /// Keys and values per head, with the index of sparse attention in some layers.
+    HeadsIndexed,
     /// Compressed in a way without a checked formula.
     Unknown,
 }
 
+/// Bytes of the scale beside an index key in fp8.
+pub(super) const INDEX_SCALE: u64 = 4;
 /// Bytes the index key of sparse attention takes per layer and token: 128 in fp8 and their scale.
-const INDEX_BYTES: u64 = 132;
+const INDEX_BYTES: u64 = 128 + INDEX_SCALE;
 
 impl Cache {
     /// Bytes one token takes in one layer on one GPU of `tensor`. Fewer heads than ranks are replicated, never split.
@@ -111,10 +147,19 @@ impl Cache {
             Cache::Heads { heads, size } => {
                 [2, (heads / tensor.max(1)).max(1), size, element_bytes].into_iter().fold(1, u64::saturating_mul)
             }
+            Cache::Indexed { heads, size, index } => {
+                let plain = Cache::Heads { heads, size }.token_bytes(element_bytes, tensor);
+                plain.saturating_add(index.saturating_mul(2))
+            }
+            Cache::Compressed { ratio, size, rotary, index } => {
+                let entry = super::compressed::entry(size, rotary);
+                let index = if index > 0 { index.saturating_add(INDEX_SCALE) } else { 0 };
+                entry.saturating_add(index).checked_div(ratio).unwrap_or(0)
+            }
             Cache::Latent { elements, indexed } => {
                 elements.saturating_mul(element_bytes).saturating_add(if indexed { INDEX_BYTES } else { 0 })
             }
-            Cache::State { .. } => 0,
+            Cache::State { .. } | Cache::Fixed { .. } => 0,
         }
     }
 }
@@ -135,11 +180,14 @@ impl Shape {
         let any = |test: fn(&CacheGroup) -> bool| groups.iter().any(test);
         match () {
             () if self.cache_unknown => KvKind::Unknown,
-            () if any(|g| matches!(g.cache, Cache::State { mamba: true, .. })) => KvKind::Mamba,
-            () if any(|g| matches!(g.cache, Cache::State { .. })) => KvKind::Linear,
+            () if any(|g| matches!(g.cache, Cache::State { mamba: true, .. } | Cache::Fixed { mamba: true, .. })) => {
+                KvKind::Mamba
+            }
+            () if any(|g| matches!(g.cache, Cache::State { .. } | Cache::Fixed { .. })) => KvKind::Linear,
             () if any(|g| g.window.is_some()) => KvKind::Sliding,
             () if any(|g| matches!(g.cache, Cache::Latent { indexed: true, .. })) => KvKind::LatentIndexed,
             () if any(|g| matches!(g.cache, Cache::Latent { .. })) => KvKind::Latent,
+            () if any(|g| matches!(g.cache, Cache::Indexed { .. })) => KvKind::HeadsIndexed,
             () => KvKind::Heads,
         }
     }

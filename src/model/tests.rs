@@ -1,5 +1,7 @@
+mod broken;
 mod families;
 mod published;
+mod quantised;
 
 use std::path::Path;
 
@@ -132,8 +134,7 @@ fn gguf_files_split_truncated_or_false_are_told_apart() {
     }
     std::fs::write(&whole, "<!DOCTYPE html>").unwrap();
     let error = failure(&whole);
-    assert!(error.to_string().contains("starts with \"<!DO\""), "{error}");
-    assert!(error.hints()[0].contains("web page"));
+    assert!(error.to_string().contains("is a web page"), "{error}");
     std::fs::write(&whole, b"GG").unwrap();
     assert!(matches!(failure(&whole), ModelError::NotGguf { .. }));
 
@@ -167,19 +168,6 @@ fn families_keep_their_numbers_in_different_places() {
         "qk_rope_head_dim": 20, "n_routed_experts": 8"#;
     assert_eq!(shape_of(&format!("{mla}}}")).kv_bytes_per_token(2), 5 * 120 * 2);
     assert_eq!(shape_of(&format!("{mla}, \"index_head_dim\": 128}}")).kv_bytes_per_token(2), 5 * (120 * 2 + 132));
-
-    for (config, name) in [
-        (r#"{"quant_method": "fp8"}"#, Some("fp8")),
-        (r#"{"quant_method": "AWQ"}"#, Some("awq")),
-        (r#"{"quant_method": "mxfp4"}"#, Some("mxfp4")),
-        (r#"{"quant_method": "compressed-tensors", "format": "pack-quantized"}"#, Some("compressed-tensors")),
-        (r#"{"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}"#, Some("nvfp4")),
-        (r#"{"quant_method": "modelopt", "quant_algo": "NVFP4"}"#, Some("nvfp4")),
-        (r#"{"bits": 4}"#, None),
-    ] {
-        let json = serde_json::from_str(&format!(r#"{{"quantization_config": {config}}}"#)).unwrap();
-        assert_eq!(config::interpret(&json).quantization.as_deref(), name, "{config}");
-    }
 }
 
 #[test]

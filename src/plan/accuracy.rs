@@ -234,8 +234,9 @@ fn judge(record: &Value, facts: &Map<String, Value>) -> Option<Row> {
         utilization: Some(number(record, "util").unwrap_or(usual)),
         tensor_parallel: number(record, "tp").map(|n| n as u32),
         engine_args: flags(record),
+        ..Request::default()
     };
-    let installed = [Installed { engine: EngineId::Vllm, cpu_build: false, version }];
+    let installed = [Installed { engine: EngineId::Vllm, cpu_build: false, accelerator: None, version }];
     let facts = Facts {
         request: &request,
         hardware: &hardware,

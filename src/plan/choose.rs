@@ -1,27 +1,58 @@
-//! Which engine: format × system × accelerator × what is installed.
+//! Which engine, and what it computes on: format × system × devices × what is installed.
 
-use super::{Facts, PlanError, Reason};
+use super::{Facts, Needs, PlanError, Reason, platform};
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::{Device, VendorId};
+use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
 use crate::model::Format;
-use crate::profile::EngineRecipe;
 
 /// The engine, what it computes on, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice<'a> {
     /// The engine.
     pub engine: EngineId,
     /// What it computes on.
     pub accelerator: Accelerator,
+    /// The devices it may use, in their runtime's order; none when it computes on the processor.
+    pub devices: Vec<&'a Device>,
     /// The installed build (or the one that would be installed) computes on the processor only.
     pub cpu_build: bool,
     /// Why.
     pub because: String,
+    /// What must be installed by hand before it can start.
+    pub needs: Option<Needs>,
+    /// vLLM: flags that these devices need, as argv.
+    pub args: Vec<String>,
+    /// vLLM: the context not to exceed unless more is asked for, and why.
+    pub context: Option<(u64, String)>,
+    /// vLLM: the share of the memory that is advised there.
+    pub utilization: Option<f64>,
+    /// Further reasons.
+    pub reasons: Vec<Reason>,
+    /// What will work less well than one may expect.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn new(engine: EngineId, accelerator: Accelerator, devices: Vec<&'a Device>) -> Choice<'a> {
+        Choice {
+            engine,
+            accelerator,
+            devices,
+            cpu_build: accelerator == Accelerator::Cpu,
+            because: String::new(),
+            needs: None,
+            args: Vec::new(),
+            context: None,
+            utilization: None,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// Decides the engine.
-pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
+pub fn engine<'a>(facts: &Facts<'a>) -> Result<Choice<'a>, PlanError> {
     let format = facts.weights.format;
     let natural = match format {
         Format::Safetensors => EngineId::Vllm,
@@ -36,92 +67,196 @@ pub fn engine(facts: &Facts<'_>) -> Result<Choice, PlanError> {
             instead: vec![format!("leave out `--engine`, or say `--engine {natural}`"), other_format(asked).to_owned()],
         });
     }
-    let nvidia = facts.hardware.has_nvidia();
     let asked = if facts.request.engine.is_some() { ", as you asked" } else { "" };
-    match natural {
-        EngineId::Vllm => vllm(facts, nvidia, asked),
-        EngineId::LlamaCpp => {
-            let build = facts.installed.iter().find(|i| i.engine == EngineId::LlamaCpp);
-            // What llmup installs itself is the processor build.
-            let cpu_build = build.is_none_or(|b| b.cpu_build);
-            let accelerator = match facts.hardware.os {
-                Os::Macos if !cpu_build => Accelerator::Metal,
-                _ if nvidia && !cpu_build => Accelerator::Cuda,
-                _ => Accelerator::Cpu,
+    let mut choice = match natural {
+        EngineId::Vllm => platform::vllm(facts, asked)?,
+        EngineId::LlamaCpp => llama_cpp(facts, asked),
+        EngineId::Ollama => ollama(facts, asked),
+    };
+    choice.because += &unused(&facts.hardware.devices, &choice);
+    Ok(choice)
+}
+
+/// llama.cpp computes on what its build is for. What llmup installs itself is for Apple's GPU on a Mac, and for the
+/// processor elsewhere; of another machine the right build is assumed.
+fn llama_cpp<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
+    let hardware = facts.hardware;
+    let installed = facts.installed.iter().find(|i| i.engine == EngineId::LlamaCpp);
+    let natural = best_vendor(hardware).map_or(Accelerator::Cpu, Accelerator::of);
+    let (accelerator, told) = match installed {
+        Some(build) if build.cpu_build => (Accelerator::Cpu, true),
+        Some(build) => match build.accelerator {
+            Some(accelerator) => (accelerator, true),
+            // A build that does not tell is taken at its best for NVIDIA and Apple, the common ones.
+            None if matches!(natural, Accelerator::Cuda | Accelerator::Metal) => (natural, false),
+            None => (Accelerator::Cpu, false),
+        },
+        None if facts.request.elsewhere => (natural, false),
+        None if hardware.os == Os::Macos => (natural, true),
+        None => (Accelerator::Cpu, true),
+    };
+    let devices = seen_by_llama_cpp(hardware, accelerator);
+    let accelerator = if devices.is_empty() { Accelerator::Cpu } else { accelerator };
+    let mut choice = Choice::new(EngineId::LlamaCpp, accelerator, devices);
+    choice.cpu_build = match installed {
+        Some(build) => build.cpu_build,
+        None => accelerator == Accelerator::Cpu,
+    };
+    let place = match (accelerator, natural) {
+        (Accelerator::Cpu, Accelerator::Cpu) => "the processor".to_owned(),
+        (Accelerator::Cpu, natural) => match build_for(natural) {
+            Some(name) => {
+                let why = if told {
+                    "this build of llama.cpp has"
+                } else {
+                    "its build is not told, so it counts as one with"
+                };
+                format!(
+                    "the processor ({why} no {name}: put a {name} `llama-server` on PATH to use the {})",
+                    natural.device()
+                )
+            }
+            None => format!("the processor (llama.cpp has nothing for a {})", natural.device()),
+        },
+        _ => {
+            let name = build_for(accelerator).unwrap_or("GPU");
+            let assumed = if facts.request.elsewhere && installed.is_none() {
+                format!(" (with a {name} build of llama.cpp, which is assumed)")
+            } else {
+                format!(" ({name})")
             };
-            let place = match accelerator {
-                Accelerator::Cuda => "the GPU",
-                Accelerator::Metal => "Apple's GPU",
-                Accelerator::Cpu if nvidia => {
-                    "the processor (this build of llama.cpp has no CUDA: put a CUDA `llama-server` on PATH to use the GPU)"
-                }
-                _ => "the processor",
-            };
-            let unused = unused(&facts.hardware.devices, accelerator);
-            let because = format!(
-                "the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}{unused}"
-            );
-            Ok(Choice { engine: EngineId::LlamaCpp, accelerator, cpu_build, because })
+            format!("{}{assumed}", counted(&choice.devices, accelerator))
         }
-        EngineId::Ollama => {
-            let accelerator = if nvidia { Accelerator::Cuda } else { Accelerator::Cpu };
-            let because = format!("the model is an Ollama tag{asked}");
-            Ok(Choice { engine: EngineId::Ollama, accelerator, cpu_build: false, because })
-        }
+    };
+    choice.because =
+        format!("the weights are GGUF, which llama.cpp loads on any system{asked}; it computes on {place}");
+    if accelerator == Accelerator::Ascend {
+        choice.warnings.push(
+            "llama.cpp's CANN build computes F16, Q8_0 and Q4_0 on the NPU; other quantisations run on the processor"
+                .into(),
+        );
+    }
+    choice
+}
+
+/// What llama.cpp calls its build for an accelerator (docs/build.md and docs/backend of its repository).
+fn build_for(accelerator: Accelerator) -> Option<&'static str> {
+    match accelerator {
+        Accelerator::Cuda => Some("CUDA"),
+        Accelerator::Rocm | Accelerator::Dcu => Some("HIP (ROCm) or Vulkan"),
+        Accelerator::Metal => Some("Metal"),
+        Accelerator::Vulkan => Some("Vulkan"),
+        Accelerator::Xpu => Some("SYCL or Vulkan"),
+        Accelerator::Musa => Some("MUSA"),
+        Accelerator::Ascend => Some("CANN"),
+        Accelerator::Maca | Accelerator::Mlu | Accelerator::Cpu => None,
     }
 }
 
-fn vllm(facts: &Facts<'_>, nvidia: bool, asked: &str) -> Result<Choice, PlanError> {
-    let choice = |accelerator, because: String| {
-        Ok(Choice { engine: EngineId::Vllm, accelerator, cpu_build: accelerator == Accelerator::Cpu, because })
+/// Vulkan sees the GPUs of every vendor that makes drivers for it; cards with memory of their own go before those of the
+/// processor.
+fn seen_by_llama_cpp(hardware: &Hardware, accelerator: Accelerator) -> Vec<&Device> {
+    if build_for(accelerator).is_none() {
+        return Vec::new();
+    }
+    if let Some(vendor) = accelerator.vendor() {
+        return discrete_first(hardware.usable(vendor));
+    }
+    let vendors = [VendorId::Nvidia, VendorId::Amd, VendorId::Intel, VendorId::MooreThreads];
+    discrete_first(vendors.into_iter().flat_map(|vendor| hardware.usable(vendor)).collect())
+}
+
+fn discrete_first(devices: Vec<&Device>) -> Vec<&Device> {
+    let own = devices.iter().any(|d| !d.unified);
+    devices.into_iter().filter(|d| d.unified != own).collect()
+}
+
+/// Whose devices count most: those with memory of their own, then the largest; NVIDIA's before others.
+fn best_vendor(hardware: &Hardware) -> Option<VendorId> {
+    let size = |vendor: VendorId| {
+        let devices = hardware.usable(vendor);
+        let own = devices.iter().any(|d| !d.unified);
+        let total: u64 =
+            devices.iter().filter(|d| d.unified != own).fold(0, |sum, d| sum.saturating_add(d.memory_total_bytes));
+        // The GPU in an Intel processor is slower than the processor at this.
+        let counts = total > 0 && (own || vendor != VendorId::Intel);
+        counts.then_some((own && vendor == VendorId::Nvidia, own, total))
     };
-    match (facts.hardware.os, nvidia) {
-        (Os::Linux, true) => choice(
-            Accelerator::Cuda,
-            format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}"),
-        ),
-        (Os::Linux, false) => choice(
-            Accelerator::Cpu,
-            format!(
-                "the weights are safetensors{asked}; there is no usable NVIDIA GPU, so vLLM computes on the processor{}",
-                unused(&facts.hardware.devices, Accelerator::Cpu)
-            ),
-        ),
-        (Os::Windows, _) => Err(PlanError::NoEngine {
-            what: "safetensors need vLLM, and vLLM does not run on native Windows".into(),
-            instead: vec![
-                "run llmup inside WSL2: `wsl llmup start MODEL --model-dir /mnt/d/…`".into(),
-                "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`"
-                    .into(),
-            ],
-        }),
-        (Os::Macos, _) => Err(PlanError::NoEngine {
-            what: "safetensors need vLLM, and vLLM has no GPU support on macOS".into(),
-            instead: vec!["use a GGUF of the model: `llmup start MODEL --model-dir FILE.gguf`".into()],
-        }),
+    let mut vendors: Vec<VendorId> = hardware.devices.iter().map(|d| d.vendor).collect();
+    vendors.dedup();
+    vendors.into_iter().filter_map(|vendor| Some((size(vendor)?, vendor))).max_by_key(|(size, _)| *size).map(|(_, v)| v)
+}
+
+fn ollamas(vendor: Option<VendorId>) -> Option<Accelerator> {
+    match vendor? {
+        VendorId::Nvidia => Some(Accelerator::Cuda),
+        VendorId::Amd => Some(Accelerator::Rocm),
+        VendorId::Apple => Some(Accelerator::Metal),
+        VendorId::Intel => Some(Accelerator::Vulkan),
+        _ => None,
     }
 }
 
-/// The accelerators that this plan leaves alone, in words, because nothing is planned for their vendor. A GPU that only
-/// shares the processor's memory is not worth the words.
-fn unused(devices: &[Device], accelerator: Accelerator) -> String {
-    let mut said = String::new();
-    let planned = |vendor: VendorId| match vendor {
-        VendorId::Nvidia => true,
-        VendorId::Apple => accelerator == Accelerator::Metal,
-        _ => false,
+/// Ollama brings its own back ends: CUDA, ROCm, Metal, and Vulkan for the rest (docs.ollama.com/gpu).
+fn ollama<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
+    let accelerator = ollamas(best_vendor(facts.hardware)).unwrap_or(Accelerator::Cpu);
+    let devices = seen_by_llama_cpp(facts.hardware, accelerator);
+    let mut choice = Choice::new(EngineId::Ollama, accelerator, devices);
+    choice.cpu_build = false;
+    let place = match accelerator {
+        Accelerator::Cpu => "the processor".to_owned(),
+        _ => format!("{} ({})", counted(&choice.devices, accelerator), own_name(accelerator)),
     };
-    let idle = || devices.iter().filter(|d| d.usable && !d.unified && !planned(d.vendor));
-    let mut told = Vec::new();
-    for device in idle() {
-        if !told.contains(&device.vendor) {
-            told.push(device.vendor);
-            let count = idle().filter(|d| d.vendor == device.vendor).count();
-            said +=
-                &format!("; {count} × {} stays unused: llmup does not plan for {:?} yet", device.name, device.vendor);
+    choice.because = format!("the model is an Ollama tag{asked}; it computes on {place}");
+    choice
+}
+
+/// How people call what Ollama brings for an accelerator.
+fn own_name(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Cuda => "CUDA",
+        Accelerator::Rocm => "ROCm",
+        Accelerator::Metal => "Metal",
+        _ => "Vulkan",
+    }
+}
+
+/// What llama.cpp and Ollama can compute on in this machine, and the build of llama.cpp that is needed for it.
+pub fn natural(hardware: &Hardware) -> (Option<(Accelerator, &'static str)>, Option<Accelerator>) {
+    let vendor = best_vendor(hardware);
+    let llama = vendor.map(Accelerator::of).and_then(|a| Some((a, build_for(a)?)));
+    (llama, ollamas(vendor))
+}
+
+/// `2 × AMD Instinct MI300X`; `the processor` for none.
+pub(super) fn counted(devices: &[&Device], accelerator: Accelerator) -> String {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for device in devices {
+        match kinds.iter_mut().find(|(name, _)| *name == device.name) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((&device.name, 1)),
         }
     }
-    said
+    if kinds.is_empty() {
+        return format!("the {}", accelerator.device());
+    }
+    kinds.into_iter().map(|(name, count)| format!("{count} × {name}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// The accelerators that this plan leaves alone, in words. A GPU that only shares the processor's memory is not worth
+/// the words, and neither is what the reason says already.
+fn unused(devices: &[Device], choice: &Choice<'_>) -> String {
+    let used = |d: &Device| choice.devices.iter().any(|own| std::ptr::eq(*own, d));
+    let vendor_used = |vendor: VendorId| choice.devices.iter().any(|d| d.vendor == vendor);
+    // The other GPUs of the same vendor are a matter of sizes, not of vendors.
+    let idle: Vec<&Device> = devices
+        .iter()
+        .filter(|d| d.usable && !d.unified && !d.is_instance() && !used(d) && !vendor_used(d.vendor))
+        .collect();
+    if idle.is_empty() || choice.because.contains('(') && choice.devices.is_empty() {
+        return String::new();
+    }
+    format!("; {} stays unused", counted(&idle, choice.accelerator))
 }
 
 fn words(format: Format) -> &'static str {
@@ -137,90 +272,5 @@ fn other_format(engine: EngineId) -> &'static str {
         EngineId::Vllm => "for vLLM, pass a model directory with config.json and *.safetensors",
         EngineId::LlamaCpp => "for llama.cpp, pass a .gguf file",
         EngineId::Ollama => "for Ollama, name a tag such as `llama3.1:8b`",
-    }
-}
-
-/// The profile's recipe for this engine; for weights without a profile of their own, that of a profile with the same
-/// architecture.
-pub fn recipe(facts: &Facts<'_>, engine: EngineId) -> (EngineRecipe, Option<Reason>) {
-    let of = |profile: &crate::profile::ModelProfile| profile.engines.get(engine.name()).cloned();
-    if let Some(profile) = facts.profile {
-        let recipe = of(profile).unwrap_or_default();
-        let said = describe(&recipe);
-        let reason = (!said.is_empty())
-            .then(|| Reason { choice: said, because: format!("the profile {} says so for {engine}", profile.name) });
-        return (recipe, reason);
-    }
-    let architecture = facts.weights.architecture.as_deref();
-    if let Some((architecture, recipe)) = architecture.and_then(|a| Some((a, by_architecture(engine, a)?))) {
-        let because = format!("there is no profile for this model, but its architecture {architecture} is known");
-        let said = describe(&recipe);
-        return (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }));
-    }
-    let mut twins = facts.profiles.iter().filter_map(|p| {
-        let same = |x: &String| architecture.is_some_and(|a| a == x);
-        let twin = !p.scripted && p.architectures.iter().chain(&p.gguf_architectures).any(same);
-        twin.then(|| of(p)).flatten().map(|recipe| (p, recipe))
-    });
-    // Families with different parsers share architectures, and a wrong parser is worse than none.
-    let agreed = twins.next().filter(|(_, first)| {
-        twins.all(|(_, r)| r.tool_parser == first.tool_parser && r.reasoning_parser == first.reasoning_parser)
-    });
-    match agreed {
-        Some((profile, mut recipe)) => {
-            // Parsers belong to the architecture; versions and extra flags to the very model.
-            recipe.min_version = None;
-            recipe.args.clear();
-            let said = describe(&recipe);
-            let because = format!("there is no profile for this model, but {} has the same architecture", profile.name);
-            (recipe, (!said.is_empty()).then_some(Reason { choice: said, because }))
-        }
-        None => (EngineRecipe::default(), None),
-    }
-}
-
-/// What the engine's own table says about an architecture. The versions in it belong to the first model of the family.
-fn by_architecture(engine: EngineId, architecture: &str) -> Option<EngineRecipe> {
-    let profile = crate::profile::engine(engine.name()).ok().flatten()?;
-    profile.architectures.get(architecture).cloned().map(|recipe| EngineRecipe { min_version: None, ..recipe })
-}
-
-fn describe(recipe: &EngineRecipe) -> String {
-    let mut said = Vec::new();
-    if let Some(parser) = &recipe.tool_parser {
-        said.push(format!("tool parser: {parser}"));
-    }
-    if let Some(parser) = &recipe.reasoning_parser {
-        said.push(format!("reasoning parser: {parser}"));
-    }
-    if !recipe.args.is_empty() {
-        said.push(recipe.args.join(" "));
-    }
-    said.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accelerators_that_no_plan_uses_are_named() {
-        let device = |vendor, index, unified| Device {
-            vendor,
-            index,
-            name: "910B3".into(),
-            uuid: None,
-            memory_total_bytes: 64 << 30,
-            memory_free_bytes: None,
-            architecture: None,
-            unified,
-            usable: true,
-            problem: None,
-        };
-        let npus: Vec<Device> = (0..8).map(|index| device(VendorId::Ascend, index, false)).collect();
-        assert_eq!(unused(&npus, Accelerator::Cpu), "; 8 × 910B3 stays unused: llmup does not plan for Ascend yet");
-        let broken = Device { usable: false, ..device(VendorId::Ascend, 0, false) };
-        let others = [device(VendorId::Nvidia, 0, false), device(VendorId::Intel, 0, true), broken];
-        assert_eq!(unused(&others, Accelerator::Cpu), "");
     }
 }

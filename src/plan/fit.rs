@@ -1,7 +1,7 @@
 //! What fits: the sizes of a launch, by where the engine keeps the model.
 
 use super::choose::Choice;
-use super::{Bill, Facts, PlanError, Reason, Verdict, WANTED_CONTEXT, gpus, pool};
+use super::{Bill, Facts, Offload, PlanError, Reason, Verdict, WANTED_CONTEXT, gpus, pool};
 use crate::engine::{Accelerator, EngineId};
 use crate::profile::EngineRecipe;
 
@@ -20,15 +20,17 @@ pub(super) struct Fitted {
     pub bills: Vec<Bill>,
     pub reasons: Vec<Reason>,
     pub warnings: Vec<String>,
+    /// What of the model lies where, on engines that can use several places.
+    pub offload: Option<Offload>,
 }
 
 /// Finds sizes that fit, or says by how much they do not.
-pub(super) fn fit(facts: &Facts<'_>, choice: &Choice, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     match (choice.engine, choice.accelerator) {
-        (EngineId::Vllm, Accelerator::Cuda) => gpus::fit(facts, recipe),
-        // Ollama places the model itself; the tag's size is not known before it is pulled.
-        (EngineId::Ollama, _) => pool::ollama(facts),
-        _ => pool::fit(facts, choice),
+        (EngineId::Vllm, Accelerator::Cpu) => pool::processor(facts, recipe),
+        (EngineId::Vllm, _) => gpus::fit(facts, choice, recipe),
+        (EngineId::LlamaCpp, _) => pool::llama_cpp(facts, choice, recipe),
+        (EngineId::Ollama, _) => pool::ollama(facts, choice, recipe),
     }
 }
 

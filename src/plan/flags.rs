@@ -27,6 +27,8 @@ pub(super) struct Flags {
     pub eager: bool,
     /// `--enable-expert-parallel`.
     pub expert_parallel: bool,
+    /// `--cpu-offload-gb`: GiB of weights per GPU that stay in main memory.
+    pub cpu_offload_gib: u64,
     /// `--language-model-only`: no image encoder.
     pub language_only: bool,
 }
@@ -67,6 +69,8 @@ impl Flags {
             "--decode-context-parallel-size" | "-dcp" => self.decode_context = count(),
             "--tensor-parallel-size" | "-tp" => self.tensor = count(),
             "--max-model-len" => self.context = count(),
+            // Whole ones only: a part of one is not worth the words.
+            "--cpu-offload-gb" => self.cpu_offload_gib = value.parse::<f64>().map_or(0, |gib| gib as u64),
             "--gpu-memory-utilization" | "--device-memory-utilization" => self.utilization = value.parse().ok(),
             "--spec-tokens" | "--speculative-config.num-speculative-tokens" => {
                 self.speculative = count().unwrap_or(0);

@@ -1,14 +1,16 @@
 //! vLLM on GPUs: which of them, how the model is spread, which context.
 
+use super::choose::Choice;
 use super::fit::{Fitted, reason, wanted_context};
 use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
-use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Verdict, nearest, spread};
-use crate::hardware::Device;
+use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, alternatives, pick, spread};
+use crate::hardware::{Device, VendorId};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
 
-/// vLLM's default share when nothing was asked (0.20 to 0.33); passed explicitly, because it was 0.9 before.
+/// vLLM's default share when nothing was asked (0.20 to 0.33); passed explicitly, because it was 0.9 before. Plug-ins
+/// may advise another.
 const UTILIZATION: f64 = 0.92;
 
 /// Estimates are off by about this; a plan that fits only when they were too high is tight.
@@ -17,13 +19,15 @@ const OPTIMISTIC: f64 = 0.9;
 /// Sequences at once that are plenty for coding agents, when the engine's own number leaves too little room.
 const FEWER_SEQUENCES: u64 = 64;
 
-pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
+pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe) -> Result<Fitted, PlanError> {
     let flags = Flags::read(recipe.args.iter().chain(&facts.request.engine_args));
-    let mut gpus: Vec<&Device> = facts.hardware.nvidia().collect();
-    // The emptiest first; a busy GPU is the last choice.
-    gpus.sort_by_key(|d| std::cmp::Reverse(d.memory_free_bytes.unwrap_or(d.memory_total_bytes)));
+    let gpus = pick::emptiest_first(&choice.devices);
+    one_instance(facts, &flags, &gpus)?;
     let asked = facts.request.context.or(flags.context);
-    let (wanted, because) = wanted_context(facts, asked)?;
+    let (mut wanted, mut because) = wanted_context(facts, asked)?;
+    if let Some((most, why)) = choice.context.clone().filter(|(most, _)| asked.is_none() && *most < wanted) {
+        (wanted, because) = (most, why);
+    }
     let version = facts.installed.iter().find(|i| i.engine == crate::engine::EngineId::Vllm).and_then(|i| i.version);
     let job = Job {
         shape: facts.weights.shape.as_ref(),
@@ -36,8 +40,9 @@ pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, Pl
     let ways = spread::possible(facts, &flags, gpus.len() as u64)?;
     let tries = |lean: Option<Lean>| -> Vec<Try> {
         let of = |way: &Spread| {
-            let chosen = gpus.get(..usize::try_from(way.gpus()).unwrap_or(usize::MAX))?;
-            Some(Try::new(facts, &job, chosen, *way, lean))
+            let chosen = pick::of(facts.hardware, &gpus, usize::try_from(way.gpus()).ok()?)?;
+            let share = choice.utilization.unwrap_or(UTILIZATION);
+            Some(Try::new(facts, &job, &chosen, *way, lean, share))
         };
         ways.iter().filter_map(of).collect()
     };
@@ -73,36 +78,43 @@ pub(super) fn fit(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitted, Pl
         {
             hints.push(format!("serve fewer at once: `-- --max-num-seqs {FEWER_SEQUENCES}`"));
         }
-        return Err(refusal(facts, &gpus, nearest, hints, asked, wanted));
+        return Err(refusal(facts, nearest, hints, wanted));
     }
-    Ok(chosen(facts, &job, best, wanted, because))
+    Ok(chosen(facts, choice, &job, best, wanted, because))
 }
 
-fn refusal(
-    facts: &Facts<'_>,
-    gpus: &[&Device],
-    best: &Try,
-    mut hints: Vec<String>,
-    asked: Option<u64>,
-    wanted: u64,
-) -> PlanError {
-    if asked.is_some() && best.context >= LEAST_CONTEXT {
-        hints.push(format!("{} tokens would fit: `--context {}`", best.context, best.context));
+/// A process sees one MIG instance at most, so nothing can be spread over several.
+fn one_instance(facts: &Facts<'_>, flags: &Flags, gpus: &[&Device]) -> Result<(), PlanError> {
+    let tensor = facts.request.tensor_parallel.map(u64::from).or(flags.tensor).unwrap_or(1);
+    if tensor > 1 && gpus.first().is_some_and(|d| d.is_instance()) {
+        return Err(PlanError::Impossible(
+            format!("a tensor-parallel size of {tensor} needs whole GPUs: a process sees one MIG instance at most"),
+            vec!["leave out `--tensor-parallel-size`".into(), "or end MIG mode: `sudo nvidia-smi -i 0 -mig 0`".into()],
+        ));
     }
-    hints.extend(nearest::that_fit(facts, gpus.iter().map(|g| g.memory_total_bytes).fold(0, u64::saturating_add)));
+    Ok(())
+}
+
+fn refusal(facts: &Facts<'_>, best: &Try, nearest: Vec<String>, wanted: u64) -> PlanError {
     let why = match &best.obstacle {
         Some(obstacle) => obstacle.clone(),
         None if best.context == 0 => "the weights leave no room".into(),
         None => format!("{wanted} tokens of context do not fit"),
     };
-    PlanError::DoesNotFit { model: nearest::name(facts), why, bills: best.bills.clone(), nearest: hints }
+    let (model, mut bills) = (alternatives::refused_name(facts), best.bills.clone());
+    // The bill of what was wanted, not of what would fit.
+    for bill in &mut bills {
+        bill.kv_bytes_needed = best.rank.layout.as_ref().map_or(0, |l| l.needed(wanted));
+    }
+    PlanError::DoesNotFit { model, why, bills, nearest, alternatives: Vec::new() }
 }
 
-fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: String) -> Fitted {
+fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: String) -> Fitted {
     let Spread { tensor, pipeline, expert_parallel, .. } = best.spread;
     let mut reasons = Vec::new();
     let count = best.devices.len();
-    let over = if count == 1 { "1 GPU".to_owned() } else { format!("{count} GPUs") };
+    let kind = choice.accelerator.device().rsplit(' ').next().unwrap_or("GPU");
+    let over = if count == 1 { format!("1 {kind}") } else { format!("{count} {kind}s") };
     let why = if facts.request.tensor_parallel.is_some() {
         "you asked for it".to_owned()
     } else if best.context >= wanted {
@@ -111,17 +123,22 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
             bytes(best.rank.weights.saturating_mul(tensor * pipeline))
         )
     } else {
-        "they give the longest context".to_owned()
+        format!("{} the longest context", if count == 1 { "it gives" } else { "they give" })
     };
     reasons.push(reason(over, why));
+    reasons.extend(without_links(facts, choice, best));
     let context = best.context.min(wanted);
     let because = if context < wanted { format!("the longest that fits; wanted were {wanted}") } else { because };
     reasons.push(reason(format!("context: {context}"), because));
     let share = match facts.request.utilization.or(job.flags.utilization) {
         Some(_) => "you asked for it".to_owned(),
-        None if best.utilization < UTILIZATION => {
-            "other programs hold memory on the GPU; vLLM refuses to start with a share that is not free".to_owned()
-        }
+        None if best.utilization < choice.utilization.unwrap_or(UTILIZATION) => match best.unified {
+            true => "it is main memory too, and vLLM refuses to start with a share that is not free".to_owned(),
+            false => {
+                format!("other programs hold memory on the {kind}; vLLM refuses to start with a share that is not free")
+            }
+        },
+        None if choice.utilization.is_some() => "what the plug-in's makers use".to_owned(),
         None => "vLLM's usual share, passed so that plan and engine agree".to_owned(),
     };
     reasons.push(reason(format!("memory share: {:.2}", best.utilization), share));
@@ -152,8 +169,7 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
     match job.shape {
         None => warnings.push("the model's shape is unknown, so the KV cache is not part of the bill".into()),
         Some(shape) if shape.cache_unknown => {
-            warnings
-                .push("this model compresses its KV cache; the bill has the uncompressed size, which is larger".into());
+            warnings.push("this model compresses its KV cache; few starts were compared, the bill may be off".into());
         }
         Some(_) => {}
     }
@@ -169,12 +185,36 @@ fn chosen(facts: &Facts<'_>, job: &Job<'_>, best: &Try, wanted: u64, because: St
         bills: best.bills.clone(),
         reasons,
         warnings,
+        offload: None,
     }
+}
+
+/// What tensor parallelism costs where devices are known to have no direct link. vLLM's docs (serving, parallelism and
+/// scaling) say to take tensor parallelism within a machine, and stages for more throughput where there is no NVLink.
+fn without_links(facts: &Facts<'_>, choice: &Choice<'_>, best: &Try) -> Option<Reason> {
+    let vendor = choice.accelerator.vendor()?;
+    let Spread { tensor, pipeline, data, .. } = best.spread;
+    if tensor < 2 || facts.hardware.directly_linked(vendor, &best.devices) != Some(false) {
+        return None;
+    }
+    let splits = facts.weights.shape.as_ref().is_none_or(|shape| shape.layers >= tensor * pipeline);
+    let stages = format!("`-- --tensor-parallel-size 1 --pipeline-parallel-size {}`", tensor * pipeline);
+    let instead = if splits && data == 1 && facts.request.tensor_parallel.is_none() {
+        format!("; for many users at once vLLM's docs advise stages: {stages}")
+    } else {
+        String::new()
+    };
+    let why = format!(
+        "they have no direct link, so each step crosses the PCI bus; one user still gets answers soonest this way{instead}"
+    );
+    Some(reason(format!("split {tensor} ways"), why))
 }
 
 /// One way to spread the model, priced.
 struct Try {
     spread: Spread,
+    /// They share main memory.
+    unified: bool,
     devices: Vec<u32>,
     utilization: f64,
     /// The longest context that fits, at most what is wanted; 0 when the weights alone do not.
@@ -190,13 +230,13 @@ struct Try {
 }
 
 impl Try {
-    fn new(facts: &Facts<'_>, job: &Job<'_>, gpus: &[&Device], spread: Spread, lean: Option<Lean>) -> Try {
-        let card = Card::weakest(gpus);
+    fn new(facts: &Facts<'_>, job: &Job<'_>, gpus: &[&Device], spread: Spread, lean: Option<Lean>, share: f64) -> Try {
+        let card = Card::weakest(gpus, facts.hardware.memory);
         let asked = facts.request.utilization.or(job.flags.utilization);
         let utilization = asked.unwrap_or_else(|| {
             let possible = if card.total == 0 { 0.0 } else { card.free as f64 / card.total as f64 };
             // Rounded down to what is passed on the command line.
-            (possible.min(UTILIZATION) * 100.0 + 1e-9).floor() / 100.0
+            (possible.min(share) * 100.0 + 1e-9).floor() / 100.0
         });
         let budget = (card.total as f64 * utilization) as u64;
         let rank = Rank::price(job, spread, card, lean);
@@ -241,7 +281,7 @@ impl Try {
         }
         let needed = rank.layout.as_ref().map_or(0, |l| l.needed(if context == 0 { wanted } else { context }));
         let bill = |g: &&Device| Bill {
-            place: format!("GPU {} ({})", g.index, g.name),
+            place: format!("{} {} ({})", if g.vendor == VendorId::Ascend { "NPU" } else { "GPU" }, g.index, g.name),
             weights_bytes: rank.weights,
             kv_bytes_needed: needed,
             kv_bytes_available: room,
@@ -255,7 +295,20 @@ impl Try {
         let mut devices: Vec<u32> = gpus.iter().map(|g| g.index).collect();
         devices.sort_unstable();
         let bills = gpus.iter().map(bill).collect();
-        Try { spread, devices, utilization, context, verdict, lean, obstacle: made.why, hints: made.hints, bills, rank }
+        let unified = gpus.iter().any(|g| g.unified);
+        Try {
+            spread,
+            unified,
+            devices,
+            utilization,
+            context,
+            verdict,
+            lean,
+            obstacle: made.why,
+            hints: made.hints,
+            bills,
+            rank,
+        }
     }
 }
 

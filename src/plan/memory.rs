@@ -5,13 +5,16 @@
 //! print; each says to which.
 
 use super::flags::Flags;
-use crate::hardware::{Device, VendorId, memory_for_cuda};
+use crate::hardware::{Device, Memory, VendorId, memory_for_cuda};
 use crate::model::{CacheTerms, KvKind, Layout, Shape};
 
 const GIB: u64 = 1 << 30;
 
 /// What a CUDA context takes before vLLM looks (A100: 79.25 GiB in all, 78.84 free at start).
 const CONTEXT: u64 = 4 * GIB / 10;
+
+/// What vLLM's own processes hold of main memory (0.32 on Linux: API server 1.0, engine 0.95, worker 2.1 GB).
+const PROCESSES: u64 = 4 * GIB;
 
 /// Copies of the float32 logits that sampling holds at its peak (Llama 8B on A100, Qwen2.5 7B on 16 GB: about 5).
 const SAMPLER_COPIES: u64 = 5;
@@ -71,12 +74,17 @@ pub(super) struct Card {
 }
 
 impl Card {
-    pub(super) fn weakest(gpus: &[&Device]) -> Card {
+    pub(super) fn weakest(gpus: &[&Device], main: Memory) -> Card {
         let cuda = |g: &Device| g.vendor == VendorId::Nvidia && !g.unified;
         let seen = |g: &Device| if cuda(g) { memory_for_cuda(g.memory_total_bytes) } else { g.memory_total_bytes };
         let free = |g: &Device| {
-            let free = g.memory_free_bytes.unwrap_or(g.memory_total_bytes).saturating_sub(CONTEXT);
-            free.min(seen(g))
+            let mut free = g.memory_free_bytes.unwrap_or(g.memory_total_bytes);
+            if g.unified {
+                // Main memory under another name: what is free of that counts, and the engine's processes need some.
+                let available = if main.available_bytes > 0 { main.available_bytes } else { free };
+                free = free.min(available.saturating_sub(PROCESSES));
+            }
+            free.saturating_sub(CONTEXT).min(seen(g))
         };
         Card {
             total: gpus.iter().map(|g| seen(g)).min().unwrap_or(0),
@@ -109,7 +117,7 @@ impl Rank {
         let steps = job.flags.batched_tokens.unwrap_or(lean.steps.min(own.steps));
         // No more sequences can be in a step than tokens.
         let sequences = job.flags.sequences.unwrap_or(lean.sequences.min(own.sequences)).min(steps);
-        let weights = weights(job, spread);
+        let weights = weights(job, spread).saturating_sub(job.flags.cpu_offload_gib.saturating_mul(GIB));
         let graphs = if job.flags.eager { 0 } else { job.shape.map_or(GIB / 2, |s| graphs(s, sequences)) };
         let layout = job.shape.map(|shape| {
             shape.layout(&CacheTerms {

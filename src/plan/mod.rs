@@ -5,30 +5,47 @@
 
 use serde::Serialize;
 
+use crate::engine::find::Found;
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::Hardware;
 use crate::model::Weights;
 use crate::profile::{EngineRecipe, ModelProfile};
 
+pub mod alternatives;
 pub mod choose;
 mod error;
 pub mod fit;
 mod flags;
 mod gpus;
+mod llama_flags;
 mod memory;
-mod nearest;
+mod offer;
+mod offload;
+mod pick;
+mod places;
+pub mod platform;
 mod pool;
+mod recipe;
+mod sampling;
 mod spread;
 pub mod text;
+pub mod variant;
 
 pub use error::PlanError;
+pub use offer::{Alternative, Change, Words};
+pub use offload::Offload;
 
 /// Contexts below this leave Claude Code little beside its own first prompt (12k–22k tokens).
 pub const SMALL_CONTEXT: u64 = 32 * 1024;
 /// What is aimed at when nothing was asked: room for long agent sessions without a KV cache nobody fills.
 pub const WANTED_CONTEXT: u64 = 128 * 1024;
+/// Room enough for a coding agent at work; on GPUs that are short of memory more is not worth slower layers.
+pub const AGENT_CONTEXT: u64 = 64 * 1024;
 /// Below this no coding client finishes its first turn; a plan with less is a refusal.
 pub const LEAST_CONTEXT: u64 = 4 * 1024;
+
+/// What [`Bill::place`] says of main memory.
+pub const MEMORY: &str = "memory";
 
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +60,8 @@ pub struct Request {
     pub tensor_parallel: Option<u32>,
     /// Flags passed on to the engine: those that change its memory are read.
     pub engine_args: Vec<String>,
+    /// The plan is for a machine that is not this one: what is installed there is not known.
+    pub elsewhere: bool,
 }
 
 /// Engines that are there, as far as planning cares.
@@ -52,8 +71,31 @@ pub struct Installed {
     pub engine: EngineId,
     /// Built for the processor only.
     pub cpu_build: bool,
+    /// What it was built for, when that is known.
+    pub accelerator: Option<Accelerator>,
     /// Its major and minor version, when known.
     pub version: Option<(u32, u32)>,
+}
+
+impl Installed {
+    /// An engine as it was found.
+    pub fn of(found: &Found) -> Installed {
+        Installed {
+            engine: found.engine,
+            cpu_build: found.build.as_deref() == Some("cpu"),
+            accelerator: found.build.as_deref().and_then(Accelerator::of_build),
+            version: found.version.as_deref().and_then(version),
+        }
+    }
+}
+
+/// What must be installed by hand before an engine can start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Needs {
+    /// What is missing.
+    pub what: String,
+    /// How to get it, step by step.
+    pub how: Vec<String>,
 }
 
 /// Major and minor of a version such as `0.11.2` or `0.29.1rc1`.
@@ -121,12 +163,16 @@ pub struct LaunchPlan {
     pub verdict: Verdict,
     /// The engine.
     pub engine: EngineId,
-    /// The engine is not installed yet.
+    /// The engine is not installed yet, or not for this accelerator; llmup can do that.
     pub to_install: bool,
+    /// What must be installed by hand first, which llmup cannot.
+    pub needs: Option<Needs>,
     /// What it computes on.
     pub accelerator: Accelerator,
-    /// GPU indices, PCI order.
+    /// Indices of the devices, in their runtime's order (PCI order for NVIDIA).
     pub devices: Vec<u32>,
+    /// The same as the runtime's variable names them: numbers, or the id of a MIG instance.
+    pub visible: Vec<String>,
     /// GPUs the model is spread over.
     pub tensor_parallel: u32,
     /// Share of GPU memory for vLLM.
@@ -137,6 +183,8 @@ pub struct LaunchPlan {
     pub kv_bytes_per_token: Option<u64>,
     /// vLLM on the processor: KV cache, whole GiB.
     pub kv_cache_gib: u64,
+    /// llama.cpp and Ollama with a GPU: what lies there and what in main memory.
+    pub offload: Option<Offload>,
     /// One bill per GPU, or one for main memory.
     pub per_gpu: Vec<Bill>,
     /// What the profile asks of this engine.
@@ -146,6 +194,20 @@ pub struct LaunchPlan {
     pub reasons: Vec<Reason>,
     /// What will work less well than one may expect.
     pub warnings: Vec<String>,
+    /// What else would do, nearest first; see [`alternatives::add`].
+    pub alternatives: Vec<Alternative>,
+}
+
+impl LaunchPlan {
+    /// Where it computes: 2 all on accelerators, 1 a part of it, 0 on the processor.
+    pub fn speed(&self) -> u8 {
+        match &self.offload {
+            Some(offload) if offload.whole() => 2,
+            Some(offload) => u8::from(offload.gpu_layers > 0),
+            None if self.accelerator == Accelerator::Cpu => 0,
+            None => 2,
+        }
+    }
 }
 
 /// Everything a plan is made from.
@@ -174,22 +236,35 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     let choice = choose::engine(&facts)?;
     reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
 
-    let (mut recipe, because) = choose::recipe(&facts, choice.engine);
-    if let Some(because) = because {
+    let (mut recipe, because) = recipe::recipe(&facts, choice.engine);
+    reasons.extend(because);
+    reasons.extend(recipe::for_accelerator(&facts, &choice, &mut recipe));
+    recipe.args.extend(choice.args.iter().cloned());
+    reasons.extend(choice.reasons.iter().cloned());
+    let fitted = fit::fit(&facts, &choice, &recipe)?;
+    if let Some((args, because)) = sampling::flags(&facts, choice.engine, &recipe.args) {
+        recipe.args.extend(args);
         reasons.push(because);
     }
-    let fitted = fit::fit(&facts, &choice, &recipe)?;
+    recipe::without_tensor_size(&mut recipe.args);
     recipe.args.extend(fitted.args);
     reasons.extend(fitted.reasons);
 
-    let to_install = !facts.installed.iter().any(|i| i.engine == choice.engine);
-    if to_install {
-        reasons.push(Reason {
-            choice: format!("install: {}", choice.engine),
-            because: "it is not on PATH, in a virtual environment or in llmup's own folder".into(),
-        });
+    let mut builds = facts.installed.iter().filter(|i| i.engine == choice.engine).peekable();
+    let other_build = builds.peek().is_some();
+    let right = |i: &Installed| i.accelerator.is_none_or(|built| built == choice.accelerator);
+    // On the processor any build is tried, and llama.cpp and Ollama are used as they are.
+    let any = choice.engine != EngineId::Vllm || choice.accelerator == Accelerator::Cpu;
+    let to_install = choice.needs.is_none() && !builds.any(|i| any || right(i));
+    if to_install && !facts.request.elsewhere {
+        let because = match other_build {
+            true => format!("the one that is there is not built for the {}", choice.accelerator.device()),
+            false => "it is not on PATH, in a virtual environment or in llmup's own folder".into(),
+        };
+        reasons.push(Reason { choice: format!("install: {}", choice.engine), because });
     }
-    let mut warnings = fitted.warnings;
+    let mut warnings = choice.warnings.clone();
+    warnings.extend(fitted.warnings);
     if fitted.context < SMALL_CONTEXT {
         warnings.push(format!(
             "{} tokens of context are few for a coding agent: Claude Code's first prompt alone is 12,000 to 22,000",
@@ -206,21 +281,39 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         verdict: fitted.verdict,
         engine: choice.engine,
         to_install,
+        needs: choice.needs,
         accelerator: choice.accelerator,
+        visible: visible(&choice.devices, &fitted.devices),
         devices: fitted.devices,
         tensor_parallel: fitted.tensor_parallel,
         utilization: fitted.utilization,
         max_model_len: fitted.context,
         kv_bytes_per_token: fitted.kv_bytes_per_token,
         kv_cache_gib: fitted.kv_cache_gib,
+        offload: fitted.offload,
         per_gpu: fitted.bills,
         recipe,
         reasons,
         warnings,
+        alternatives: Vec::new(),
     })
+}
+
+/// How the runtime's variable names the devices of these indices: a MIG instance has no number of its own.
+fn visible(devices: &[&crate::hardware::Device], indices: &[u32]) -> Vec<String> {
+    let name = |index: &u32| {
+        let device = devices.iter().find(|d| d.index == *index);
+        let instance = device.filter(|d| d.is_instance()).and_then(|d| d.uuid.clone());
+        instance.unwrap_or_else(|| index.to_string())
+    };
+    indices.iter().map(name).collect()
 }
 
 #[cfg(test)]
 mod accuracy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pool;
+#[cfg(test)]
+mod vendor_tests;

@@ -9,7 +9,8 @@ use super::{Facts, PlanError};
 pub(super) fn possible(facts: &Facts<'_>, flags: &Flags, gpus: u64) -> Result<Vec<Spread>, PlanError> {
     let shape = facts.weights.shape.as_ref();
     let (pipeline, data) = (flags.pipeline.unwrap_or(1), flags.data.unwrap_or(1));
-    let divides = |tp: u64| shape.is_none_or(|s| s.splits_into(tp));
+    // Of an unknown model only halves are likely to divide.
+    let divides = |tp: u64| shape.map_or(tp.is_power_of_two(), |s| s.splits_into(tp));
     let whole = |tp: u64, experts: bool| shape.is_none_or(|s| s.blocks_split_into(tp, experts));
     let spread = |tensor, pipeline, expert_parallel| Spread { tensor, pipeline, data, expert_parallel };
     if let Some(asked) = facts.request.tensor_parallel.map(u64::from).or(flags.tensor) {

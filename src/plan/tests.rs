@@ -6,9 +6,9 @@ use crate::hardware::{Cpu, Device, Memory, VendorId};
 use crate::host::Os;
 use crate::model::{Cache, CacheGroup, Format, Shape};
 
-const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 
-fn machine(gpus: u32, gib_each: u64) -> Hardware {
+pub(super) fn machine(gpus: u32, gib_each: u64) -> Hardware {
     let device = |index| Device {
         vendor: VendorId::Nvidia,
         index,
@@ -33,7 +33,7 @@ fn machine(gpus: u32, gib_each: u64) -> Hardware {
 }
 
 /// 32 layers of 8 KV heads of 128: 128 KiB of KV cache per token.
-fn weights(format: Format, gib: u64) -> Weights {
+pub(super) fn weights(format: Format, gib: u64) -> Weights {
     Weights {
         format,
         path: Some(PathBuf::from("/models/some-model")),
@@ -55,8 +55,18 @@ fn weights(format: Format, gib: u64) -> Weights {
     }
 }
 
-fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
+pub(super) fn make(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
     plan(Facts { request, hardware, weights, profile: None, profiles: &[], installed: &[] })
+}
+
+/// The same with what else would do.
+pub(super) fn told(request: &Request, hardware: &Hardware, weights: &Weights) -> Result<LaunchPlan, PlanError> {
+    let facts = Facts { request, hardware, weights, profile: None, profiles: &[], installed: &[] };
+    let words =
+        Words { verb: "plan", model: "mine".into(), weights: vec!["--model-dir".into(), "D".into()], machine: vec![] };
+    let mut outcome = plan(facts);
+    alternatives::add(&facts, &words, &mut outcome);
+    outcome
 }
 
 #[test]
@@ -84,10 +94,10 @@ fn the_context_shrinks_to_what_fits_and_the_reason_says_so() {
 #[test]
 fn an_asked_context_that_does_not_fit_is_refused_with_the_one_that_does() {
     let request = Request { context: Some(131_072), ..Request::default() };
-    let error = make(&request, &machine(1, 24), &weights(Format::Safetensors, 15)).unwrap_err();
+    let error = told(&request, &machine(1, 24), &weights(Format::Safetensors, 15)).unwrap_err();
     assert!(matches!(error, PlanError::DoesNotFit { .. }));
     assert!(error.hints().iter().any(|h| h.contains("--context")), "{:?}", error.hints());
-    assert!(error.evidence()[0].contains("weights 15"), "{:?}", error.evidence());
+    assert!(error.evidence()[1].contains("weights 15"), "{:?}", error.evidence());
 }
 
 #[test]
@@ -143,8 +153,12 @@ fn an_ollama_tag_of_a_known_size_is_refused_where_it_cannot_fit() {
     tag.tag = Some("huge:1t".into());
     let error = make(&Request::default(), &machine(1, 24), &tag).unwrap_err();
     assert!(matches!(error, PlanError::DoesNotFit { .. }), "{error}");
+    // 13.6 GiB of 24 are left for 128 KiB a token; without a shape no more is asked for than agents need.
     tag.bytes = Some(10 * GIB);
-    assert_eq!(make(&Request::default(), &machine(1, 24), &tag).unwrap().max_model_len, 65_536);
+    let context = |tag: &Weights| make(&Request::default(), &machine(1, 24), tag).unwrap().max_model_len;
+    assert!((98_304..110_000).contains(&context(&tag)), "{}", context(&tag));
+    tag.shape = None;
+    assert_eq!(context(&tag), 65_536);
 }
 
 #[test]

@@ -1,23 +1,34 @@
 //! A plan in words, for a terminal.
 
+use super::error::{TOLD, alike, places};
 use super::{LaunchPlan, Verdict};
 use crate::output::bytes;
+
+/// Room for what was chosen, before why.
+const WIDEST: usize = 28;
 
 /// The plan: reasons, the bill with bars, warnings. `command` is the exact command line.
 pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> String {
     let mut out = format!("plan for {model}\n");
-    let widest = plan.reasons.iter().map(|r| r.choice.chars().count()).max().unwrap_or(0).min(34);
+    // A longer one has a line of its own, so that it does not narrow all the others.
+    let widest = plan.reasons.iter().map(|r| r.choice.chars().count()).filter(|n| *n <= WIDEST).max().unwrap_or(0);
     for reason in &plan.reasons {
-        out.push_str(&wrap(&format!("  {:<widest$}  ", reason.choice), &reason.because, width));
+        let mut head = format!("  {:<widest$}  ", reason.choice);
+        if reason.choice.chars().count() > widest {
+            out.push_str(&wrap("  ", &reason.choice, width));
+            head = format!("  {:<widest$}  ", "");
+        }
+        out.push_str(&wrap(&head, &reason.because, width));
     }
     if !plan.per_gpu.is_empty() {
         out.push_str("memory\n");
     }
-    for bill in &plan.per_gpu {
+    for alike in alike(&plan.per_gpu) {
+        let Some(bill) = alike.first() else { continue };
         let bar = bar(bill.weights_bytes, bill.kv_bytes_needed, bill.overhead_bytes, bill.total_bytes, 24);
         out.push_str(&format!(
             "  {}\n    {bar} {} of {}\n    weights {} · context {} · engine {}\n",
-            bill.place,
+            places(alike),
             bytes(bill.needed_bytes()),
             bytes(bill.total_bytes),
             bytes(bill.weights_bytes),
@@ -32,6 +43,15 @@ pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> St
         out.push_str("verdict: tight\n");
     }
     out.push_str(&format!("command\n  {command}\n"));
+    if !plan.alternatives.is_empty() {
+        out.push_str("also possible\n");
+    }
+    for alternative in plan.alternatives.iter().take(TOLD) {
+        out.push_str(&wrap("  ", &alternative.what, width));
+        if let Some(command) = &alternative.command {
+            out.push_str(&format!("    {command}\n"));
+        }
+    }
     out
 }
 

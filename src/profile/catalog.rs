@@ -187,8 +187,31 @@ fn user_files(dir: &Path) -> Result<Vec<PathBuf>, ProfileError> {
     Ok(files)
 }
 
+/// No profile is larger, and none repeats itself more often. An alias (`*name`) is a copy of what it stands for: without
+/// a limit, a small file could fill the memory with copies of one long text.
+const LONGEST: usize = 256 << 10;
+const ALIASES: usize = 16;
+
+/// The line of the first alias that is one too many. Stars inside a text are none.
+fn repeats_too_often(text: &str) -> Option<usize> {
+    let begins_a_value = |at: usize| {
+        let before = text[..at].trim_end_matches([' ', '\t']).chars().next_back();
+        before.is_none_or(|c| "\n\r[{,:-?".contains(c))
+            && text[at + 1..].starts_with(|c: char| !c.is_whitespace() && c != '*')
+    };
+    let (at, _) = text.match_indices('*').filter(|(at, _)| begins_a_value(*at)).nth(ALIASES)?;
+    Some(text[..at].matches('\n').count() + 1)
+}
+
 /// Reads YAML; what is wrong is told with its line and column.
 pub(super) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ProfileError> {
+    let refused = |line, message: String| ProfileError::Invalid { file: file.to_owned(), line, column: None, message };
+    if text.len() > LONGEST {
+        return Err(refused(None, format!("larger than {LONGEST} bytes, which no profile is")));
+    }
+    if let Some(line) = repeats_too_often(text) {
+        return Err(refused(Some(line), format!("more than {ALIASES} aliases (`*name`); write the values out")));
+    }
     serde_yaml::from_str(text).map_err(|error| {
         let location = error.location();
         let message = error.to_string();

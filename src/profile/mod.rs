@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use accelerator::{Accelerator, accelerator, accelerators};
+pub use accelerator::{Accelerator, Named, accelerator, accelerators};
 pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
-pub use engine::{EngineProfile, Native, engine};
+pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, engine};
 pub use error::ProfileError;
 pub use size::Size;
 
@@ -124,6 +124,9 @@ pub struct AcceleratorRecipe {
     pub model_scope: Option<String>,
     /// Their quantisation.
     pub quantization: Option<String>,
+    /// The architectures it is for (beginnings); none: all of the vendor.
+    #[serde(default)]
+    pub architectures: Vec<String>,
     /// Further flags for vLLM, as argv.
     #[serde(default)]
     pub args: Vec<String>,

@@ -225,6 +225,26 @@ fn a_broken_file_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_that_repeats_itself_too_often_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |aliases: usize| {
+        let repeated = vec!["*t"; aliases].join(", ");
+        let text = format!("name: many\ntitle: &t {}\naliases: [{repeated}]\n", "x".repeat(50_000));
+        std::fs::write(dir.path().join("many.yaml"), text).unwrap();
+        find("many", dir.path())
+    };
+    assert_eq!(write(16).unwrap().profile.aliases.len(), 16);
+    let error = write(17).unwrap_err().to_string();
+    assert!(error.ends_with("many.yaml:3: more than 16 aliases (`*name`); write the values out"), "{error}");
+    let text = format!("name: many\ntitle: {}\n", "* & ".repeat(300_000));
+    std::fs::write(dir.path().join("many.yaml"), text).unwrap();
+    assert!(find("many", dir.path()).unwrap_err().to_string().contains("larger than 262144 bytes"));
+    std::fs::write(dir.path().join("many.yaml"), format!("name: many\ntitle: R&D {}\n", "*a* **b** ".repeat(50)))
+        .unwrap();
+    assert_eq!(find("many", dir.path()).unwrap().profile.name, "many");
+}
+
+#[test]
 fn one_name_parses_one_file() {
     let start = std::time::Instant::now();
     for _ in 0..20 {

@@ -57,6 +57,20 @@ pub fn text(data: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// A text as base64, in the plain alphabet.
+pub fn base64(text: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(text.len().div_ceil(3) * 4);
+    for three in text.as_bytes().chunks(3) {
+        let bits = (0..3).fold(0u32, |bits, at| bits << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            let digit = ALPHABET[(bits >> (18 - 6 * at) & 63) as usize];
+            out.push(if at <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +87,10 @@ mod tests {
             assert_eq!(text(data).as_deref(), expected, "{data}");
         }
         assert_eq!(text("/w=="), None);
+        for whole in ["", "a", "ab", "abc", "hello", "é>?\u{10ffff}"] {
+            assert_eq!(text(&base64(whole)).as_deref(), Some(whole));
+        }
+        assert_eq!((base64("é"), base64("hello")), ("w6k=".to_owned(), "aGVsbG8=".to_owned()));
     }
 
     #[test]

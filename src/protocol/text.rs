@@ -28,6 +28,11 @@ enum Held<'a> {
     Escaped(&'a str),
 }
 
+/// The text a JSON value is, to be looked at; `None` when it is no string. Borrowed where it has no escapes.
+pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    Text::of(raw).map(Text::into_cow)
+}
+
 impl<'a> Text<'a> {
     /// The inside of a JSON string. Only for what a parser has seen: escapes valid, no controls. An escaped surrogate
     /// without its other half, which JSON parsers differ about and engines fail on, becomes U+FFFD.

@@ -39,6 +39,16 @@ use crate::host::Os;
 pub use owner::{Child, Stopped};
 pub use reap::{Remains, reap};
 
+/// Makes a command start without this terminal: it lives on when the terminal closes, and hears none of its keys.
+pub fn without_terminal(command: &mut std::process::Command) {
+    os::without_terminal(command);
+}
+
+/// Leaves the terminal's session, for a process that was started by [`without_terminal`].
+pub fn leave_terminal() {
+    os::leave_terminal();
+}
+
 /// The environment variable that marks every process of one child; see [`Child::mark`].
 pub const MARK: &str = "LLMUP_CHILD";
 

@@ -84,6 +84,16 @@ pub fn alive(pid: u32, recorded: &str) -> bool {
     birth(pid).as_deref() == Some(recorded)
 }
 
+/// Resident memory of these processes together, bytes; `None` when none of them can be looked at.
+pub fn memory(pids: &[u32]) -> Option<u64> {
+    let ids: Vec<sysinfo::Pid> = pids.iter().map(|pid| sysinfo::Pid::from_u32(*pid)).collect();
+    let mut system = sysinfo::System::new().ok()?;
+    let what = sysinfo::ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::Some(&ids), true, what);
+    let found: Vec<u64> = ids.iter().filter_map(|id| Some(system.process(*id)?.memory())).collect();
+    (!found.is_empty()).then(|| found.iter().sum())
+}
+
 /// The living members of a process group.
 pub fn group(pgid: u32) -> Vec<u32> {
     all().into_iter().filter(|s| s.pgrp == pgid && !s.dead()).map(|s| s.pid).collect()

@@ -49,6 +49,11 @@ impl Tail {
         }
     }
 
+    /// Starts at a place in the file.
+    pub fn at(path: &Path, offset: u64) -> Tail {
+        Tail { offset, ..Tail::new(path) }
+    }
+
     /// What came since the last call; nothing when the file does not exist. A file that got shorter is read from its
     /// beginning.
     pub fn poll(&mut self) -> io::Result<Vec<Line>> {

@@ -18,6 +18,15 @@ use super::{ExitStatus, MARK, Spec, SupervisorError, guard, process};
 /// How long the guard may take to start the program. It needs milliseconds; a machine that swaps needs more.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// A session of its own needs a call after the fork, which the process makes itself: [`leave_terminal`]. A group of its
+/// own can be had before.
+pub(super) fn without_terminal(_command: &mut std::process::Command) {}
+
+/// Fails only for who leads a group already, and then there is no session to leave.
+pub(super) fn leave_terminal() {
+    let _ = nix::unistd::setsid();
+}
+
 /// The guard and, below it, the child with everything it started.
 pub(super) struct Tree {
     guard: tokio::process::Child,

@@ -194,3 +194,13 @@ impl Signals {
         }
     }
 }
+
+/// Not of this console: neither its closing nor its Ctrl-C is for such a process.
+pub(super) fn without_terminal(command: &mut std::process::Command) {
+    use std::os::windows::process::CommandExt;
+    use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS};
+    command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
+}
+
+/// It was started without a console.
+pub(super) fn leave_terminal() {}

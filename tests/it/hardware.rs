@@ -7,6 +7,17 @@ use crate::support::{Home, Ran};
 const CSV: &str = "0, GPU-5a5a, 00000000:41:00.0, NVIDIA Test 48GB, 49152, 1152, 48000, 8.9, 560.35.03, Disabled\n\
                    1, GPU-6b6b, 00000000:61:00.0, NVIDIA Test 48GB, [N/A], [N/A], [N/A], 8.9, 560.35.03, Disabled\n";
 
+#[test]
+fn a_recording_that_powershell_wrote_is_read() {
+    let home = Home::new();
+    let windows = CSV.replace('\n', "\r\n");
+    let wide = std::iter::once(0xfeff).chain(windows.encode_utf16()).flat_map(u16::to_le_bytes);
+    std::fs::write(home.path().join("wide.csv"), wide.collect::<Vec<u8>>()).unwrap();
+    let plain = from(&home, "nvidia-smi-csv", "plain.csv", CSV);
+    let read = |from: &str| json(&home.run(&["hardware", "--json", "--from", from]));
+    assert_eq!(read("nvidia-smi-csv=wide.csv"), read(&plain));
+}
+
 fn json(ran: &Ran) -> Value {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(ran.err, "");
@@ -56,6 +67,7 @@ fn a_recording_is_shown_instead_of_the_machine() {
     let row = ran.out.lines().find(|line| line.starts_with("nvidia 0")).unwrap();
     assert_eq!(row, "nvidia 0  48.0 GiB  46.9 GiB  NVIDIA Test 48GB (8.9)");
     assert!(ran.out.contains("not usable: it shares the system's memory"), "{}", ran.out);
+    assert!(ran.out.contains("nvidia 1   unknown   unknown  NVIDIA Test 48GB"), "{}", ran.out);
 }
 
 #[test]

@@ -9,8 +9,11 @@ fn allowed(module: &str) -> Option<Vec<&'static str>> {
     let extra: &[&str] = match module {
         "main" | "lib" | "commands" | "cli" => return None,
         "plan" => &["engine", "hardware", "model", "profile"],
-        "engine" => &["hardware", "model", "profile"],
+        "engine" => &["hardware", "model", "profile", "fetch"],
+        "pull" => &["fetch"],
         "gateway" => &["protocol"],
+        // Where a running llmup takes orders stands in its state file.
+        "control" => &["state"],
         // Pure: not even the foundation.
         "protocol" => return Some(Vec::new()),
         _ => &[],

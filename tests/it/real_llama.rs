@@ -184,12 +184,15 @@ fn a_killed_llmup_takes_the_real_engine_with_it() {
 }
 
 #[test]
-fn a_flag_the_engine_does_not_know_ends_with_the_engines_own_words() {
+fn a_flag_the_engine_does_not_know_is_refused_and_a_bad_value_ends_in_its_own_words() {
     let Some(home) = home_with_engine() else { return };
     let port = free_port().to_string();
-    let ran = home.run(&["start", "demo", "--port", &port, "--", "--no-such-flag"]);
+    let ran = home.run(&["start", "demo", "--port", &port, "--", "--ctx-sise", "4096"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("does not know --ctx-sise") && ran.err.contains("`--ctx-size`"), "{}", ran.err);
+    let ran = home.run(&["start", "demo", "--port", &port, "--", "--ctx-size", "many"]);
     assert_eq!(ran.code, Some(6), "{}", ran.err);
-    assert!(ran.err.contains("invalid argument: --no-such-flag"), "{}", ran.err);
+    assert!(ran.err.contains("error while handling argument \"--ctx-size\""), "{}", ran.err);
     assert!(ran.err.contains("demo.log"), "{}", ran.err);
 }
 

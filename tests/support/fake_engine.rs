@@ -11,13 +11,18 @@
 //! | `FAKE_IGNORE_TERM=1` | SIGTERM does nothing |
 //! | `FAKE_GRANDCHILD=plain\|setsid` | starts a process that sleeps and ignores SIGTERM, in a new session or not |
 //! | `FAKE_PIDS=file` | appends `engine pid` and `grandchild pid` lines |
+//! | `FAKE_ARGS=file` | appends the arguments as one line |
 //! | `FAKE_STALL=1\|posts` | accepts connections and never answers, or never answers a POST |
+//! | `FAKE_HOLD_ONCE=file` | the first POST, which makes this file, is never answered |
 //! | `FAKE_FRAME_MS=n` | rests n ms before each frame of a stream |
 //! | `FAKE_SPLIT=1` | writes streams one byte at a time |
 //! | `FAKE_CUT=n` | closes a stream after n frames |
 //! | `FAKE_ECHO=1` | answers with the last user message's raw text instead of a fixed sentence |
 //! | `FAKE_TEXT=text` | answers with this text |
 //! | `FAKE_CACHED=n` | reports n cached prompt tokens |
+//! | `FAKE_CONTEXT=n` | says that a request has n tokens (else vllm what it was told, the others 32768) |
+//! | `FAKE_VRAM=n` | Ollama: n of the 1000 bytes of each model lie on the GPU |
+//! | `FAKE_HELP=file` | `--help` prints this file, else nothing |
 //! | `FAKE_REQUESTS=file` | appends every request body as one line |
 //!
 //! A flag `--no-such-flag` is refused, in the words of each engine. The end of a client during a stream is logged.
@@ -72,6 +77,11 @@ fn main() -> ExitCode {
             log("version: 0.7.0 (build 11669, fake)");
             return ExitCode::SUCCESS;
         }
+        _ if args.iter().any(|arg| arg == "--help") => {
+            let text = switch("FAKE_HELP").and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+            let _ = std::io::stdout().lock().write_all(&text);
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     let name = args.first().map(|a| Path::new(a).file_stem().unwrap_or_default().to_string_lossy().into_owned());
@@ -88,6 +98,12 @@ fn run(kind: Kind, args: &[OsString]) -> ExitCode {
     // Before any thread starts, so that all of them inherit the mask.
     signals::prepare(switch("FAKE_IGNORE_TERM").is_some());
     note_pid("engine", std::process::id());
+    if let Some(mut file) =
+        switch("FAKE_ARGS").and_then(|p| std::fs::File::options().create(true).append(true).open(p).ok())
+    {
+        let line: Vec<_> = args.iter().skip(1).map(|arg| arg.to_string_lossy()).collect();
+        let _ = writeln!(file, "{}", line.join(" "));
+    }
     if let Some(mode) = switch("FAKE_GRANDCHILD") {
         grandchild(&mode);
     }
@@ -111,7 +127,9 @@ fn run(kind: Kind, args: &[OsString]) -> ExitCode {
     let ready_at = began + Duration::from_millis(number("FAKE_START_MS").unwrap_or(0));
     let (host, port) = address(kind, args);
     let model = model(args);
-    match http::serve(kind, &host, port, &model, ready_at) {
+    let told = flag(args, &["--max-model-len"]).and_then(|n| n.parse().ok());
+    let context = number("FAKE_CONTEXT").or(told).unwrap_or(32_768);
+    match http::serve(kind, &host, port, &model, context, ready_at) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             match kind {

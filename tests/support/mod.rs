@@ -1,6 +1,7 @@
 //! Running llmup as a user would: a home of its own, the real binary, files instead of pipes.
 
 pub mod fake;
+pub mod hub;
 pub mod outside;
 pub mod strict;
 

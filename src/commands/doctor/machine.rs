@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::{Check, Finding, Scene, Section, Status};
+use crate::hardware::Device;
 use crate::output::bytes;
 
 /// Longest wait for a gateway on this machine to take a connection.
@@ -30,11 +31,15 @@ impl Check for HardwareCheck {
         let mut findings = vec![Finding::ok(section, format!("{name}, {} threads", cpu.threads))];
         let memory = hardware.memory;
         let text = format!("{} memory, {} free", bytes(memory.total_bytes), bytes(memory.available_bytes));
-        findings.push(if memory.available_bytes < LITTLE_MEMORY_BYTES {
+        findings.push(if memory.total_bytes == 0 {
+            let cure = "see whether `free` shows it; nothing can be planned without";
+            Finding::warning(section, "how much memory there is is unknown", cure)
+        } else if memory.available_bytes < LITTLE_MEMORY_BYTES {
             Finding::warning(section, text, "close programs, or choose a small model: `llmup start demo`")
         } else {
             Finding::ok(section, text)
         });
+        let some = hardware.devices.iter().any(|device| device.usable);
         for device in &hardware.devices {
             let total = device.memory_total_bytes;
             let size = if total == 0 { "memory unknown".to_owned() } else { bytes(total) };
@@ -47,7 +52,7 @@ impl Check for HardwareCheck {
                 }
                 (problem, usable) => Finding {
                     section,
-                    status: if usable { Status::Warning } else { Status::Problem },
+                    status: if usable || (some && is_meant(device)) { Status::Warning } else { Status::Problem },
                     text: format!("{what}: {}", problem.as_deref().unwrap_or("cannot be used")),
                     cure: Some("see `llmup hardware`".into()),
                 },
@@ -66,6 +71,12 @@ impl Check for HardwareCheck {
         }));
         findings
     }
+}
+
+/// Left out on purpose, or by nature: with another device to use, nothing is wrong.
+fn is_meant(device: &Device) -> bool {
+    const SAID: [&str; 3] = ["hidden by ", "in MIG mode", "graphics of the processor"];
+    device.problem.as_deref().is_some_and(|problem| SAID.iter().any(|start| problem.starts_with(start)))
 }
 
 /// Engines that were found.

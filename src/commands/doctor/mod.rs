@@ -15,6 +15,7 @@ use crate::output;
 
 mod clients;
 mod machine;
+pub mod record;
 mod report;
 mod surroundings;
 #[cfg(test)]

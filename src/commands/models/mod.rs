@@ -13,7 +13,7 @@ use crate::hardware;
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Installed};
+use crate::plan::Installed;
 use crate::profile::{self, Found, ModelProfile, Origin};
 
 use fits::{Candidate, Fit};
@@ -66,10 +66,9 @@ fn on_this_machine(found: &[Found], paths: &Paths) -> Vec<Candidate> {
     });
     let mut installed: Vec<Installed> = Vec::new();
     for engine in &engines {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
     fits::ranked(found.iter().map(|f| &f.profile), &hardware, &installed)
@@ -157,13 +156,17 @@ fn fitting(candidates: &[Candidate], width: usize) -> String {
     out
 }
 
-/// What would run it, where: `vllm, 2 GPUs`, `llama-cpp, cpu`.
+/// What would run it, where: `vllm, 2 GPUs`, `llama-cpp, cpu`, `ollama, GPU + cpu`.
 fn on(candidate: &Candidate) -> String {
     let Some((engine, accelerator)) = candidate.engine.zip(candidate.accelerator) else { return String::new() };
-    match (accelerator, candidate.tensor_parallel) {
+    let gpus = match candidate.gpus {
+        0 | 1 => "GPU".to_owned(),
+        n => format!("{n} GPUs"),
+    };
+    match (accelerator, candidate.offloaded) {
+        (_, true) => format!("{engine}, {gpus} + cpu"),
         (Accelerator::Cpu, _) => format!("{engine}, cpu"),
-        (_, Some(gpus)) if gpus > 1 => format!("{engine}, {gpus} GPUs"),
-        _ => format!("{engine}, GPU"),
+        (_, false) => format!("{engine}, {gpus}"),
     }
 }
 

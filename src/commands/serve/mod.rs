@@ -7,6 +7,7 @@ pub mod target;
 mod watch;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
@@ -14,13 +15,15 @@ use tokio::sync::oneshot;
 
 use self::target::Target;
 use super::request_log::RequestLog;
+use super::running;
 use super::start::{bind, kept_key, runtime};
 use crate::cli::{LogWhen, ServeArgs};
 use crate::client::shell;
 use crate::config;
+use crate::control::{self, Order};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::{Catalog, Gateway, Limits, Ready, Settings};
+use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -131,18 +134,20 @@ async fn serve(
         limits: Limits::default(),
         log: log.as_ref().map(RequestLog::access_log),
     };
+    let gateway = Gateway::new(settings);
+    let mut control = control::open(status(gateway.counters())).await.map_err(bug)?;
     let mut gateway = tokio::spawn(async move {
         let ended = async {
             let _ = ended.await;
         };
-        Gateway::new(settings).serve(listener, ended).await;
+        gateway.serve(listener, ended).await;
     });
     let following = tokio::spawn(backends.follow());
 
     // Clients on this machine cannot dial 0.0.0.0 everywhere.
     let shown = if address.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { address.ip() };
     let url = format!("http://{}", SocketAddr::new(shown, address.port()));
-    let instance = instance(&catalog, url, key);
+    let instance = Instance { control: Some(control.endpoint.clone()), ..instance(&catalog, url, key) };
     state::write(&paths.state(), &instance)?;
     if args.json {
         output::json(&serde_json::json!({
@@ -153,9 +158,12 @@ async fn serve(
     }
     ready::show(&instance, &catalog, args.no_auth, shell::detect(&RealHost, &shell::ancestors()));
 
-    let interrupt = tokio::select! {
-        interrupt = interrupts.next() => Some(interrupt),
-        _ = &mut gateway => None,
+    // What is meant for an engine is not for the backends of others.
+    let ordered = async { while !matches!(control.orders.recv().await, None | Some(Order::Stop | Order::Kill)) {} };
+    let code = tokio::select! {
+        interrupt = interrupts.next() => Exit::signal(interrupt.number()),
+        () = ordered => Exit::Ok.code(),
+        _ = &mut gateway => Exit::Bug.code(),
     };
     following.abort();
     output::note("stopping (Ctrl-C again ends at once)");
@@ -169,7 +177,12 @@ async fn serve(
     }
     let _ = state::remove(&paths.state(), instance.process.pid);
     output::note("stopped; the backends run on");
-    Ok(interrupt.map_or(Exit::Bug.code(), |interrupt| Exit::signal(interrupt.number())))
+    Ok(code)
+}
+
+/// What the control endpoint answers.
+fn status(counters: Arc<Counters>) -> control::Status {
+    Arc::new(move || running::Live { counts: counters.read(), ..running::Live::new("ready") }.json())
 }
 
 /// What `env` and `doctor` find: the first model stands for all.
@@ -194,6 +207,7 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
         process: state::Process { pid: std::process::id(), birth },
         url,
         key: key.unwrap_or_else(|| NO_KEY.to_owned()),
+        control: None,
         model,
         context: context.unwrap_or(ASSUMED_CONTEXT),
         engine: state::Engine {
@@ -204,6 +218,8 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
             port: port(&base),
             log: None,
         },
+        planned: None,
+        measured: None,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     }
 }

@@ -1,23 +1,22 @@
 //! The backend behind the gateway: installed when missing, launched, waited for, and in the end surely gone.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::launch::{self, GRACE};
-use super::ollama;
 use super::target::Target;
+use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::engine as engines;
 use crate::engine::find::Found;
-use crate::engine::{Engine, EngineId, Serves, driver};
+use crate::engine::{EngineId, KnownFlags, Measured, Serves, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
 use crate::gateway::Ready;
-use crate::hardware::Hardware;
 use crate::host::{Os, RealHost};
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -36,8 +35,8 @@ pub(super) struct Backend {
     pub log: Option<PathBuf>,
     /// How the gateway reaches it.
     pub ready: Ready,
-    /// The context is the engine's own word.
-    pub confirmed: bool,
+    /// The engine's own words on its sizes.
+    pub measured: Measured,
     /// A model of ours in somebody's running Ollama, to be removed in the end.
     pub derived: Option<ollama::Derived>,
 }
@@ -69,7 +68,7 @@ fn accepts(engine: EngineId, engine_args: &[String]) -> Accepts {
 }
 
 /// Installs what is missing, when the user agrees.
-pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Hardware) -> Result<Found> {
+pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Found> {
     let engine = plan.engine;
     if engine == EngineId::Ollama {
         return Err(Plain::new(
@@ -98,7 +97,8 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan, hardware: &Ha
             return Err(missing());
         }
     }
-    engines::install_with_bar(engine, engines::accelerator(engine, hardware), &RealHost, paths)
+    // Ways that compute on the processor are the same for every machine.
+    engines::install_with_bar(engine, plan.accelerator, &RealHost, paths)
 }
 
 /// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with
@@ -121,86 +121,130 @@ impl LastChild {
     }
 }
 
-/// Launches the engine and waits until it answers. Dropping the future ends it.
-#[allow(clippy::too_many_arguments)] // the facts of one launch, used once
-pub(super) async fn launch_backend(
-    args: &StartArgs,
-    paths: &Paths,
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    reuse: Option<ollama::Server>,
-    key: &str,
-    last: &LastChild,
-) -> Result<Backend> {
-    let progress = Progress::new();
-    if let Some(server) = reuse {
-        return ollama::attach(server, target, plan, &progress).await;
-    }
-    let engine_driver = driver(plan.engine);
-    let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
-    fs::create_dir(&paths.logs())?;
-    let mut context = plan.max_model_len;
-    loop {
-        let port = engine_port(args)?;
-        let command = launch::command(args, target, plan, engine, paths, port, context, Some(key));
-        let child = launch::spawn(command, log.clone()).await?;
-        last.is(&child);
-        if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
-            // What it started may hold the accelerator's memory for a moment longer.
-            child.stop(Duration::ZERO).await;
-            let failure = launch::ended(engine_driver, status, log.clone());
-            // vLLM names the longest context that fits: once, and never against an asked one.
-            match failure.retry_context() {
-                Some(smaller) if args.context.is_none() && context == plan.max_model_len && smaller < context => {
-                    progress.note(&format!(
-                        "{} only {smaller} of {context} tokens fit; starting again with those",
-                        on_stderr(Style::Warn, "note  ")
-                    ));
-                    context = smaller;
-                    continue;
-                }
-                _ => return Err(failure.into()),
-            }
-        }
-        if plan.engine == EngineId::Ollama {
-            let server = ollama::Server::at(launch::address(port));
-            let mut backend = ollama::attach(server, target, plan, &progress).await?;
-            backend.child = Some(child);
-            backend.log = Some(log);
-            return Ok(backend);
-        }
-        progress.finish();
-        let confirmed = confirmed_context(engine_driver, &log).await;
-        let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
-        return Ok(Backend {
-            child: Some(child),
-            engine: plan.engine,
-            port,
-            log: Some(log),
-            ready: Ready {
-                context: confirmed.unwrap_or(context),
-                native: native(serves),
-                vendor: vendor(plan.engine),
-                api_key: Some(key.to_owned()),
-                accepts: accepts(plan.engine, &args.engine_args),
-                ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
+/// Where the backend of a run comes from.
+pub(super) enum Source<'a> {
+    /// llmup launches it, and anew when it dies.
+    Launched(Box<Launcher<'a>>),
+    /// It runs already; what reaches it. Once.
+    Attached(Option<Pin<Box<dyn Future<Output = Result<Backend>> + 'a>>>),
+}
+
+impl Source<'_> {
+    /// Brings it up. Dropping the future ends what was launched.
+    pub async fn bring(&mut self) -> Result<Backend> {
+        match self {
+            Source::Launched(launcher) => launcher.launch().await,
+            Source::Attached(attaching) => match attaching.take() {
+                Some(attaching) => attaching.await,
+                None => Err(Plain::new(Exit::Missing, "the engine is gone", "start it, then run this again").into()),
             },
-            confirmed: confirmed.is_some(),
-            derived: None,
-        });
+        }
+    }
+
+    /// Whether it is started anew when it dies.
+    pub fn heals(&self) -> bool {
+        matches!(self, Source::Launched(launcher) if launcher.reuse.is_none())
+    }
+
+    /// The plan it was brought up by, if it was planned.
+    pub fn plan(&self) -> Option<&LaunchPlan> {
+        match self {
+            Source::Launched(launcher) => Some(&launcher.plan),
+            Source::Attached(_) => None,
+        }
+    }
+
+    /// Makes the next start a smaller one when the engine died for memory; what is said about that. Once.
+    pub fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
+        match self {
+            Source::Launched(launcher) => launcher.leaner(failure),
+            Source::Attached(_) => None,
+        }
     }
 }
 
-/// The engine's own word on its context. Its health answer can overtake its log by a moment.
-async fn confirmed_context(engine: &'static dyn Engine, log: &Path) -> Option<u64> {
-    for _ in 0..5 {
-        if let Some(tokens) = engine.confirmed_context(&launch::read_end(log)) {
-            return Some(tokens);
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// The facts of a launch.
+pub(super) struct Launcher<'a> {
+    pub args: &'a StartArgs,
+    pub paths: &'a Paths,
+    pub target: &'a Target,
+    /// What is launched; a start that fails for memory changes it, once.
+    pub plan: LaunchPlan,
+    /// It was changed.
+    pub changed: bool,
+    pub engine: Option<&'a Found>,
+    pub known: Option<&'a KnownFlags>,
+    /// An Ollama that runs already.
+    pub reuse: Option<ollama::Server>,
+    /// The key only the gateway and the engine know.
+    pub key: String,
+    pub last: LastChild,
+}
+
+impl Launcher<'_> {
+    fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
+        let again = retry::again(self.args, &self.plan, failure.remedy()?).filter(|_| !self.changed)?;
+        self.changed = true;
+        self.plan = again.plan;
+        Some(again.said)
     }
-    None
+
+    /// Launches the engine and waits until it answers. Dropping the future ends it.
+    async fn launch(&mut self) -> Result<Backend> {
+        let progress = Progress::new();
+        let Launcher { args, paths, target, engine, known, .. } = *self;
+        if let Some(server) = &self.reuse {
+            return ollama::attach(server.clone(), target, &self.plan, &progress).await;
+        }
+        let engine_driver = driver(self.plan.engine);
+        let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
+        fs::create_dir(&paths.logs())?;
+        loop {
+            let port = engine_port(args)?;
+            let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
+            let child = launch::spawn(command, log.clone()).await?;
+            self.last.is(&child);
+            if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
+                // What it started may hold the accelerator's memory for a moment longer.
+                child.stop(Duration::ZERO).await;
+                let failure = launch::ended(engine_driver, status, log.clone());
+                // Once: a second failure is told.
+                if let Some(said) = self.leaner(&failure) {
+                    progress.note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
+                    continue;
+                }
+                let Some(remedy) = failure.remedy() else { return Err(failure.into()) };
+                let argv: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+                return Err(failure.advised(retry::advice(&argv, args, &self.plan, remedy)).into());
+            }
+            if self.plan.engine == EngineId::Ollama {
+                let server = ollama::Server::at(launch::address(port));
+                let mut backend = ollama::attach(server, target, &self.plan, &progress).await?;
+                backend.child = Some(child);
+                backend.log = Some(log);
+                return Ok(backend);
+            }
+            progress.finish();
+            let measured = measure::engine(self.plan.engine, port, &log, &self.key, &target.name).await;
+            let serves = engine_driver.serves(engine.and_then(|e| e.version.as_deref()));
+            return Ok(Backend {
+                child: Some(child),
+                engine: self.plan.engine,
+                port,
+                log: Some(log),
+                ready: Ready {
+                    context: measured.context.unwrap_or(self.plan.max_model_len),
+                    native: native(serves),
+                    vendor: vendor(self.plan.engine),
+                    api_key: Some(self.key.clone()),
+                    accepts: accepts(self.plan.engine, &args.engine_args),
+                    ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
+                },
+                measured,
+                derived: None,
+            });
+        }
+    }
 }
 
 fn engine_port(args: &StartArgs) -> Result<u16> {
@@ -223,6 +267,6 @@ fn engine_port(args: &StartArgs) -> Result<u16> {
 }
 
 /// A model's name as a file name.
-fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }

@@ -1,11 +1,12 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
-use super::backend::Backend;
-use super::serve::{Session, bind, runtime};
+use super::backend::{Backend, Source};
+use super::serve::{bind, runtime};
+use super::session::Session;
 use crate::cli::StartArgs;
 use crate::commands::serve::probe::{self, Silent};
 use crate::commands::serve::{self, ASSUMED_CONTEXT, target};
-use crate::engine::EngineId;
+use crate::engine::{EngineId, Measured};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::Ready;
@@ -22,9 +23,8 @@ pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
     }
     let listener = bind(args.host, args.port, paths)?;
     runtime()?.block_on(async {
-        let mut session = Session::open(args, paths, listener, &args.model)?;
-        let launched = session.or_interrupt(attach(args, &base, prefix)).await;
-        session.serve_until_end(launched, &args.model, args, paths).await
+        let session = Session::open(args, paths, listener, &args.model).await?;
+        session.run(Source::Attached(Some(Box::pin(attach(args, &base, prefix))))).await
     })
 }
 
@@ -72,7 +72,7 @@ async fn attach(args: &StartArgs, base: &str, prefix: Option<String>) -> Result<
         port: serve::port(base),
         log: None,
         ready,
-        confirmed: told.is_some(),
+        measured: Measured { context: told, ..Measured::default() },
         derived: None,
     })
 }

@@ -1,13 +1,15 @@
 //! From a plan to a running engine: its command line, its log, its phases on the screen, what a failure means.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::target::Target;
 use crate::cli::StartArgs;
+use crate::engine::diagnose::Remedy;
 use crate::engine::find::Found;
-use crate::engine::{CommandLine, Diagnosis, Engine, Launch, driver};
+use crate::engine::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, KnownFlags, Launch, driver};
 use crate::error::Explain;
 use crate::exit::Exit;
 use crate::paths::Paths;
@@ -29,6 +31,8 @@ pub enum LaunchError {
         status: String,
         /// Its words.
         diagnosis: Option<Box<Diagnosis>>,
+        /// A command that would work.
+        advice: Option<String>,
         /// The end of its log, when no line tells.
         last: Vec<String>,
         /// Its log file.
@@ -37,16 +41,24 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// The context the engine itself says would fit, tokens.
-    pub fn retry_context(&self) -> Option<u64> {
+    /// What would cure it, with the engine's numbers.
+    pub fn remedy(&self) -> Option<Remedy> {
         let LaunchError::Ended { diagnosis, .. } = self;
-        diagnosis.as_ref().and_then(|d| d.retry_context)
+        diagnosis.as_ref().and_then(|d| d.remedy)
+    }
+
+    /// With this hint before all others.
+    #[must_use]
+    pub fn advised(mut self, hint: Option<String>) -> LaunchError {
+        let LaunchError::Ended { advice, .. } = &mut self;
+        *advice = hint;
+        self
     }
 
     /// The same end, but after the engine had been ready.
     pub fn while_serving(self) -> LaunchError {
-        let LaunchError::Ended { engine, status, diagnosis, last, log, .. } = self;
-        LaunchError::Ended { engine, when: "while serving", status, diagnosis, last, log }
+        let LaunchError::Ended { engine, status, diagnosis, advice, last, log, .. } = self;
+        LaunchError::Ended { engine, when: "while serving", status, diagnosis, advice, last, log }
     }
 }
 
@@ -61,43 +73,92 @@ impl Explain for LaunchError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let LaunchError::Ended { diagnosis, log, .. } = self;
+        let LaunchError::Ended { diagnosis, advice, log, .. } = self;
         let hint = diagnosis.as_ref().and_then(|d| d.hint.clone());
-        hint.into_iter().chain([format!("the whole log: {}", log.display())]).collect()
+        advice.clone().into_iter().chain(hint).chain([format!("the whole log: {}", log.display())]).collect()
     }
 }
 
-/// The engine's exact command line.
+/// The engine's exact command line, without those of llmup's own flags that the engine does not know (see
+/// [`left_out`]).
 #[allow(clippy::too_many_arguments)] // each is a different fact; a struct for one call would only rename them
 pub fn command(
     args: &StartArgs,
     target: &Target,
     plan: &LaunchPlan,
     engine: Option<&Found>,
+    known: Option<&KnownFlags>,
     paths: &Paths,
     port: u16,
-    context: u64,
+    key: Option<&str>,
+) -> CommandLine {
+    let mut command = own_command(target, plan, engine, known, paths, port, key);
+    command.args = understood(command.args, engine, known).0;
+    // Last, so that they win.
+    command.args.extend(args.engine_args.iter().map(Into::into));
+    command
+}
+
+/// Flags of llmup's own and of the model's profile that the engine does not know.
+pub fn left_out(
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: &Found,
+    known: Option<&KnownFlags>,
+    paths: &Paths,
+) -> Vec<String> {
+    understood(own_command(target, plan, Some(engine), known, paths, 0, None).args, Some(engine), known).1
+}
+
+/// `args` without the flags the engine does not know, and those. What comes first is for its interpreter.
+fn understood(
+    mut args: Vec<OsString>,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+) -> (Vec<OsString>, Vec<String>) {
+    let Some(known) = known else { return (args, Vec::new()) };
+    let prefix = engine.map_or(0, |found| found.prefix_args.len()).min(args.len());
+    let (kept, left_out) = known.without_unknown(args.split_off(prefix));
+    args.extend(kept);
+    (args, left_out)
+}
+
+/// The command without the user's flags.
+fn own_command(
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+    paths: &Paths,
+    port: u16,
     key: Option<&str>,
 ) -> CommandLine {
     let engine_driver = driver(plan.engine);
-    engine_driver.command(&Launch {
+    let mut command = engine_driver.command(&Launch {
         program: engine.map_or_else(|| PathBuf::from(engine_driver.program()), |f| f.program.clone()),
         prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
-        cpu_build: engine.is_none_or(|f| f.build.as_deref() == Some("cpu")),
+        // Where nothing is installed, the plan's own word.
+        cpu_build: engine.map_or(plan.accelerator == Accelerator::Cpu, |f| f.build.as_deref() == Some("cpu")),
         weights: &target.weights,
         served_name: &target.name,
-        context,
+        context: plan.max_model_len,
         port,
         accelerator: plan.accelerator,
-        devices: &plan.devices,
+        visible: &plan.visible,
         tensor_parallel: plan.tensor_parallel,
         utilization: plan.utilization,
         kv_cache_gib: plan.kv_cache_gib,
         recipe: &plan.recipe,
-        extra: &args.engine_args,
+        extra: &[],
         cache_dir: paths.data.join("cache"),
         key,
-    })
+    });
+    let ours = engine.is_some_and(|found| !found.prefix_args.is_empty());
+    if plan.engine == EngineId::LlamaCpp && (ours || known.is_some_and(KnownFlags::traces)) {
+        // Level 4 of 5 tells the sizes of its buffers. In older builds every level above 0 shows prompts.
+        command.args.extend(["-lv".into(), "4".into()]);
+    }
+    command
 }
 
 /// Where the engine listens.
@@ -149,11 +210,12 @@ pub async fn wait_ready(
 pub fn ended(engine: &'static dyn Engine, status: ExitStatus, log: PathBuf) -> LaunchError {
     let text = read_end(&log);
     let diagnosis = engine.diagnose(&text).map(Box::new);
+    let advice = None;
     let mut last: Vec<String> =
         text.lines().rev().filter(|l| !l.trim().is_empty()).take(5).map(|l| l.chars().take(300).collect()).collect();
     last.reverse();
     let when = "before it was ready";
-    LaunchError::Ended { engine: engine.id().name(), when, status: status.to_string(), diagnosis, last, log }
+    LaunchError::Ended { engine: engine.id().name(), when, status: status.to_string(), diagnosis, advice, last, log }
 }
 
 /// The end of a log as text.

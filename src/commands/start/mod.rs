@@ -1,34 +1,51 @@
 //! `llmup start`, read top to bottom: detect, resolve, plan, install, launch, serve, stop.
 
 mod backend;
+mod detach;
 mod existing;
+mod flags;
+mod heal;
 mod launch;
-mod ollama;
+mod measure;
+pub(super) mod ollama;
+mod pulled;
 mod ready;
+mod retry;
 mod serve;
+mod session;
 mod target;
 
+pub(super) use backend::file_name;
+pub(super) use pulled::best_variant;
 pub(super) use ready::{box_of, next_commands};
 pub(super) use serve::{bind, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
-use crate::engine::{EngineId, driver};
-use crate::error::{Plain, Result};
+use crate::engine::{Accelerator, EngineId, KnownFlags, driver};
+use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request};
+use crate::plan::variant::{self, Machine};
+use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 
-use target::{Target, TargetError};
+use target::Target;
 
 /// The gateway's port unless another is asked for.
 pub const DEFAULT_PORT: u16 = 4000;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
+    if detach::detached() {
+        crate::supervisor::leave_terminal();
+    } else if let Some(code) = runs_already(&args, paths)? {
+        return Ok(code);
+    } else if args.detach {
+        return detach::run(&args, paths);
+    }
     if let Some(url) = &args.engine_url {
         return existing::run(&args, url, paths);
     }
@@ -39,43 +56,111 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         (hardware, found.join().unwrap_or_default())
     });
     let mut target = target::resolve(&args, paths)?;
-    let plan = match decide(&args, &mut target, &hardware, &found)? {
+    let decided =
+        match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, None, &found))? {
+            Some(plan) => Ok(plan),
+            None => decide(&args, &mut target, &hardware, None, &found)?,
+        };
+    let mut plan = match decided {
         Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
         decided => decided?,
     };
-    let engine = found.iter().find(|f| f.engine == plan.engine).cloned();
+    let mut engine = engine_for(&plan, &found);
+    let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     if args.dry_run {
-        show(&args, &target, &plan, engine.as_ref(), paths);
+        show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
         return Ok(Exit::Ok.code());
+    }
+    if let Some(needs) = plan.needs {
+        return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
     }
     if let Some(variant) = target.missing.take()
         && plan.engine != EngineId::Ollama
     {
-        return Err(TargetError::NoWeights { name: target.name, variant: Box::new(variant) }.into());
+        if let Some(ended) = pulled::fetch(&args, &mut target, variant, paths)? {
+            return Ok(ended);
+        }
+        // Now the headers tell what the profile only said.
+        plan = decide(&args, &mut target, &hardware, None, &found)??;
+        engine = engine_for(&plan, &found);
+        known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, &hardware)
+    serve::run(&args, paths, target, plan, engine, known)
 }
 
-/// Shows how a model would be started, here or on `other` hardware, and starts nothing.
-pub fn plan(args: StartArgs, other: Option<Hardware>, paths: &Paths) -> Result<u8> {
-    let Some(hardware) = other else { return run(StartArgs { dry_run: true, ..args }, paths) };
+/// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
+fn known_flags(
+    args: &StartArgs,
+    target: &Target,
+    plan: &mut LaunchPlan,
+    engine: Option<&Found>,
+    paths: &Paths,
+) -> Result<Option<KnownFlags>> {
+    let Some(engine) = engine else { return Ok(None) };
+    let known = flags::check(&args.engine_args, engine, &RealHost, paths)?;
+    let left_out = launch::left_out(target, plan, engine, known.as_ref(), paths);
+    if !left_out.is_empty() {
+        plan.warnings.push(flags::left_out(&left_out, engine));
+    }
+    Ok(known)
+}
+
+/// The same model a second time: the first one is shown.
+fn runs_already(args: &StartArgs, paths: &Paths) -> Result<Option<u8>> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let running = super::running::all(paths)?;
+    let Some(instance) = running.into_iter().find(|i| i.model == args.model && i.engine.name != "backend") else {
+        return Ok(None);
+    };
+    output::note(&format!("{} runs already (pid {})", instance.model, instance.process.pid));
+    if args.json {
+        output::json(&ready::as_json(&instance));
+    }
+    ready::show(&instance, crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors()));
+    Ok(Some(Exit::Ok.code()))
+}
+
+/// The engine to start: the first that is built for what the plan computes on, where builds differ.
+fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
+    if plan.to_install || plan.needs.is_some() {
+        return None;
+    }
+    let mut same = found.iter().filter(|f| f.engine == plan.engine);
+    let built = |f: &&Found| f.build.as_deref().and_then(Accelerator::of_build) == Some(plan.accelerator);
+    same.clone().find(built).or_else(|| same.next()).cloned()
+}
+
+/// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
+pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Paths) -> Result<u8> {
+    let args = StartArgs { dry_run: true, ..args };
+    let Some((hardware, words)) = other else { return run(args, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
-    match decide(&args, &mut target, &hardware, &[])? {
-        Ok(plan) => show(&args, &target, &plan, None, paths),
+    match decide(&args, &mut target, &hardware, Some(&words), &[])? {
+        Ok(mut plan) => {
+            // What is only assumed about main memory matters where the plan puts something there.
+            if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
+                plan.warnings.extend(hardware.problems.iter().cloned());
+            }
+            show(&args, &target, &plan, None, None, paths);
+        }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
     }
     Ok(Exit::Ok.code())
 }
 
-/// Plans the weights that are there, or of a profile's variants the first (the best) that fits.
+/// Plans the weights that are there, or of a profile's variants the one that does best. With `other`, the words that
+/// name the machine it is for. What else would do is looked for where it will be shown.
 fn decide(
     args: &StartArgs,
     target: &mut Target,
     hardware: &Hardware,
+    other: Option<&[String]>,
     found: &[Found],
 ) -> Result<std::result::Result<LaunchPlan, PlanError>> {
     let request = Request {
@@ -84,65 +169,75 @@ fn decide(
         utilization: args.gpu_memory_utilization,
         tensor_parallel: args.tensor_parallel_size,
         engine_args: args.engine_args.clone(),
+        elsewhere: other.is_some(),
     };
     let mut installed: Vec<Installed> = Vec::new();
     for engine in found {
-        if !installed.iter().any(|i| i.engine == engine.engine) {
-            let cpu_build = engine.build.as_deref() == Some("cpu");
-            let version = engine.version.as_deref().and_then(plan::version);
-            installed.push(Installed { engine: engine.engine, cpu_build, version });
+        // The first of each build: what is found first is used.
+        let built = Installed::of(engine);
+        if !installed.iter().any(|i| (i.engine, i.accelerator) == (built.engine, built.accelerator)) {
+            installed.push(built);
         }
     }
-    let plan = |weights: &crate::model::Weights| {
-        plan::plan(Facts {
-            request: &request,
-            hardware,
-            weights,
-            profile: target.profile.as_ref(),
-            profiles: &target.profiles,
-            installed: &installed,
-        })
+    let judged = match target.profile.as_ref().filter(|_| target.missing.is_some()) {
+        Some(profile) => {
+            let machine = Machine { request: &request, hardware, installed: &installed };
+            let none = |_| {
+                let message =
+                    format!("none of the downloads that the profile {} lists is for this machine", target.name);
+                let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
+                Error::from(Plain::new(Exit::Config, message, hint))
+            };
+            let judged = variant::best(profile, machine).map_err(none)?;
+            Some((judged.variant.into_owned(), judged.weights, judged.outcome))
+        }
+        None => None,
     };
-    if target.missing.is_none() {
-        return Ok(plan(&target.weights));
-    }
-    let mut refused = None;
-    let nvidia = hardware.has_nvidia();
-    let variants = target.profile.iter().flat_map(|p| target::ranked(p, request.engine, nvidia));
-    for variant in variants {
-        // A variant nobody gives a size for cannot be promised to fit.
-        let weights = target::variant_weights(variant);
-        if weights.bytes.is_none() && weights.tag.is_none() {
-            continue;
+    let ready = match judged {
+        Some((variant, weights, outcome)) => {
+            target.missing = Some(variant);
+            target.weights = weights;
+            Some(outcome)
         }
-        match plan(&weights) {
-            Ok(good) => {
-                target.missing = Some(variant.clone());
-                target.weights = weights;
-                return Ok(Ok(good));
-            }
-            Err(error) => refused = Some(error),
-        }
+        None => None,
+    };
+    let facts = Facts {
+        request: &request,
+        hardware,
+        weights: &target.weights,
+        profile: target.profile.as_ref(),
+        profiles: &target.profiles,
+        installed: &installed,
+    };
+    let mut outcome = ready.unwrap_or_else(|| plan::plan(facts));
+    if args.dry_run || outcome.is_err() {
+        let dir = args.model_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+        let words = Words {
+            verb: if args.dry_run { "plan" } else { "start" },
+            model: args.model.clone(),
+            weights: dir.into_iter().flat_map(|dir| ["--model-dir".to_owned(), dir]).collect(),
+            machine: other.map(<[String]>::to_vec).unwrap_or_default(),
+        };
+        plan::alternatives::add(&facts, &words, &mut outcome);
     }
-    match refused {
-        Some(error) => Ok(Err(error)),
-        None => Err(Plain::new(
-            Exit::Config,
-            format!("none of the downloads that the profile {} lists is for this machine", target.name),
-            format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name),
-        )
-        .into()),
-    }
+    Ok(outcome)
 }
 
 /// The dry run.
-fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Found>, paths: &Paths) {
+fn show(
+    args: &StartArgs,
+    target: &Target,
+    plan: &LaunchPlan,
+    engine: Option<&Found>,
+    known: Option<&KnownFlags>,
+    paths: &Paths,
+) {
     let port = match args.engine_port {
         crate::cli::EnginePort::Fixed(port) => port,
         // Any free one is taken at the start; this one stands for it.
         crate::cli::EnginePort::Auto => DEFAULT_PORT + 1,
     };
-    let command = launch::command(args, target, plan, engine, paths, port, plan.max_model_len, None);
+    let command = launch::command(args, target, plan, engine, known, paths, port, None);
     if args.json {
         let mut value = serde_json::to_value(plan).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {
@@ -155,7 +250,6 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
             let tokens = plan.per_gpu.iter().filter_map(|bill| bill.kv_tokens).min();
             let at_once = tokens.map(|tokens| tokens as f64 / plan.max_model_len.max(1) as f64);
             map.insert("max_concurrency".into(), at_once.into());
-            map.insert("alternatives".into(), serde_json::Value::Array(Vec::new()));
             map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
         }
         output::json(&value);
@@ -163,7 +257,11 @@ fn show(args: &StartArgs, target: &Target, plan: &LaunchPlan, engine: Option<&Fo
     }
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
-        let source = variant.hugging_face.as_deref().or(variant.ollama.as_deref()).unwrap_or("elsewhere");
+        let source = match (&variant.hugging_face, &variant.model_scope) {
+            (Some(repo), _) => repo.clone(),
+            (None, Some(repo)) => format!("{repo} on ModelScope"),
+            _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
+        };
         output::line(&format!(
             "weights\n  not on this machine; this is the plan for the {} of {source}",
             variant.quantization

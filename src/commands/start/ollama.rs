@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use std::path::Path;
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::backend::Backend;
+use super::measure;
 use super::target::Target;
-use crate::engine::{EngineId, driver, find};
+use crate::engine::{EngineId, Measured, driver, find, readback};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::fs::FileError;
@@ -62,49 +62,22 @@ impl Server {
         }
     }
 
-    async fn has(&self, tag: &str) -> Result<bool> {
+    /// The context a loaded model has in force, and where it lies.
+    async fn measured(&self, tag: &str) -> Measured {
+        measure::get(&format!("{}/api/ps", self.base), None)
+            .await
+            .map(|body| readback::ollama_ps(&body, tag))
+            .unwrap_or_default()
+    }
+
+    /// Pulls a tag; how many bytes its layers have.
+    pub async fn pull(&self, tag: &str, progress: &Progress) -> Result<u64> {
+        Ok(crate::pull::ollama::pull(&client()?, &self.base, tag, progress).await?)
+    }
+
+    /// Whether it has a tag.
+    pub async fn has(&self, tag: &str) -> Result<bool> {
         Ok(self.post("/api/show", &json!({"model": tag})).await?.status().is_success())
-    }
-
-    /// The context a loaded model has in force.
-    async fn context(&self, tag: &str) -> Option<u64> {
-        let response = client().ok()?.get(format!("{}/api/ps", self.base)).send().await.ok()?;
-        let value: Value = serde_json::from_slice(&response.bytes().await.ok()?).ok()?;
-        let models = value.get("models")?.as_array()?;
-        let same = |name: &str| name == tag || name.strip_suffix(":latest") == Some(tag);
-        let model = models.iter().find(|m| m.get("name").and_then(Value::as_str).is_some_and(same))?;
-        model.get("context_length")?.as_u64()
-    }
-
-    /// Pulls a tag; the answer is one JSON object a line, errors included (with status 200).
-    async fn pull(&self, tag: &str, progress: &Progress) -> Result<()> {
-        let response = self.post("/api/pull", &json!({"model": tag, "stream": true})).await?;
-        let mut body = response.bytes_stream();
-        let mut rest: Vec<u8> = Vec::new();
-        let mut success = false;
-        while let Some(piece) = body.next().await {
-            rest.extend_from_slice(&piece.map_err(|e| failed(&e.to_string()))?);
-            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
-                if let Some(error) = value.get("error").and_then(Value::as_str) {
-                    return Err(failed(error));
-                }
-                let status = value.get("status").and_then(Value::as_str).unwrap_or_default();
-                success |= status == "success";
-                progress.step(&format!("ollama: {status}"));
-                if let Some(total) = value.get("total").and_then(Value::as_u64) {
-                    progress.bytes(value.get("completed").and_then(Value::as_u64).unwrap_or(0), total);
-                }
-            }
-        }
-        if success {
-            Ok(())
-        } else {
-            Err(failed(&format!(
-                "the download of {tag} broke off; run the same command again, it goes on where it was"
-            )))
-        }
     }
 }
 
@@ -152,9 +125,9 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
     }
     progress.step(&format!("ollama: loading {tag}"));
     server.json("/api/generate", &json!({"model": tag, "keep_alive": -1, "stream": false})).await?;
-    let mut context = server.context(&tag).await;
+    let mut measured = server.measured(&tag).await;
     let mut model = tag.clone();
-    if derived.is_none() && context.is_some_and(|have| have < plan.max_model_len) {
+    if derived.is_none() && measured.context.is_some_and(|have| have < plan.max_model_len) {
         // num_ctx in a request is lost with the next one; a model of its own keeps it.
         model = format!("llmup-{}", tag.replace([':', '/'], "-"));
         let parameters = json!({"num_ctx": plan.max_model_len});
@@ -163,7 +136,7 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
             .await?;
         derived = Some(Derived { server: server.clone(), name: model.clone() });
         server.json("/api/generate", &json!({"model": model, "keep_alive": -1, "stream": false})).await?;
-        context = server.context(&model).await;
+        measured = server.measured(&model).await;
     }
     progress.finish();
     let serves = driver(EngineId::Ollama).serves(None);
@@ -174,12 +147,12 @@ pub(super) async fn attach(server: Server, target: &Target, plan: &LaunchPlan, p
         port,
         log: None,
         ready: Ready {
-            context: context.unwrap_or(plan.max_model_len),
+            context: measured.context.unwrap_or(plan.max_model_len),
             native: super::backend::native(serves),
             vendor: super::backend::vendor(EngineId::Ollama),
             ..Ready::chat(server.base, model)
         },
-        confirmed: context.is_some(),
+        measured,
         derived,
     })
 }

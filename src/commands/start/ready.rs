@@ -1,9 +1,10 @@
 //! The box in the end: where the model is and the one command to run next.
 
+use super::detach::detached;
 use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
-use crate::state::Instance;
+use crate::state::{Instance, Sizes};
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -12,8 +13,13 @@ pub fn width() -> usize {
 }
 
 /// Shows the box.
-pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
-    let source = if confirmed { "as the engine confirmed" } else { "as planned" };
+pub fn show(instance: &Instance, shell: Shell) {
+    let context = |sizes: &Option<Sizes>| sizes.as_ref().and_then(|sizes| sizes.context);
+    let source = match (context(&instance.measured), context(&instance.planned)) {
+        (None, _) => "as planned".to_owned(),
+        (Some(real), Some(planned)) if real != planned => format!("as the engine confirmed; planned were {planned}"),
+        (Some(_), _) => "as the engine confirmed".to_owned(),
+    };
     let mut lines = vec![
         format!("{} is ready", instance.model),
         String::new(),
@@ -25,8 +31,23 @@ pub fn show(instance: &Instance, confirmed: bool, shell: Shell) {
         "Run this next, in another terminal:".to_owned(),
     ];
     lines.extend(next_commands(shell));
-    lines.extend([String::new(), "Ctrl-C stops everything.".to_owned()]);
+    let end = if detached() {
+        format!("It runs on by itself. To end it: {} stop {}", program(), instance.model)
+    } else {
+        "Ctrl-C stops everything.".to_owned()
+    };
+    lines.extend([String::new(), end]);
     box_of(&lines);
+}
+
+/// The same as data.
+pub fn as_json(instance: &Instance) -> serde_json::Value {
+    serde_json::json!({
+        "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
+        "context": instance.context, "engine": instance.engine.name, "engine_port": instance.engine.port,
+        "log": instance.engine.log, "pid": instance.process.pid,
+        "planned": instance.planned, "measured": instance.measured,
+    })
 }
 
 /// What connects each client, a line each.

@@ -1,41 +1,24 @@
-//! The running part of `start`: the gateway answers from the first moment (503 while loading), the engine is launched
-//! behind it, and whatever ends the run ends everything.
+//! The running part of `start`: what a run needs is taken or installed here, then [`super::session`] has it.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
-
-use super::backend::{Backend, LastChild, install, launch_backend};
-use super::launch::{self, GRACE};
+use super::backend::{Launcher, Source, install};
+use super::ollama;
+use super::session::Session;
 use super::target::Target;
-use super::{ollama, ready};
 use crate::cli::StartArgs;
-use crate::client::shell;
-use crate::commands::request_log::RequestLog;
 use crate::engine::find::Found;
-use crate::engine::{EngineId, driver};
+use crate::engine::{EngineId, KnownFlags};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::gateway::{BackendState, Catalog, Gateway, Limits, Settings};
-use crate::hardware::Hardware;
-use crate::host::{Os, RealHost};
+use crate::host::Os;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
-use crate::protocol::Id;
-use crate::state::{self, Instance};
-use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
-use crate::supervisor::{Child, Stopped, port, process};
-
-/// The file in the logs folder with a line per request.
-const REQUESTS: &str = "requests.log";
-
-/// How long requests in flight may go on after the first Ctrl-C.
-const DRAIN: Duration = Duration::from_secs(5);
+use crate::supervisor::port;
 
 /// Launches and serves until something ends it; gives the exit code.
 pub fn run(
@@ -44,7 +27,7 @@ pub fn run(
     target: Target,
     mut plan: LaunchPlan,
     engine: Option<Found>,
-    hardware: &Hardware,
+    mut known: Option<KnownFlags>,
 ) -> Result<u8> {
     let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
     // What an earlier, killed llmup left is ended first: it may hold the memory the plan counts on.
@@ -54,7 +37,15 @@ pub fn run(
     let engine = match engine {
         Some(found) => Some(found),
         None if reuse.is_some() => None,
-        None => Some(install(args, paths, &plan, hardware)?),
+        None => {
+            let installed = install(args, paths, &plan)?;
+            let warned = plan.warnings.len();
+            known = super::known_flags(args, &target, &mut plan, Some(&installed), paths)?;
+            for warning in plan.warnings.iter().skip(warned) {
+                output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+            }
+            Some(installed)
+        }
     };
     plan.to_install = false;
     if let Some(kind) = target.demo {
@@ -65,14 +56,20 @@ pub fn run(
         }
     }
     runtime()?.block_on(async {
-        let mut session = Session::open(args, paths, gateway, &target.name)?;
-        let launched = {
-            let key = session.engine_key.clone();
-            let last = session.last_child.clone();
-            let start = launch_backend(args, paths, &target, &plan, engine.as_ref(), reuse, &key, &last);
-            session.or_interrupt(start).await
+        let session = Session::open(args, paths, gateway, &target.name).await?;
+        let launcher = Launcher {
+            args,
+            paths,
+            target: &target,
+            plan,
+            changed: false,
+            engine: engine.as_ref(),
+            known: known.as_ref(),
+            reuse,
+            key: random_key()?,
+            last: session.last_child(),
         };
-        session.serve_until_end(launched, &target.name, args, paths).await
+        session.run(Source::Launched(Box::new(launcher))).await
     })
 }
 
@@ -131,212 +128,6 @@ pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
     Plain { message, exit: Exit::Taken, hints }
 }
 
-/// The gateway and everything that can end it.
-pub(super) struct Session {
-    url: String,
-    key: String,
-    /// The key only the gateway and the engine know.
-    pub engine_key: String,
-    last_child: LastChild,
-    state: watch::Sender<BackendState>,
-    interrupts: Interrupts,
-    shutdown: Option<oneshot::Sender<()>>,
-    gateway: tokio::task::JoinHandle<()>,
-    log: RequestLog,
-}
-
-/// How waiting for the backend ended.
-pub(super) enum Launched {
-    Backend(Box<Backend>),
-    Failed(Error),
-    Interrupted(Interrupt),
-}
-
-impl Session {
-    /// Opens the gateway; it answers 503 until the backend is ready.
-    pub fn open(args: &StartArgs, paths: &Paths, listener: std::net::TcpListener, model: &str) -> Result<Session> {
-        let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
-        let listener = TcpListener::from_std(listener).map_err(bug)?;
-        let address = listener.local_addr().map_err(bug)?;
-        let key = match &args.api_key {
-            Some(key) => key.clone(),
-            None => kept_key(paths)?,
-        };
-        let loopback = address.ip().is_loopback();
-        if !loopback {
-            output::note(&format!(
-                "{} everyone who reaches {address} and knows the key can use the model",
-                on_stderr(Style::Warn, "note  ")
-            ));
-        }
-        let (state, backend) = watch::channel(BackendState::Loading { since: Instant::now(), retry_after: 2 });
-        let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
-        let (shutdown, ended) = oneshot::channel::<()>();
-        let settings = Settings {
-            key: Some(key.clone()),
-            catalog: Catalog::single(model, backend),
-            loopback,
-            grace: DRAIN,
-            limits: Limits::default(),
-            log: Some(log.access_log()),
-        };
-        let gateway = tokio::spawn(async move {
-            let ended = async {
-                let _ = ended.await;
-            };
-            Gateway::new(settings).serve(listener, ended).await;
-        });
-        // Clients on this machine cannot dial 0.0.0.0 everywhere.
-        let shown = match address.ip() {
-            ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-            ip => ip,
-        };
-        let url = format!("http://{}", std::net::SocketAddr::new(shown, address.port()));
-        let interrupts = interrupts().map_err(bug)?;
-        Ok(Session {
-            last_child: LastChild::default(),
-            url,
-            key,
-            engine_key: random_key()?,
-            state,
-            interrupts,
-            shutdown: Some(shutdown),
-            gateway,
-            log,
-        })
-    }
-
-    /// Waits for the backend, unless the user ends it first.
-    pub async fn or_interrupt(&mut self, start: impl Future<Output = Result<Backend>>) -> Launched {
-        tokio::select! {
-            started = start => match started {
-                Ok(backend) => Launched::Backend(Box::new(backend)),
-                Err(error) => Launched::Failed(error),
-            },
-            interrupt = self.interrupts.next() => Launched::Interrupted(interrupt),
-        }
-    }
-
-    /// Serves until Ctrl-C or the engine's end, then takes everything down in order.
-    pub async fn serve_until_end(
-        mut self,
-        launched: Launched,
-        model: &str,
-        args: &StartArgs,
-        paths: &Paths,
-    ) -> Result<u8> {
-        let mut backend = match launched {
-            Launched::Backend(backend) => *backend,
-            Launched::Failed(error) => {
-                self.state.send_replace(BackendState::Gone { reason: error.to_string() });
-                self.close().await;
-                self.last_child.gone().await;
-                return Err(error);
-            }
-            Launched::Interrupted(interrupt) => {
-                self.close().await;
-                self.last_child.gone().await;
-                return Ok(Exit::signal(interrupt.number()));
-            }
-        };
-        if args.translate {
-            backend.ready.native.retain(|id| *id == Id::Chat);
-        }
-        self.state.send_replace(BackendState::Ready(backend.ready.clone()));
-        let instance = instance(&self, &backend, model);
-        state::write(&paths.state(), &instance)?;
-        if args.json {
-            output::json(&serde_json::json!({
-                "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
-                "context": instance.context, "engine": instance.engine.name, "engine_port": instance.engine.port,
-                "log": instance.engine.log, "pid": instance.process.pid,
-            }));
-        }
-        ready::show(&instance, backend.confirmed, shell::detect(&RealHost, &shell::ancestors()));
-
-        let ended = async {
-            match &backend.child {
-                Some(child) => child.exited().await,
-                None => std::future::pending().await,
-            }
-        };
-        let outcome = tokio::select! {
-            status = ended => Err(status),
-            interrupt = self.interrupts.next() => Ok(interrupt),
-        };
-        let result = match outcome {
-            Ok(interrupt) => {
-                self.stop(&backend).await;
-                Ok(Exit::signal(interrupt.number()))
-            }
-            Err(status) => {
-                self.state.send_replace(BackendState::Gone { reason: status.to_string() });
-                self.close().await;
-                self.last_child.gone().await;
-                let log = backend.log.clone().unwrap_or_default();
-                Err(launch::ended(driver(backend.engine), status, log).while_serving().into())
-            }
-        };
-        self.log.flush();
-        let _ = state::remove(&paths.state(), instance.process.pid);
-        result
-    }
-
-    /// In order: no new requests, those in flight drain, the engine is asked, then made to end. A second Ctrl-C
-    /// skips to the end.
-    async fn stop(&mut self, backend: &Backend) {
-        output::note("stopping (Ctrl-C again ends at once)");
-        let _ = self.shutdown.take().map(|s| s.send(()));
-        let orderly = async {
-            let _ = (&mut self.gateway).await;
-            if let Some(derived) = &backend.derived {
-                derived.remove().await;
-            }
-            match &backend.child {
-                Some(child) => Some(child.stop(GRACE).await),
-                None => None,
-            }
-        };
-        let stopped = tokio::select! {
-            stopped = orderly => stopped,
-            _ = self.interrupts.next() => match &backend.child {
-                Some(child) => Some(child.stop(Duration::ZERO).await),
-                None => None,
-            },
-        };
-        match stopped {
-            Some(Stopped::Stuck(pids)) => output::note(&format!("these processes could not be ended: {pids:?}")),
-            _ => output::note("stopped; nothing is left running"),
-        }
-    }
-
-    async fn close(&mut self) {
-        let _ = self.shutdown.take().map(|s| s.send(()));
-        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.gateway).await;
-    }
-}
-
-fn instance(session: &Session, backend: &Backend, model: &str) -> Instance {
-    let of = |pid: u32| state::Process { pid, birth: process::birth(pid).unwrap_or_default() };
-    Instance {
-        version: state::VERSION,
-        process: of(std::process::id()),
-        url: session.url.clone(),
-        key: session.key.clone(),
-        model: model.to_owned(),
-        context: backend.ready.context,
-        engine: state::Engine {
-            name: backend.engine.name().to_owned(),
-            process: backend.child.as_ref().map(|c| of(c.pid())),
-            pgid: backend.child.as_ref().map(Child::pgid),
-            mark: backend.child.as_ref().map(|c| c.mark().to_owned()),
-            port: backend.port,
-            log: backend.log.clone(),
-        },
-        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-    }
-}
-
 /// The user's key: made once, so that clients stay connected over restarts.
 pub fn kept_key(paths: &Paths) -> Result<String> {
     let path = paths.data.join("key");
@@ -352,7 +143,7 @@ pub fn kept_key(paths: &Paths) -> Result<String> {
 }
 
 /// 192 random bits, as text.
-fn random_key() -> Result<String> {
+pub(super) fn random_key() -> Result<String> {
     let mut bytes = [0u8; 24];
     getrandom::fill(&mut bytes).map_err(|e| {
         Error::from(Plain::new(

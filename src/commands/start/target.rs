@@ -1,14 +1,15 @@
 //! What `start MODEL` means: a profile, weights on disk, an Ollama tag, or the demo model llmup writes itself.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::StartArgs;
-use crate::engine::EngineId;
+use crate::engine::{EngineId, ask_ollama};
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::model::{self, Format, Shape, Weights, demo};
 use crate::output;
 use crate::paths::Paths;
+use crate::plan::variant;
 use crate::profile::{self, ModelProfile, Variant};
 
 /// A model to start.
@@ -80,17 +81,13 @@ impl Explain for TargetError {
                 hints
             }
             TargetError::NoWeights { name, variant } => {
-                let mut hints = Vec::new();
-                if let Some(repo) = &variant.hugging_face {
-                    hints.push(format!("download them: `hf download {repo} --local-dir {name}`"));
-                }
-                if let Some(repo) = &variant.model_scope {
-                    hints.push(format!("or from ModelScope: `modelscope download {repo} --local_dir {name}`"));
-                }
+                let mut hints = vec![
+                    format!("download them: `llmup pull {name}`, or let start do it: add `--yes`"),
+                    format!("if you have them: `llmup start {name} --model-dir DIR`"),
+                ];
                 if let Some(tag) = &variant.ollama {
                     hints.push(format!("or through Ollama: `llmup start {tag} --engine ollama`"));
                 }
-                hints.push(format!("then: `llmup start {name} --model-dir {name}`"));
                 hints
             }
         }
@@ -108,7 +105,7 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
     };
     if let Some(dir) = &args.model_dir {
         let weights = model::read_path(dir)?;
-        let profile = found(&args.model)?;
+        let profile = found(&args.model)?.map(|profile| without_generation_config(profile, &weights));
         // Other profiles matter only for weights that have none, and for what would fit instead.
         let profiles = profile::all(&user)?;
         return Ok(Target { name: args.model.clone(), weights, profile, profiles, demo: None, missing: None });
@@ -132,12 +129,30 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         return Ok(Target { name: public_name(path), weights, profile: None, profiles, demo: None, missing: None });
     }
     if args.model.contains(':') || engine == Some(EngineId::Ollama) {
-        let weights = model::ollama_tag(&args.model);
+        let known = ask_ollama::described(&args.model, "");
+        let weights = known.unwrap_or_else(|| model::ollama_tag(&args.model));
         let profiles = Vec::new();
         return Ok(Target { name: args.model.clone(), weights, profile: None, profiles, demo: None, missing: None });
     }
     let nearest = profile::nearest(&args.model, &user);
     Err(TargetError::Unknown { name: args.model.clone(), nearest }.into())
+}
+
+/// vLLM takes sampling defaults from `generation_config.json` beside the weights by itself, so what that file says is
+/// no longer the profile's to say.
+fn without_generation_config(mut profile: ModelProfile, weights: &Weights) -> ModelProfile {
+    const MOST: u64 = 1 << 20;
+    let dir = weights.path.as_deref().filter(|_| weights.format == Format::Safetensors);
+    let (Some(dir), Some(sampling)) = (dir, profile.sampling.as_mut()) else { return profile };
+    let mut text = Vec::new();
+    let read = std::fs::File::open(dir.join("generation_config.json"))
+        .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST), &mut text));
+    let said: serde_json::Value = read.ok().and_then(|_| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let has = |name: &str| said.get(name).is_some_and(|value| !value.is_null());
+    sampling.temperature = sampling.temperature.filter(|_| !has("temperature"));
+    sampling.top_p = sampling.top_p.filter(|_| !has("top_p"));
+    sampling.top_k = sampling.top_k.filter(|_| !has("top_k"));
+    profile
 }
 
 fn from_profile(
@@ -157,62 +172,17 @@ fn from_profile(
         return Ok(Target { name, weights, profile: Some(profile), profiles, demo: Some(kind), missing: None });
     }
     // The caller plans the variants one by one; this is the first.
-    let Some(variant) = profile.variants.iter().find(|v| runs(v, engine)).cloned() else {
+    let Some(variant) = profile.variants.iter().find(|v| variant::loaded_by(v, engine)).cloned() else {
         return Err(TargetError::NoVariant { name, engine });
     };
     Ok(Target {
         name,
-        weights: variant_weights(&variant),
+        weights: variant::weights(&profile, &variant),
         profile: Some(profile),
         profiles,
         demo: None,
         missing: Some(variant),
     })
-}
-
-/// Whether the asked engine (or any) loads this variant's format.
-pub fn runs(variant: &Variant, engine: Option<EngineId>) -> bool {
-    let natural = match variant.format.as_str() {
-        "gguf" => EngineId::LlamaCpp,
-        "ollama" => EngineId::Ollama,
-        _ => EngineId::Vllm,
-    };
-    engine.is_none_or(|asked| asked == natural)
-}
-
-/// A profile's variants in the order to try them on this machine: the best quality first on NVIDIA GPUs; without
-/// one GGUF before everything, and no quantised safetensors, whose kernels are made for GPUs.
-pub fn ranked(profile: &ModelProfile, engine: Option<EngineId>, nvidia: bool) -> Vec<&Variant> {
-    let mut variants: Vec<&Variant> = profile.variants.iter().filter(|v| runs(v, engine)).collect();
-    if !nvidia {
-        variants.retain(|v| !v.needs_gpu());
-        variants.sort_by_key(|v| match v.format.as_str() {
-            "gguf" => 0,
-            "ollama" => 1,
-            _ => 2,
-        });
-    }
-    variants
-}
-
-/// A variant as weights that are not here yet, as far as its profile describes them.
-pub fn variant_weights(variant: &Variant) -> Weights {
-    let format = match variant.format.as_str() {
-        "gguf" => Format::Gguf,
-        "ollama" => Format::OllamaTag,
-        _ => Format::Safetensors,
-    };
-    Weights {
-        format,
-        path: (format != Format::OllamaTag).then(|| PathBuf::from("DIR")),
-        tag: variant.ollama.clone(),
-        bytes: variant.weights_gb.or(variant.memory_min_gb).map(|gb| (gb * 1e9) as u64),
-        architecture: None,
-        quantization: Some(variant.quantization.clone()),
-        context_max: None,
-        shape: None,
-        chat_template: true,
-    }
 }
 
 /// The demo model's headers, known without writing it.

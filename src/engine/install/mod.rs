@@ -18,28 +18,13 @@ pub use error::InstallError;
 
 use self::facts::Facts;
 use self::manifest::Manifest;
+use super::accelerator::Accelerator;
 use super::find::{self, Found};
 use super::id::EngineId;
 use crate::fs;
 use crate::host::{Host, Os};
 use crate::paths::Paths;
 use crate::progress::Progress;
-
-/// What the engine shall compute on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Accelerator {
-    /// NVIDIA.
-    Cuda,
-    /// AMD.
-    Rocm,
-    /// Apple.
-    Metal,
-    /// Any GPU with a Vulkan driver.
-    Vulkan,
-    /// The processor.
-    Cpu,
-}
 
 /// One way to get an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +96,7 @@ pub fn install(
     }
     Err(last.unwrap_or_else(|| InstallError::Unsupported {
         engine,
-        build: format!("{accelerator:?}").to_lowercase(),
+        build: accelerator.name().to_owned(),
         platform: format!("{} {arch}", std::env::consts::OS),
     }))
 }

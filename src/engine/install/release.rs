@@ -1,26 +1,19 @@
-//! Downloading a release archive: the list of a release's assets gives address, size and SHA-256; a download that
-//! breaks off continues where it stopped, also in the next run; nothing is unpacked before its hash fits.
+//! Downloading a release archive: the list of a release's assets gives address, size and SHA-256; `fetch` does the
+//! rest, so a download that breaks off continues where it stopped, also in the next run, and nothing is unpacked
+//! before its hash fits.
 
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::archive;
 use super::error::InstallError;
 use super::facts::Release;
 use super::manifest::Manifest;
+use crate::fetch::{self, Digest, FetchError, Settings, Wanted, chain};
 use crate::fs::{self, FileError};
 use crate::host::{Host, Os};
 use crate::progress::Progress;
-
-/// How often a download may break off without having moved.
-const TRIES: u32 = 4;
-/// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize)]
 struct Listing {
@@ -87,17 +80,11 @@ fn fetch(
 ) -> Result<std::path::PathBuf, InstallError> {
     let url = format!("{}/releases/tags/{}", base.trim_end_matches('/'), release.tag);
     let failed = |reason: String| InstallError::Download { url: url.clone(), reason };
-    // Another part of the program may have chosen the provider already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = Settings::default();
+    let client = fetch::client(base, settings.silence).map_err(|e| failed(e.to_string()))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failed(e.to_string()))?;
     runtime.block_on(async {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("llmup/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(SILENCE)
-            .build()
-            .map_err(|e| failed(chain(&e)))?;
         progress.step(&format!("Asking for llama.cpp {}", release.tag));
         let answer = client.get(&url).send().await.map_err(|e| failed(chain(&e)))?;
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
@@ -112,150 +99,42 @@ fn fetch(
             .iter()
             .find(|a| a.name.strip_prefix(name).is_some_and(|end| end == ".tar.gz" || end == ".zip"))
             .ok_or_else(|| lacks(format!("archive {name}")))?;
-        let want = asset
+        let digest = asset
             .digest
             .as_deref()
-            .and_then(|d| d.strip_prefix("sha256:"))
-            .ok_or_else(|| lacks(format!("SHA-256 for {}", asset.name)))?
-            .to_ascii_lowercase();
+            .and_then(Digest::sha256)
+            .ok_or_else(|| lacks(format!("SHA-256 for {}", asset.name)))?;
         // The name comes from a server; only its last part may become a file.
         if asset.name.contains(['/', '\\']) {
             return Err(lacks(format!("archive {name}")));
         }
         let done = dir.join(&asset.name);
-        let part = dir.join(format!("{}.part", asset.name));
-        let resumed = part.is_file();
         progress.step(&format!("Downloading {}", asset.name));
-        download(&client, asset, &part, progress).await?;
-        let mut got = sha256(&part)?;
-        if got != want && resumed {
-            // What an earlier run left may have been of another file: once more from the start.
-            remove(&part)?;
-            download(&client, asset, &part, progress).await?;
-            got = sha256(&part)?;
-        }
-        if got != want {
-            remove(&part)?;
-            return Err(InstallError::Hash { file: asset.name.clone(), got, want });
-        }
-        std::fs::rename(&part, &done).map_err(|e| FileError::new("rename", &part, e))?;
+        let wanted = Wanted {
+            url: asset.browser_download_url.clone(),
+            name: asset.name.clone(),
+            target: done.clone(),
+            size: (asset.size > 0).then_some(asset.size),
+            digest: Some(digest),
+            size_tells: false,
+            edition: release.tag.clone(),
+            authorization: None,
+        };
+        fetch::download(&client, vec![wanted], &settings, progress).await.map_err(as_install)?;
         Ok(done)
     })
 }
 
-/// Fetches an asset into `part`, from where `part` ends, again and again while it moves.
-async fn download(
-    client: &reqwest::Client,
-    asset: &Listed,
-    part: &Path,
-    progress: &Progress,
-) -> Result<(), InstallError> {
-    let mut left = TRIES;
-    loop {
-        let before = length(part);
-        match attempt(client, asset, part, before, progress).await {
-            Ok(()) if asset.size == 0 || length(part) >= asset.size => return Ok(()),
-            Err(Trouble::Ours(error)) => return Err(error.into()),
-            Err(Trouble::Refused(reason)) => {
-                return Err(InstallError::Download { url: asset.browser_download_url.clone(), reason });
-            }
-            outcome => {
-                left = if length(part) > before { TRIES } else { left - 1 };
-                if left == 0 {
-                    let reason = match outcome {
-                        Err(Trouble::Broken(reason)) => reason,
-                        _ => format!("it ends after {} of {} bytes", length(part), asset.size),
-                    };
-                    return Err(InstallError::Download { url: asset.browser_download_url.clone(), reason });
-                }
-                tokio::time::sleep(Duration::from_millis(500 * u64::from(TRIES - left))).await;
-            }
+fn as_install(error: FetchError) -> InstallError {
+    match error {
+        FetchError::Hash { name, got, want, .. } => InstallError::Hash { file: name, got, want },
+        FetchError::File(error) => InstallError::File(error),
+        FetchError::Download { url, reason, .. } => InstallError::Download { url, reason },
+        FetchError::Denied { url, status, .. } => {
+            InstallError::Download { url, reason: format!("the server answered {status}") }
         }
+        FetchError::Changed { name, reason } => InstallError::Download { url: name, reason },
     }
-}
-
-/// Why one attempt ended.
-enum Trouble {
-    /// The connection; another attempt may help.
-    Broken(String),
-    /// The server's no.
-    Refused(String),
-    /// Our own disk.
-    Ours(FileError),
-}
-
-async fn attempt(
-    client: &reqwest::Client,
-    asset: &Listed,
-    part: &Path,
-    from: u64,
-    progress: &Progress,
-) -> Result<(), Trouble> {
-    let broken = |e: reqwest::Error| Trouble::Broken(chain(&e));
-    let mut request = client.get(&asset.browser_download_url);
-    if from > 0 {
-        request = request.header(http::header::RANGE, format!("bytes={from}-"));
-    }
-    let mut answer = request.send().await.map_err(broken)?;
-    let status = answer.status();
-    if status == reqwest::StatusCode::RANGE_NOT_SATISFIABLE {
-        // Nothing is left to fetch; the hash tells whether that is right.
-        return Ok(());
-    }
-    if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-        return Err(Trouble::Broken(format!("the server answered {status}")));
-    }
-    if !status.is_success() {
-        return Err(Trouble::Refused(format!("the server answered {status}")));
-    }
-    // A server that knows no ranges sends everything again.
-    let continued = status == reqwest::StatusCode::PARTIAL_CONTENT;
-    let ours = |e| Trouble::Ours(FileError::new("write", part, e));
-    let mut file =
-        File::options().create(true).write(true).append(continued).truncate(!continued).open(part).map_err(ours)?;
-    let mut done = if continued { from } else { 0 };
-    while let Some(bytes) = answer.chunk().await.map_err(broken)? {
-        file.write_all(&bytes).map_err(ours)?;
-        done += bytes.len() as u64;
-        if asset.size > 0 {
-            progress.bytes(done, asset.size);
-        }
-    }
-    Ok(())
-}
-
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |m| m.len())
-}
-
-fn remove(path: &Path) -> Result<(), FileError> {
-    std::fs::remove_file(path).map_err(|e| FileError::new("remove", path, e))
-}
-
-/// The SHA-256 of a file, in small hexadecimal digits.
-fn sha256(path: &Path) -> Result<String, FileError> {
-    let failed = |e| FileError::new("read", path, e);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut piece).map_err(failed)? {
-            0 => break,
-            n => hash.update(&piece[..n]),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// An error with its causes: reqwest's own text says only that it failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 use crate::engine::id::EngineId;
@@ -78,7 +79,7 @@ fn answer(
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{list}", list.len());
         return;
     }
-    let from = headers.get("range").and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<u64>().ok());
+    let from = headers.get("range").and_then(|r| r.strip_prefix("bytes=")?.split('-').next()?.parse::<u64>().ok());
     let count = {
         let mut seen = seen.lock().unwrap();
         seen.push(from);
@@ -109,7 +110,8 @@ fn archive_with(noise: usize) -> Vec<u8> {
 }
 
 fn digest_of(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    use sha2::Digest as _;
+    let hex: String = sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
     format!("sha256:{hex}")
 }
 
@@ -132,20 +134,7 @@ fn a_download_that_breaks_off_twice_continues_where_it_stopped() {
     assert_eq!(ranges.len(), 3, "{ranges:?}");
     assert_eq!(ranges[0], None);
     assert!(ranges[1] > Some(0) && ranges[2] > ranges[1], "{ranges:?}");
-}
-
-#[test]
-fn what_an_earlier_run_left_is_used_and_what_it_left_wrong_is_thrown_away() {
-    let body = archive_with(50_000);
-    let server = serve(body.clone(), digest_of(&body), 0);
-    let dir = tempfile::tempdir().unwrap();
-    let part = dir.path().join("llama-b11549-bin-ubuntu-x64.tar.gz.part");
-    std::fs::write(&part, &body[..20_000]).unwrap();
-    get(&server, dir.path()).unwrap();
-    assert_eq!(*server.ranges.lock().unwrap(), [Some(20_000)]);
-    std::fs::write(&part, vec![7; 20_000]).unwrap();
-    get(&server, dir.path()).unwrap();
-    assert_eq!(*server.ranges.lock().unwrap(), [Some(20_000), Some(20_000), None]);
+    assert!(!dir.path().join("llama-b11549-bin-ubuntu-x64.tar.gz.journal").exists());
 }
 
 #[test]

@@ -240,7 +240,8 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
 /// Keeps the answer in `response` (its JSON text) to the request `keep` is of.
 fn record(store: &Arc<Store>, keep: &Keep, response: &[u8]) {
     let members = scan::members(response, 0..response.len()).unwrap_or_default();
-    let find = |name| members.iter().find(|(key, _)| scan::key_is(response, key.clone(), name)).map(|(_, at)| at.clone());
+    let find =
+        |name| members.iter().find(|(key, _)| scan::key_is(response, key.clone(), name)).map(|(_, at)| at.clone());
     let Some(id) = find("id").and_then(|at| scan::string(response, at)) else { return };
     let Some(output) = find("output") else { return };
     let items: Vec<(String, Span)> = scan::elements(response, output.clone())

@@ -45,7 +45,8 @@ async fn gemini_cli_gets_a_tool_call_in_each_framing() {
     let running = gateway(ready(&url, false)).await;
     let expected = [
         json!({"text": "hm", "thought": true}),
-        json!({"text": "Let me look."}),
+        // The reasoning once more, for callers that keep no thoughts: `llmup-t1:0:2:hm`.
+        json!({"text": "Let me look.", "thoughtSignature": "bGxtdXAtdDE6MDoyOmht"}),
         json!({"functionCall": {"id": "a", "name": "read", "args": {"p": "é"}}}),
     ];
     // As Gemini CLI asks (in its Vertex form), as google-genai for Python does, and without `alt=sse`.

@@ -248,6 +248,10 @@ async fn heads_pipelines_old_callers_and_odd_bodies() {
     socket.write_all(chunked.as_bytes()).await.unwrap();
     read_until(&mut socket, "HTTP/1.1 200").await;
     assert!(seen.requests.lock().unwrap().last().unwrap().1.ends_with("\"a\":1}"));
+    // A mark of byte order in front is read over.
+    let marked = "\u{feff}{\"model\":\"x\",\"messages\":[]}";
+    assert_eq!(call(address, "POST", "/v1/chat/completions", KEY, marked).await.0, 200);
+    assert!(seen.requests.lock().unwrap().last().unwrap().1.starts_with('{'));
     // Not UTF-8: an error in words where it must be understood.
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!("POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n{KEY}content-length: 3\r\n\r\n");

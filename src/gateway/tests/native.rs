@@ -126,6 +126,25 @@ async fn the_name_that_was_asked_for_comes_back() {
     let (status, _, got) = call(&running.address, "POST", "/v1/messages", KEY, asked).await;
     assert_eq!((status, got), (200, answer.replace("engine-name", "claude-x")));
 
+    // Chat names it in every chunk, Responses in three events; words that look the same stay.
+    let words = r#""content":"\"model\":\"engine-name\"""#;
+    let chat = format!("data: {{\"model\":\"engine-name\",\"choices\":[{{\"delta\":{{{words}}}}}]}}\n\n")
+        + "data: {\"model\": \"engine-name\",\"choices\":[]}\n\ndata: [DONE]\n\n";
+    let event = |kind: &str| {
+        format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{words},\"response\":{{\"model\":\"engine-name\"}}}}\n\n")
+    };
+    let responses = event("response.created") + &event("response.completed");
+    for (path, answer) in [("/v1/chat/completions", chat), ("/v1/responses", responses)] {
+        let (url, _) = backend(stream(&answer)).await;
+        let running = gateway(ready(&url, true)).await;
+        let asked = r#"{"model":"gpt-x","stream":true,"messages":[],"input":"x"}"#;
+        let (status, _, got) = call(&running.address, "POST", path, KEY, asked).await;
+        let named = |answer: String, space: &str| {
+            answer.replace(&format!("\"model\":{space}\"engine-name\""), &format!("\"model\":{space}\"gpt-x\""))
+        };
+        assert_eq!((status, got), (200, named(named(answer, ""), " ")), "{path}");
+    }
+
     let answer = r#"{"object":"chat.completion","model":"engine-name","choices":[{"message":{"content":"x"}}]}"#;
     let (url, _) = backend(reply("200 OK", "application/json", answer)).await;
     let running = gateway(ready(&url, true)).await;

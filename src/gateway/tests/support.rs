@@ -118,7 +118,7 @@ pub struct Running {
 }
 
 pub fn loading() -> BackendState {
-    BackendState::Loading { since: Instant::now(), retry_after: 2 }
+    BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO }
 }
 
 pub fn ready(url: &str, native: bool) -> BackendState {

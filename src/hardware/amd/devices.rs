@@ -78,7 +78,8 @@ fn device(card: Card, surroundings: &Surroundings) -> Device {
         problem = Some("how much memory it has is not told; see `rocm-smi --showmeminfo vram`".to_owned());
     }
     device.usable = problem.is_none();
-    device.problem = problem.or_else(|| limited_by_kernel(&mut device, surroundings.kernel.as_deref()));
+    device.problem =
+        problem.or_else(|| limited_by_kernel(&mut device, surroundings.kernel.as_deref())).or(card.disturbance);
     device
 }
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::{Card, chip, drm, number, uuid};
 use crate::host::Host;
 
+/// Hygon's PCI vendor, 0x1d94: its driver is made of AMD's and fills the same files.
+pub(super) const HYGON: u64 = 0x1d94;
+
 /// The GPUs below `root`: the topology's folder or its `nodes`. `drm` is where DRM's devices are, for what KFD does not
 /// tell.
 pub(super) fn cards(host: &dyn Host, root: &Path, drm: Option<&Path>) -> Vec<Card> {
@@ -21,7 +24,7 @@ pub(super) fn cards(host: &dyn Host, root: &Path, drm: Option<&Path>) -> Vec<Car
         let text = String::from_utf8_lossy(&bytes);
         let properties = properties(&text);
         let value = |name: &str| properties.get(name).copied().unwrap_or(0);
-        if value("simd_count") == 0 {
+        if value("simd_count") == 0 || value("vendor_id") == HYGON {
             continue;
         }
         let gfx = chip::gfx(value("gfx_target_version"));
@@ -31,6 +34,8 @@ pub(super) fn cards(host: &dyn Host, root: &Path, drm: Option<&Path>) -> Vec<Car
             pci: pci(value("domain"), value("location_id")),
             integrated: gfx.as_deref().is_some_and(chip::is_integrated) || value("cpu_cores_count") > 0,
             hive: Some(value("hive_id")).filter(|hive| *hive > 0),
+            gpu_id: number(host, &dir.join("gpu_id")).filter(|id| *id > 0),
+            render: Some(value("drm_render_minor")).filter(|minor| *minor > 0),
             gfx,
             ..Card::default()
         };

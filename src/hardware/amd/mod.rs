@@ -6,6 +6,7 @@ mod chip;
 mod devices;
 mod drm;
 mod kfd;
+mod reach;
 mod registry;
 mod smi;
 #[cfg(test)]
@@ -14,7 +15,6 @@ mod tests;
 mod tests_recordings;
 mod visible;
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,8 +45,14 @@ struct Card {
     hive: Option<u64>,
     /// Which part of how many, where a card is cut up (MI300 in CPX mode).
     partition: Option<(u32, u32)>,
+    /// KFD's number of it.
+    gpu_id: Option<u64>,
+    /// Which `/dev/dri/renderD…`.
+    render: Option<u64>,
     /// Why it cannot be used.
     problem: Option<String>,
+    /// What disturbs although it can be used.
+    disturbance: Option<String>,
 }
 
 /// A tool answers at once; a wedged driver never does.
@@ -109,19 +115,13 @@ fn linux(host: &dyn Host) -> Probe {
     let mut problems = Vec::new();
     let mut versions = Vec::new();
     let mut cards = kfd::cards(host, Path::new("/sys/class/kfd/kfd/topology"), Some(Path::new(DRM)));
-    let mut blocked = None;
     if cards.is_empty() {
         cards = drm::cards(host, Path::new(DRM));
-        blocked = (!cards.is_empty()).then(|| {
-            "ROCm cannot reach it: the kernel has no KFD for it; install the amdgpu driver, or in a container start \
-             it with `docker run --device /dev/kfd --device /dev/dri`"
-                .to_owned()
-        });
-    } else if host.read(Path::new("/dev/kfd")).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-        blocked = Some(
-            "you may not open /dev/kfd; join its group: `sudo usermod -aG render,video $USER`, then log in again"
-                .to_owned(),
-        );
+        let blocked = "ROCm cannot reach it: the kernel has no KFD for it; install the amdgpu driver, or in a container \
+                       start it with `docker run --device /dev/kfd --device /dev/dri`";
+        cards.iter_mut().for_each(|card| card.problem = Some(blocked.to_owned()));
+    } else {
+        reach::check(host, &mut cards);
     }
     if cards.is_empty() {
         let answer = smi::read(host);
@@ -132,9 +132,6 @@ fn linux(host: &dyn Host) -> Probe {
     }
     for (name, path) in [("rocm", "/opt/rocm/.info/version"), ("amdgpu driver", "/sys/module/amdgpu/version")] {
         versions.extend(line(host, Path::new(path)).map(|version| (name.to_owned(), version)));
-    }
-    for card in &mut cards {
-        card.problem = card.problem.take().or_else(|| blocked.clone());
     }
     let surroundings = devices::Surroundings {
         rocr: host.env("ROCR_VISIBLE_DEVICES"),

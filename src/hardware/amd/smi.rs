@@ -149,8 +149,7 @@ fn lines(text: &str) -> Vec<(u32, Fields)> {
 fn rocm_smi(cards: impl Iterator<Item = (u32, Fields)>) -> Vec<Card> {
     let card = |(index, fields): (u32, Fields)| {
         let get = |name: &str| fields.get(name).filter(|value| !absent(value)).cloned();
-        // Hygon's driver comes with a copy of the tool.
-        if get("card vendor").is_some_and(|vendor| vendor.to_ascii_lowercase().contains("hygon")) {
+        if is_hygon(&fields) {
             return None;
         }
         let bytes = |name: &str| get(name).and_then(|value| value.parse().ok());
@@ -174,6 +173,13 @@ fn rocm_smi(cards: impl Iterator<Item = (u32, Fields)>) -> Vec<Card> {
         })
     };
     cards.filter_map(card).collect()
+}
+
+/// Hygon's driver comes with a copy of the tool, which speaks of DCUs or HCUs and counts in MiB.
+fn is_hygon(fields: &Fields) -> bool {
+    let maker = fields.get("card vendor").map(|vendor| vendor.to_ascii_lowercase()).unwrap_or_default();
+    ["hygon", "haiguang"].iter().any(|name| maker.contains(name))
+        || ["vram total memory (mib)", "dcu use (%)", "hcu use (%)"].iter().any(|name| fields.contains_key(*name))
 }
 
 fn amd_smi(list: &[Value]) -> Vec<Card> {

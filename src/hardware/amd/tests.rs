@@ -29,6 +29,7 @@ fn two_cards() -> Recorded {
     let host = node(host, 0, "cpu_cores_count 96\nsimd_count 0\n", Some("heap_type 0\nsize_in_bytes 999\n"));
     let host = node(host, 2, &card(5, 128), Some(bank));
     let host = node(host, 10, &card(0x83, 129), Some(bank));
+    let host = host.file("/dev/kfd", "").file("/dev/dri/renderD128", "").file("/dev/dri/renderD129", "");
     host.file("/sys/class/drm/renderD128/device/vendor", "0x1002\n")
         .file("/sys/class/drm/renderD128/device/device", "0x74a1\n")
         .file("/sys/class/drm/renderD128/device/mem_info_vram_total", "206158430208\n")
@@ -252,4 +253,47 @@ fn windows_tells_the_whole_size_in_its_registry() {
     assert_eq!(cards.len(), 2);
     assert_eq!((cards[0].name.as_deref(), cards[0].vram), (Some("AMD Radeon RX 9090"), Some(0x5_fe00_0000)));
     assert!(cards[1].integrated && !cards[0].integrated);
+}
+
+#[test]
+fn device_files_that_are_held_back_or_missing_leave_no_card_to_use() {
+    for path in ["/dev/kfd", "/dev/dri/renderD128"] {
+        let probe = Amd.probe(&two_cards().denied(path));
+        let problem = probe.devices[0].problem.as_deref().unwrap();
+        assert!(problem.contains(path) && problem.contains("`sudo usermod -aG render,video $USER`"), "{problem}");
+        let mut without = two_cards();
+        without.files.remove(Path::new(path));
+        let probe = Amd.probe(&without);
+        let problem = probe.devices[0].problem.as_deref().unwrap();
+        assert!(problem.contains(path) && problem.contains("`docker run --device /dev/kfd"), "{problem}");
+        let left = if path == "/dev/kfd" { vec![] } else { vec![1] };
+        assert_eq!(visible(&probe), left);
+    }
+}
+
+#[test]
+fn programs_that_hold_a_cards_memory_are_named() {
+    let host = two_cards()
+        .file("/sys/class/kfd/kfd/topology/nodes/2/gpu_id", "41001\n")
+        .file("/sys/class/kfd/kfd/topology/nodes/10/gpu_id", "41002\n")
+        .file("/sys/class/kfd/kfd/proc/812/vram_41001", "21474836480\n")
+        .file("/sys/class/kfd/kfd/proc/812/vram_41002", "4096\n")
+        .file("/sys/class/kfd/kfd/proc/812/pasid", "32770\n")
+        .file("/sys/class/kfd/kfd/proc/97/vram_41001", "1073741824\n")
+        .file("/proc/812/comm", "llama-server\n");
+    let probe = Amd.probe(&host);
+    let said = "busy: 21.0 GiB held by llama-server (pid 812) and 1 more";
+    assert_eq!(probe.devices[0].problem.as_deref(), Some(said));
+    assert_eq!(probe.devices[1].problem, None, "a few kilobytes disturb nobody");
+    assert_eq!(visible(&probe), [0, 1]);
+}
+
+#[test]
+fn hygons_cards_are_not_amds() {
+    let node = "vendor_id 7572\nsimd_count 256\ngfx_target_version 90600\nlocation_id 1024\n";
+    let host = super::tests::node(Recorded::default(), 1, node, Some("heap_type 1\nsize_in_bytes 68702699520\n"));
+    let clone = "{\"card0\": {\"Card Series\": \"K200\", \"Card Vendor\": \"Chengdu Haiguang IC Design\", \
+                 \"vram Total Memory (MiB)\": \"65520\"}, \"card1\": {\"HCU use (%)\": \"0\", \"Device ID\": \"0x6320\"}}";
+    let probe = Amd.probe(&host.file("/dev/kfd", "").program("rocm-smi", "", 0, clone));
+    assert_eq!(probe, Probe::default());
 }

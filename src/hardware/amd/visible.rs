@@ -3,6 +3,7 @@
 
 use super::Card;
 use super::devices::Surroundings;
+use crate::hardware::holders::setting;
 
 /// What is left, and why not the rest.
 #[derive(Debug, Default, PartialEq)]
@@ -32,7 +33,7 @@ pub(super) fn apply(cards: &[Card], surroundings: &Surroundings) -> Visible {
         let (kept, invalid) = select(spec, cards, &left);
         for at in left.iter().filter(|at| !kept.contains(at)) {
             if let Some(hidden) = visible.hidden.get_mut(*at) {
-                *hidden = Some(format!("hidden by {name}={spec}"));
+                *hidden = Some(format!("hidden by {}; to use it: `unset {name}`", setting(name, spec)));
             }
         }
         if let Some(token) = invalid {

@@ -145,6 +145,11 @@ fn card(sysctl: &Sysctl) -> Option<Card> {
     Some(Card { name, architecture, total, unified: true, ..Card::default() })
 }
 
+/// What the GPU of a Mac with `memory` bytes may use, unless its owner says otherwise.
+pub(in crate::hardware) fn share(memory: u64) -> u64 {
+    usable(memory, None)
+}
+
 /// What the GPU may use of `memory` bytes: the limit the user set, else two thirds up to 36 GB and three quarters
 /// above, which is what Metal recommends as the largest working set on such machines (a rule of the community; Metal
 /// itself is not asked).

@@ -55,6 +55,12 @@ impl Vendor for Ascend {
             problems: vec![problem],
             ..Reading::default()
         });
+        // The table tells the chips also to who may not use them. Files and rows are both in the order of the chips.
+        if reading.cards.len() == files.len() {
+            for (card, file) in reading.cards.iter_mut().zip(&files) {
+                card.problem = card.problem.take().or_else(|| trouble::held_back(host, *file));
+            }
+        }
         reading.version("ascend driver", driver(host));
         reading.version("cann", cann(host));
         reading.hide(VISIBLE, host.env(VISIBLE).as_deref());

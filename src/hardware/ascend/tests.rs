@@ -29,6 +29,7 @@ const NPUS: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 fn machine() -> Recorded {
     let mut host = Recorded::default()
         .file("/dev/davinci_manager", "")
+        .file("/dev/devmm_svm", "")
         .file("/usr/local/Ascend/driver/version.info", "Version=25.3.1\nascendhal_version=7.35.23\n")
         .file(
             "/usr/local/Ascend/ascend-toolkit/latest/aarch64-linux/ascend_toolkit_install.info",
@@ -289,4 +290,20 @@ fn recorded_tables_are_read_whole() {
     assert_eq!(parse_version(&text).as_deref(), expected["cann_version"].as_str());
     let Some((text, _)) = sample("ascend", "npu-smi-info_error_8005.txt") else { return };
     assert!(explain(&text).contains("-8005"));
+}
+
+#[test]
+fn device_files_that_are_held_back_or_missing_leave_no_chip_to_use() {
+    let told = |host: Recorded| Ascend.probe(&host.program("npu-smi", "info", 0, &table_of(&NPUS, "910B2")));
+    let probe = told(machine().denied("/dev/davinci5"));
+    assert_eq!(usable(&probe), [0, 1, 2, 3, 4, 6, 7]);
+    let problem = probe.devices[5].problem.as_deref().unwrap();
+    assert!(problem.contains("`sudo usermod -aG HwHiAiUser $USER`"), "{problem}");
+    assert_eq!(usable(&told(machine().denied("/dev/davinci_manager"))), [] as [u32; 0]);
+    assert_eq!(usable(&told(machine().denied("/dev/hisi_hdc"))), [] as [u32; 0]);
+    let mut container = machine();
+    container.files.remove(Path::new("/dev/devmm_svm"));
+    let probe = told(container);
+    let problem = probe.devices[0].problem.as_deref().unwrap();
+    assert!(problem.contains("`docker run --device /dev/devmm_svm …`"), "{problem}");
 }

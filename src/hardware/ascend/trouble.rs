@@ -1,6 +1,11 @@
 //! What is in the way: the driver's error codes, the health it reports, programs that hold the memory.
 
+use std::path::Path;
+
 use super::table::{Chip, Holder};
+use crate::hardware::holders::{is_absent, is_denied};
+use crate::hardware::rows::program_name;
+use crate::host::Host;
 
 /// The words of a failed `npu-smi`, with a cure. The codes are dcmi's: -8005 and -8020 in a container mostly mean that
 /// files of the driver were not mounted.
@@ -33,6 +38,25 @@ pub(super) fn explain(said: &str) -> String {
     }
 }
 
+/// Why this process cannot reach the chip with that device file. The manager's files are as needed as the chip's own.
+pub(super) fn held_back(host: &dyn Host, chip: u32) -> Option<String> {
+    let own = format!("/dev/davinci{chip}");
+    let files = [own.as_str(), "/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];
+    let is = |test: fn(&dyn Host, &Path) -> bool, files: &[&'_ str]| {
+        files.iter().find(|file| test(host, Path::new(file))).map(|file| (*file).to_owned())
+    };
+    if let Some(file) = is(is_denied, &files) {
+        return Some(format!(
+            "you may not open {file}; join the driver's group: `sudo usermod -aG HwHiAiUser $USER` (see `ls -l {file}`), \
+             then log in again"
+        ));
+    }
+    // The last is needed by the tool, which has answered.
+    is(is_absent, &files[..3]).map(|file| {
+        format!("{file} is not here; in a container pass it, too: `docker run --device {file} …`; elsewhere install the driver again")
+    })
+}
+
 /// Whether the words are those of a failure that [`explain`] knows.
 pub(super) fn is_failure(said: &str) -> bool {
     ["-8005", "-8020", "dcmi", "ret is ", "error while loading shared libraries"].iter().any(|word| said.contains(word))
@@ -60,7 +84,7 @@ fn held<'a>(holders: impl Iterator<Item = &'a Holder> + Clone) -> Option<String>
     const SHOWN: usize = 3;
     let one = |holder: &Holder| {
         let memory = holder.bytes.map(|bytes| format!(" {} MiB", bytes >> 20)).unwrap_or_default();
-        format!("{} (pid {}){memory}", holder.name, holder.pid)
+        format!("{} (pid {}){memory}", program_name(&holder.name), holder.pid)
     };
     let first = holders.clone().next()?;
     let mut said: Vec<String> = holders.clone().take(SHOWN).map(one).collect();

@@ -22,6 +22,7 @@ const ASKED: ByTool = ByTool {
     parse: parse_cnmon,
     visible: "MLU_VISIBLE_DEVICES",
     present: |host: &dyn Host| Some(device_files(host, "cambricon_dev")).filter(|found| !found.is_empty()),
+    files: &["cambricon_dev"],
     install: "install the Cambricon driver, which brings it, or in a container add `-v /usr/bin/cnmon:/usr/bin/cnmon` \
               to `docker run`",
 };

@@ -3,13 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::card::{Card, Reading};
+use super::holders::{is_denied, join_its_group};
 use super::rows::said;
 use super::tool::{ByTool, Tool};
 use super::{Kind, Probe, Vendor, VendorId};
-use crate::host::Host;
+use crate::host::{Host, Os};
 
 /// Detection of Hygon DCUs.
 pub(super) struct Hygon;
@@ -21,11 +22,38 @@ const ASKED: ByTool = ByTool {
     args: &["--showmeminfo", "vram", "--showproductname", "--json"],
     parse: parse_hy_smi,
     visible: "HIP_VISIBLE_DEVICES",
-    // Next to /dev/kfd, which AMD's cards have too; it does not say how many there are.
-    present: |host: &dyn Host| host.exists(Path::new("/dev/mkfd")).then(Vec::new),
+    present,
+    // Looked at apart: they are no files per card.
+    files: &[],
     install: "install Hygon's driver and DTK, which bring it, or in a container add `-v /opt/hyhal:/opt/hyhal` to \
               `docker run`",
 };
+
+/// Older releases name the tool as AMD does.
+const BY_ITS_OLD_NAME: ByTool =
+    ByTool { tool: Tool { name: "rocm-smi", elsewhere: &["/opt/dtk/bin/rocm-smi"] }, ..ASKED };
+
+/// The numbers of the DCUs that the kernel shows, as AMD's driver shows cards; where it shows none, /dev/mkfd (next to
+/// /dev/kfd, which AMD's cards have too) says that there are some.
+fn present(host: &dyn Host) -> Option<Vec<u32>> {
+    let shown = kfd_count(host);
+    if shown > 0 {
+        return Some((0..shown).collect());
+    }
+    host.exists(Path::new("/dev/mkfd")).then(Vec::new)
+}
+
+fn kfd_count(host: &dyn Host) -> u32 {
+    let nodes = host.entries(Path::new("/sys/class/kfd/kfd/topology/nodes")).unwrap_or_default();
+    let dcu = |dir: &PathBuf| {
+        let text = host.read(&dir.join("properties")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let value =
+            |name: &str| text.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().parse::<u64>().ok());
+        value("vendor_id ") == Some(0x1d94) && value("simd_count ") > Some(0)
+    };
+    u32::try_from(nodes.iter().filter(|dir| dcu(dir)).count()).unwrap_or(u32::MAX)
+}
 
 impl Vendor for Hygon {
     fn id(&self) -> VendorId {
@@ -33,7 +61,20 @@ impl Vendor for Hygon {
     }
 
     fn probe(&self, host: &dyn Host) -> Probe {
-        ASKED.probe(host)
+        if host.os() != Os::Linux {
+            return Probe::default();
+        }
+        let renamed =
+            ASKED.tool.find(host).is_none() && present(host).is_some() && BY_ITS_OLD_NAME.tool.find(host).is_some();
+        let mut probe = if renamed { BY_ITS_OLD_NAME.probe(host) } else { ASKED.probe(host) };
+        let denied = ["/dev/kfd", "/dev/mkfd"].into_iter().find(|path| is_denied(host, Path::new(path)));
+        if let Some(path) = denied {
+            for device in probe.devices.iter_mut().filter(|device| device.usable) {
+                device.usable = false;
+                device.problem = Some(join_its_group(path));
+            }
+        }
+        probe
     }
 
     fn kinds(&self) -> &'static [Kind] {

@@ -63,3 +63,28 @@ fn the_table_without_arguments_says_which_there_are() {
     let problem = probe.devices[0].problem.as_deref().unwrap();
     assert!(problem.contains("`hy-smi --showmeminfo vram --showproductname --json`"), "{problem}");
 }
+
+fn dcu(host: Recorded, number: u32) -> Recorded {
+    let path = format!("/sys/class/kfd/kfd/topology/nodes/{number}/properties");
+    host.file(&path, "simd_count 240\nvendor_id 7572\ngfx_target_version 90600\n")
+}
+
+#[test]
+fn the_kernel_says_how_many_there_are_when_the_tool_is_missing() {
+    let amd = "/sys/class/kfd/kfd/topology/nodes/9/properties";
+    let host = dcu(dcu(Recorded::default(), 1), 2).file(amd, "simd_count 304\nvendor_id 4098\n").file("/dev/kfd", "");
+    let probe = Hygon.probe(&host);
+    assert_eq!((probe.devices.len(), probe.problems.len()), (2, 1), "{probe:?}");
+    assert!(probe.problems[0].contains("`hy-smi` is not"), "{:?}", probe.problems);
+}
+
+#[test]
+fn the_tool_is_asked_under_its_old_name_where_the_cards_are_hygons() {
+    let told = "{\"card0\": {\"Card Series\": \"Z200\", \"vram Total Memory (MiB)\": \"32752\"}}";
+    let asked = |host: Recorded| Hygon.probe(&host.program("rocm-smi", "--json", 0, told));
+    let probe = asked(dcu(Recorded::default().file("/dev/kfd", ""), 1));
+    assert_eq!((probe.devices.len(), probe.devices[0].usable), (1, true), "{probe:?}");
+    assert_eq!(asked(Recorded::default().file("/dev/kfd", "")), Probe::default(), "AMD's own");
+    let probe = asked(dcu(Recorded::default().denied("/dev/kfd"), 1));
+    assert!(!probe.devices[0].usable && probe.devices[0].problem.as_deref().unwrap().contains("`ls -l /dev/kfd`"));
+}

@@ -7,9 +7,12 @@ mod sysfs;
 mod tests;
 mod xpu_smi;
 
+use std::path::Path;
+
 use self::sysfs::Found;
 use self::xpu_smi::{Xpu, parse_discovery};
 use super::card::{Card, Reading};
+use super::holders::{is_absent, is_denied};
 use super::tool::{Tool, recording};
 use super::{Kind, Probe, Vendor, VendorId, memory};
 use crate::host::{Host, Os};
@@ -54,6 +57,7 @@ fn on_linux(host: &dyn Host) -> Probe {
         if gpu.integrated {
             share(&mut card, host);
         }
+        card.problem = gpu.render.as_deref().and_then(|node| held_back(host, node));
         card
     });
     let cards = cards.collect();
@@ -65,7 +69,49 @@ fn on_linux(host: &dyn Host) -> Probe {
         cards.join(",")
     };
     reading.hide("ZE_AFFINITY_MASK", mask.as_deref().map(cards).as_deref());
+    let selector = host.env("ONEAPI_DEVICE_SELECTOR").filter(|selector| !selector.is_empty());
+    if let Some(hidden) = selector.as_deref().and_then(selected) {
+        reading.hide("ONEAPI_DEVICE_SELECTOR", Some(&hidden));
+    }
     reading.probe(VendorId::Intel, CALLED, CURE)
+}
+
+/// Why programs cannot open the GPU's device file.
+fn held_back(host: &dyn Host, node: &str) -> Option<String> {
+    if is_denied(host, Path::new(node)) {
+        return Some(format!(
+            "you may not open {node}; join its group: `sudo usermod -aG render $USER` (see `ls -l {node}`), then log in \
+             again"
+        ));
+    }
+    is_absent(host, Path::new(node))
+        .then(|| format!("{node} is not here; in a container start it with `docker run --device /dev/dri`"))
+}
+
+/// The numbers that `ONEAPI_DEVICE_SELECTOR` leaves of Level Zero's devices (`level_zero:0,1;opencl:cpu`); `None`: all.
+fn selected(selector: &str) -> Option<String> {
+    let mut numbers = Vec::new();
+    for term in selector.split(';').map(str::trim) {
+        let Some((backend, devices)) = term.split_once(':') else { continue };
+        // A term with a mark before it takes away what others gave.
+        if backend.starts_with('!') {
+            return None;
+        }
+        if !["level_zero", "*"].contains(&backend.trim().to_ascii_lowercase().as_str()) {
+            continue;
+        }
+        for device in devices.split(',').map(str::trim) {
+            if device == "*" || device.eq_ignore_ascii_case("gpu") {
+                return None;
+            }
+            // `0.1` is a part of device 0.
+            let number = device.split('.').next().unwrap_or(device);
+            if number.parse::<u32>().is_ok() {
+                numbers.push(number);
+            }
+        }
+    }
+    Some(numbers.join(","))
 }
 
 /// Asks `xpu-smi` when it is there.

@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) integrated: bool,
     /// Bytes of its own memory, where the driver says.
     pub(super) total: Option<u64>,
+    /// `/dev/dri/renderD128`, what programs open.
+    pub(super) render: Option<String>,
 }
 
 /// Looks through `/sys/class/drm`, in the order of the card numbers.
@@ -42,7 +44,10 @@ fn look(host: &dyn Host, path: &Path) -> Option<Found> {
         None => total.is_none(),
     };
     let total = total.filter(|_| !integrated);
-    Some(Found { card, bus, id: text(host, &device.join("device")), integrated, total })
+    let nodes = host.entries(&device.join("drm")).unwrap_or_default();
+    let mut names = nodes.iter().filter_map(|path| path.file_name()?.to_str());
+    let render = names.find(|name| name.starts_with("renderD")).map(|name| format!("/dev/dri/{name}"));
+    Some(Found { card, bus, id: text(host, &device.join("device")), integrated, total, render })
 }
 
 /// `xe` has a file per tile. Its number contains what the firmware keeps, so it is a little too big. Mainline `i915`
@@ -52,7 +57,7 @@ fn own_memory(host: &dyn Host, card: &Path, device: &Path) -> Option<u64> {
     // PVC has two tiles, each with memory of its own.
     let tiles: u64 = (0..8).map_while(|tile| number(device.join(format!("tile{tile}/physical_vram_size_bytes")))).sum();
     (tiles > 0).then_some(tiles).or_else(|| {
-        let elsewhere = ["mem_info_vram_total", "lmem_total_bytes"];
+        let elsewhere = ["tile0/vram0/total_bytes", "mem_info_vram_total", "lmem_total_bytes"];
         elsewhere.iter().find_map(|name| number(device.join(name))).or_else(|| number(card.join("lmem_total_bytes")))
     })
 }

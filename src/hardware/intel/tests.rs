@@ -122,3 +122,50 @@ fn recorded_adapters_are_read_as_expected() {
         assert_eq!(adapter.total, wanted["memory_total_bytes"].as_u64());
     }
 }
+
+fn two_cards() -> Recorded {
+    let host = gpu(gpu(Recorded::default(), 0, "0000:03:00.0", "0xe211"), 1, "0000:04:00.0", "0xe211");
+    host.file("/sys/class/drm/card0/device/tile0/physical_vram_size_bytes", "25669140480\n")
+        .file("/sys/class/drm/card1/device/tile0/vram0/total_bytes", "25669140480\n")
+        .file("/sys/class/drm/card0/device/drm/card0/dev", "226:0\n")
+        .file("/sys/class/drm/card0/device/drm/renderD128/dev", "226:128\n")
+        .file("/sys/class/drm/card1/device/drm/renderD129/dev", "226:129\n")
+        .file("/dev/dri/renderD128", "")
+        .file("/dev/dri/renderD129", "")
+}
+
+fn usable(host: &Recorded) -> Vec<u32> {
+    Intel.probe(host).devices.iter().filter(|device| device.usable).map(|device| device.index).collect()
+}
+
+#[test]
+fn device_files_that_are_held_back_or_missing_leave_that_card_out() {
+    assert_eq!(usable(&two_cards()), [0, 1]);
+    let denied = two_cards().denied("/dev/dri/renderD129");
+    assert_eq!(usable(&denied), [0]);
+    let problem = Intel.probe(&denied).devices[1].problem.clone().unwrap();
+    assert!(problem.contains("`sudo usermod -aG render $USER`"), "{problem}");
+    let mut container = two_cards();
+    container.files.remove(std::path::Path::new("/dev/dri/renderD128"));
+    assert_eq!(usable(&container), [1]);
+    let problem = Intel.probe(&container).devices[0].problem.clone().unwrap();
+    assert!(problem.contains("`docker run --device /dev/dri`"), "{problem}");
+}
+
+#[test]
+fn both_variables_of_the_runtime_hide_cards() {
+    for (name, value, left) in [
+        ("ZE_AFFINITY_MASK", "1", vec![1]),
+        ("ZE_AFFINITY_MASK", "0.0", vec![0]),
+        ("ZE_AFFINITY_MASK", "", vec![0, 1]),
+        ("ONEAPI_DEVICE_SELECTOR", "level_zero:1", vec![1]),
+        ("ONEAPI_DEVICE_SELECTOR", "*:gpu", vec![0, 1]),
+        ("ONEAPI_DEVICE_SELECTOR", "level_zero:*", vec![0, 1]),
+        ("ONEAPI_DEVICE_SELECTOR", "opencl:0;level_zero:0", vec![0]),
+        ("ONEAPI_DEVICE_SELECTOR", "opencl:cpu", vec![]),
+        ("ONEAPI_DEVICE_SELECTOR", "!opencl:*", vec![0, 1]),
+        ("ONEAPI_DEVICE_SELECTOR", "", vec![0, 1]),
+    ] {
+        assert_eq!(usable(&two_cards().var(name, value)), left, "{name}={value}");
+    }
+}

@@ -24,6 +24,7 @@ const ASKED: ByTool = ByTool {
     visible: "CUDA_VISIBLE_DEVICES",
     // The control file does not say how many there are.
     present: |host: &dyn Host| host.exists(Path::new("/dev/mxcd")).then(Vec::new),
+    files: &["mxcd"],
     install: "install the MetaX driver, which brings it (into /opt/mxdriver), or in a container add `-v \
               /opt/mxdriver:/opt/mxdriver` to `docker run`",
 };

@@ -72,3 +72,10 @@ fn the_control_file_without_the_tool_is_a_problem() {
     let probe = MetaX.probe(&Recorded::default().file("/dev/mxcd", ""));
     assert!(probe.devices.is_empty() && probe.problems[0].contains("mx-smi"), "{:?}", probe.problems);
 }
+
+#[test]
+fn the_control_file_that_is_held_back_leaves_no_card() {
+    let probe = MetaX.probe(&Recorded::default().program("mx-smi", "", 0, TWO).denied("/dev/mxcd"));
+    assert!(probe.devices.iter().all(|device| !device.usable));
+    assert!(probe.devices[0].problem.as_deref().unwrap().contains("`ls -l /dev/mxcd`"));
+}

@@ -22,6 +22,7 @@ const ASKED: ByTool = ByTool {
     parse: parse_gmi,
     visible: "MUSA_VISIBLE_DEVICES",
     present: |host: &dyn Host| Some(device_files(host, "mtgpu.")).filter(|found| !found.is_empty()),
+    files: &["mtgpu."],
     install: "install the Moore Threads driver, which brings it, or in a container add `-v \
               /usr/bin/mthreads-gmi:/usr/bin/mthreads-gmi` to `docker run`",
 };

@@ -48,3 +48,13 @@ fn device_files_without_the_tool_are_devices_with_a_cure() {
     assert_eq!((probe.devices.len(), probe.problems.len()), (2, 1));
     assert!(probe.devices.iter().all(|device| !device.usable && device.memory_total_bytes == 0));
 }
+
+#[test]
+fn a_device_file_that_is_held_back_leaves_that_card_out() {
+    let two = TWO.replace("N/A", "0MiB(49152MiB)");
+    let host =
+        Recorded::default().program("mthreads-gmi", "", 0, &two).denied("/dev/mtgpu.11").file("/dev/mtgpu.0", "");
+    let probe = MooreThreads.probe(&host);
+    assert!(probe.devices[0].usable && !probe.devices[1].usable, "{probe:?}");
+    assert!(probe.devices[1].problem.as_deref().unwrap().contains("`ls -l /dev/mtgpu.11`"));
+}

@@ -3,8 +3,8 @@
 use super::failure::no_devices;
 use super::visible::{Selection, select};
 use super::{Amount, Gpu, Instance, Process, Reading, topology};
+use crate::hardware::holders::{self, Holder};
 use crate::hardware::{Device, Link, LinkKind, Memory, Probe, VendorId};
-use crate::output::bytes;
 
 /// Makes devices. `visible` is `CUDA_VISIBLE_DEVICES`, `by_bus` whether `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`; `system`
 /// is asked for main memory only when a card shares it.
@@ -74,20 +74,30 @@ fn card(at: usize, gpu: &Gpu, view: &View<'_>) -> Device {
     let mut device = blank(gpu);
     let mut problem = fill(&mut device, &gpu.memory, shares_memory(gpu), view.system);
     if let Some(instances) = &gpu.mig {
-        let choose = instances.iter().find_map(|instance| instance.uuid.as_deref()).map_or_else(
-            || format!("see them with `nvidia-smi -L -i {}`", gpu.index),
-            |first| format!("choose one with `export CUDA_VISIBLE_DEVICES={first}`"),
-        );
+        let choose = match instances.iter().find_map(|instance| instance.uuid.as_deref()) {
+            Some(first) => format!("choose one with `export CUDA_VISIBLE_DEVICES={first}`"),
+            None if instances.is_empty() => format!(
+                "none is shown; `sudo nvidia-smi mig -i {0} -lgip` lists what it can be cut into, and `sudo nvidia-smi \
+                 mig -i {0} -cgi PROFILE -C` makes one",
+                gpu.index
+            ),
+            None => format!("see them with `nvidia-smi -L -i {}`", gpu.index),
+        };
         problem = Some(format!(
             "in MIG mode, so CUDA sees its instances only; {choose}, or end MIG mode with `sudo nvidia-smi -i {} -mig 0`",
             gpu.index
         ));
     } else if view.selection.is_some_and(|selection| !selection.gpus.contains(&at)) {
-        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+        problem = Some(hidden(view));
     }
     device.usable = problem.is_none();
     device.problem = problem.or_else(|| busy(&gpu.processes));
     device
+}
+
+fn hidden(view: &View<'_>) -> String {
+    const NAME: &str = "CUDA_VISIBLE_DEVICES";
+    format!("hidden by {}; to use it: `unset {NAME}`", holders::setting(NAME, view.visible))
 }
 
 /// A MIG instance, a device of its own with its card's index.
@@ -98,7 +108,7 @@ fn slice(place: (usize, usize), gpu: &Gpu, instance: &Instance, view: &View<'_>)
     device.uuid = instance.uuid.clone();
     let mut problem = fill(&mut device, &instance.memory, false, view.system);
     if view.selection.is_some_and(|selection| selection.instance != Some(place)) {
-        problem = Some(format!("hidden by CUDA_VISIBLE_DEVICES={}", view.visible));
+        problem = Some(hidden(view));
     }
     device.usable = problem.is_none();
     device.problem = problem;
@@ -120,24 +130,12 @@ fn blank(gpu: &Gpu) -> Device {
     }
 }
 
-/// Less than this, held by a desktop, disturbs nobody.
-const BUSY_BYTES: u64 = 1 << 30;
-
-/// Programs that hold memory: `busy: 20 GiB held by python (pid 1)`.
 fn busy(processes: &[Process]) -> Option<String> {
-    let held = processes.iter().fold(0_u64, |sum, process| sum.saturating_add(process.bytes.unwrap_or(0)));
-    let most = processes.iter().max_by_key(|process| process.bytes.unwrap_or(0))?;
-    if held < BUSY_BYTES {
-        return None;
+    let mut holding = Vec::with_capacity(processes.len());
+    for Process { pid, name, bytes } in processes {
+        holding.push(Holder { pid: *pid, name: name.as_deref(), bytes: *bytes });
     }
-    // The name may be a path with arguments behind it.
-    let name = most.name.as_deref().and_then(|name| name.split_whitespace().next()).unwrap_or("a program");
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let more = match processes.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Some(format!("busy: {} held by {name} (pid {}){more}", bytes(held), most.pid))
+    holders::busy(&holding)
 }
 
 /// Sets the memory; what is in the way of knowing it.

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::{Failure, TIME_LIMIT};
+use super::{Failure, TIME_LIMIT, kernel};
+use crate::hardware::holders::is_denied;
 use crate::host::{Host, Os, Ran};
 
 /// What a run of `nvidia-smi` that failed means.
@@ -28,14 +29,9 @@ pub(super) fn known(said: &str, code: Option<i32>) -> Option<String> {
     } else if says("No devices were found") {
         Some(no_devices())
     } else if says("Unable to determine the device handle") || says("GPU is lost") {
-        Some("the NVIDIA driver has lost a card; look for `Xid` in `sudo dmesg`, and reboot: `sudo reboot`".to_owned())
+        Some(lost())
     } else if says("Failed to initialize NVML: Unknown Error") {
-        // Containers lose their devices when systemd reloads its units.
-        Some(
-            "the NVIDIA driver cannot be reached any more (Failed to initialize NVML: Unknown Error); in a container, \
-             restart it: `docker restart CONTAINER`; elsewhere look at `sudo dmesg`"
-                .to_owned(),
-        )
+        Some(unreachable())
     } else if says("Insufficient Permissions") {
         Some(no_permission())
     } else {
@@ -84,10 +80,43 @@ pub(super) fn overrun() -> String {
     )
 }
 
-/// A card on the PCI bus with nothing that could drive it: a missing driver, or a container that was not given it.
+pub(super) fn lost() -> String {
+    "the NVIDIA driver has lost a card; look for `Xid` in `sudo dmesg`, and reboot: `sudo reboot`".to_owned()
+}
+
+/// Containers lose their devices when systemd reloads its units.
+pub(super) fn unreachable() -> String {
+    "the NVIDIA driver cannot be reached any more (Failed to initialize NVML: Unknown Error); in a container, restart \
+     it: `docker restart CONTAINER`; elsewhere look at `sudo dmesg`"
+        .to_owned()
+}
+
+/// A device file that this user may not open: NVML tells the cards anyway, and CUDA then fails.
+pub(super) fn denied(host: &dyn Host) -> Option<String> {
+    if host.os() != Os::Linux {
+        return None;
+    }
+    let denied = |path: &&str| is_denied(host, Path::new(path));
+    let path = ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia0"].into_iter().find(denied)?;
+    Some(format!(
+        "you may not open {path}, so CUDA cannot start; `ls -l {path}` shows whose it is: join that group (`sudo \
+         usermod -aG video $USER` where it is video), then log in again"
+    ))
+}
+
+/// A card with nothing here that could drive it: a driver that is missing, one of somebody else, or a container that
+/// was not given it.
 pub(super) fn card_without_driver(host: &dyn Host) -> Option<String> {
     if host.os() != Os::Linux {
         return None;
+    }
+    // The kernel is the host's also in a container, the library is not.
+    if let Some(version) = kernel::version(host) {
+        return Some(format!(
+            "the NVIDIA driver {version} is loaded but its library is not here; in a container start it with `docker run \
+             --gpus all` (the host needs the NVIDIA Container Toolkit), elsewhere install the rest of the driver (on \
+             Ubuntu: `sudo ubuntu-drivers install`)"
+        ));
     }
     let is = |path: &Path, start: &str| host.read(path).is_ok_and(|bytes| bytes.starts_with(start.as_bytes()));
     let card = host
@@ -97,8 +126,20 @@ pub(super) fn card_without_driver(host: &dyn Host) -> Option<String> {
         // 0x10de is NVIDIA, class 3 a display or 3D controller.
         .find(|dir| is(&dir.join("vendor"), "0x10de") && is(&dir.join("class"), "0x03"))?;
     let slot = card.file_name()?.to_string_lossy().into_owned();
-    Some(format!(
-        "an NVIDIA card is on the PCI bus ({slot}) but its driver is not here; install it (on Ubuntu: `sudo \
-         ubuntu-drivers install`), or in a container start it with `docker run --gpus all`"
-    ))
+    let events = host.read(&card.join("uevent")).unwrap_or_default();
+    let events = String::from_utf8_lossy(&events);
+    Some(match events.lines().find_map(|line| line.strip_prefix("DRIVER=")) {
+        Some("vfio-pci") => format!(
+            "an NVIDIA card is on the PCI bus ({slot}) but is lent to a virtual machine (vfio-pci); use it there, or \
+             take it back: see `lspci -nnk -s {slot}`"
+        ),
+        Some("nouveau") => format!(
+            "an NVIDIA card is on the PCI bus ({slot}) but nouveau drives it, which has no CUDA; install NVIDIA's driver \
+             (on Ubuntu: `sudo ubuntu-drivers install`) and reboot"
+        ),
+        _ => format!(
+            "an NVIDIA card is on the PCI bus ({slot}) but its driver is not here; install it (on Ubuntu: `sudo \
+             ubuntu-drivers install`), or in a container start it with `docker run --gpus all`"
+        ),
+    })
 }

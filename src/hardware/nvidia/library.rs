@@ -8,12 +8,12 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, Nvml};
 
-use super::failure::{mismatch, no_permission, not_loaded, overrun};
+use super::failure::{lost, mismatch, no_permission, not_loaded, overrun, unreachable};
 use super::{Amount, Failure, Gpu, Instance, Process, Reading, TIME_LIMIT};
 use crate::host::Os;
 
 /// Where the library is; a bare name is looked for where the system keeps libraries. WSL2 keeps it outside of those.
-fn places(os: Os) -> &'static [&'static str] {
+pub(super) fn places(os: Os) -> &'static [&'static str] {
     match os {
         Os::Linux => &["libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1"],
         Os::Windows => {
@@ -55,6 +55,8 @@ fn explain(error: &NvmlError) -> Failure {
         NvmlError::LibRmVersionMismatch => Failure::Broken(mismatch()),
         NvmlError::DriverNotLoaded => Failure::Broken(not_loaded()),
         NvmlError::NoPermission => Failure::Broken(no_permission()),
+        NvmlError::Unknown => Failure::Broken(unreachable()),
+        NvmlError::GpuLost => Failure::Broken(lost()),
         error => Failure::Unsuitable(error.to_string()),
     }
 }

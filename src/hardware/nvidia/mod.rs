@@ -5,26 +5,32 @@
 mod csv;
 mod devices;
 mod failure;
+mod kernel;
 mod library;
 mod listing;
 mod recording;
 mod smi;
 mod table;
+mod tegra;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_recordings;
+#[cfg(test)]
+mod tests_traps;
 mod topology;
 mod visible;
 mod xml;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Kind, Probe, Vendor, VendorId, memory, replay};
-use crate::host::{Host, Os};
+use crate::host::{Host, Os, told};
 
 const MIB: u64 = 1024 * 1024;
 
 /// What the driver says, whoever asked it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Reading {
     driver: Option<String>,
     /// The newest CUDA the driver supports.
@@ -36,7 +42,7 @@ struct Reading {
     links: Vec<(u32, u32, String)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Gpu {
     /// In PCI order.
     index: u32,
@@ -52,7 +58,7 @@ struct Gpu {
 }
 
 /// A MIG instance: a slice of a card, with memory of its own.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Instance {
     /// "1g.10gb".
     profile: Option<String>,
@@ -61,14 +67,14 @@ struct Instance {
 }
 
 /// A program that holds memory of a card.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Process {
     pid: u32,
     name: Option<String>,
     bytes: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 enum Amount {
     Known {
         total: u64,
@@ -84,7 +90,7 @@ enum Amount {
 }
 
 /// Why there is no reading.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Failure {
     /// Nothing of NVIDIA's is installed here.
     Absent,
@@ -110,12 +116,18 @@ impl Vendor for Nvidia {
     }
 
     fn probe(&self, host: &dyn Host) -> Probe {
-        let reading = match (self.library)(host.os()) {
+        let asked = told(host, "nvml", || (self.library)(host.os())).unwrap_or(Err(Failure::Absent));
+        let reading = match asked {
             Err(Failure::Absent) => smi::read(host),
             Err(Failure::Unsuitable(why)) => smi::read(host).map_err(|failure| match failure {
                 Failure::Broken(_) => failure,
                 _ => Failure::Broken(format!("the NVIDIA driver's library does not answer: {why}")),
             }),
+            other => other,
+        };
+        let reading = match reading {
+            // A board that has neither library nor tool may still say what it is.
+            Err(Failure::Absent) => tegra::read(host).ok_or(Failure::Absent),
             other => other,
         };
         let problem = match reading {
@@ -125,12 +137,22 @@ impl Vendor for Nvidia {
                 }
                 let visible = host.env("CUDA_VISIBLE_DEVICES");
                 let by_bus = host.env("CUDA_DEVICE_ORDER").is_some_and(|order| order == "PCI_BUS_ID");
-                return devices::devices(&reading, visible.as_deref(), by_bus, &|| memory::of_system(host));
+                let mut probe = devices::devices(&reading, visible.as_deref(), by_bus, &|| memory::of_system(host));
+                if let Some(denied) = failure::denied(host) {
+                    for device in probe.devices.iter_mut().filter(|device| device.usable) {
+                        (device.usable, device.problem) = (false, Some(denied.clone()));
+                    }
+                }
+                return probe;
             }
             Err(Failure::Absent) => failure::card_without_driver(host),
-            Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(why),
+            Err(Failure::Unsuitable(why) | Failure::Broken(why)) => Some(kernel::without_files(host).unwrap_or(why)),
         };
-        Probe { problems: problem.into_iter().collect(), ..Probe::default() }
+        let Some(problem) = problem else { return Probe::default() };
+        match kernel::cards(host, &problem) {
+            cards if cards.is_empty() => Probe { problems: vec![problem], ..Probe::default() },
+            devices => Probe { devices, ..Probe::default() },
+        }
     }
 
     fn kinds(&self) -> &'static [Kind] {

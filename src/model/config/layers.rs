@@ -15,8 +15,11 @@ struct Kinds {
 
 /// The groups; empty when every layer keeps plain keys and values.
 pub(super) fn groups(n: &Numbers<'_>, layers: u64, kv_heads: u64, head_dim: u64) -> Vec<CacheGroup> {
-    if n.text.get("compress_ratios").is_some() {
-        return Vec::new();
+    if n.find("compress_ratios").is_some() {
+        return compressed(n, layers, head_dim).unwrap_or_default();
+    }
+    if let Some(groups) = indexed(n, layers, kv_heads, head_dim) {
+        return groups;
     }
     let latent = n.get(&["kv_lora_rank"]).filter(|rank| *rank > 0).map(|rank| Cache::Latent {
         elements: rank.saturating_add(n.get(&["qk_rope_head_dim"]).unwrap_or(0)),
@@ -43,6 +46,41 @@ pub(super) fn groups(n: &Numbers<'_>, layers: u64, kv_heads: u64, head_dim: u64)
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// DeepSeek V4: `compress_ratios` has a number for each layer, and one more for each that guesses ahead. Other ratios
+/// than 0, 4 and 128 (V4.1) come with rules of their own, which nobody wrote down yet.
+fn compressed(n: &Numbers<'_>, layers: u64, size: u64) -> Option<Vec<CacheGroup>> {
+    let ratios = n.find("compress_ratios")?.as_array()?;
+    let layers = usize::try_from(layers).ok().filter(|layers| *layers > 0 && *layers <= ratios.len())?;
+    let window = n.get(&["sliding_window"]).filter(|window| *window > 0)?;
+    let rotary = n.get(&["qk_rope_head_dim"])?;
+    let ratios: Vec<u64> = ratios.iter().take(layers).map(Value::as_u64).collect::<Option<_>>()?;
+    let group = |ratio: u64, index: u64| {
+        let layers = ratios.iter().filter(|r| **r == ratio).count() as u64;
+        let cache = Cache::Compressed { ratio, size, rotary, index };
+        (layers > 0).then_some(CacheGroup { layers, cache, window: Some(window) })
+    };
+    ratios.iter().all(|ratio| matches!(ratio, 0 | 4 | 128)).then(|| {
+        // Only the layers that keep many entries choose among them.
+        let groups = [group(0, 0), group(4, n.get(&["index_head_dim"]).unwrap_or(0)), group(128, 0)];
+        groups.into_iter().flatten().collect()
+    })
+}
+
+/// MiniMax M3: the layers marked in `sparse_attention_freq` keep an index key beside keys and values, in the model's own
+/// 16 bits (vllm#53448, sglang#36549 make it smaller on request only).
+fn indexed(n: &Numbers<'_>, layers: u64, heads: u64, size: u64) -> Option<Vec<CacheGroup>> {
+    let nested = n.find("sparse_attention_config").filter(|config| config.is_object());
+    let find = |key: &str| nested.and_then(|config| config.get(key)).or_else(|| n.find(key));
+    let index = find("sparse_index_dim")?.as_u64()?;
+    let marks = find("sparse_attention_freq")?.as_array()?;
+    let sparse =
+        marks.iter().take(usize::try_from(layers).ok()?).filter(|mark| mark.as_u64() == Some(1)).count() as u64;
+    let group = |layers: u64, cache| (layers > 0).then_some(CacheGroup { layers, cache, window: None });
+    let plain = group(layers.saturating_sub(sparse), Cache::Heads { heads, size });
+    let indexed = group(sparse, Cache::Indexed { heads, size, index });
+    Some(plain.into_iter().chain(indexed).collect())
 }
 
 fn kinds(n: &Numbers<'_>, layers: u64) -> Kinds {

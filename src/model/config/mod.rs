@@ -1,12 +1,13 @@
 //! config.json of a model directory: the numbers memory arithmetic needs, wherever a family keeps them.
 
 mod layers;
+mod quantization;
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::locate::read_bounded;
+use super::locate::{imposter, read_bounded};
 use super::{ModelError, Shape};
 
 /// config.json larger than this is none.
@@ -22,20 +23,28 @@ pub(super) struct Config {
 }
 
 pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
-    let json: Value = parse(path, &read_bounded(path, LIMIT)?)?;
-    if !json.is_object() {
+    let mut json: Value = parse(path, &read_bounded(path, LIMIT)?)?;
+    let Some(members) = json.as_object_mut() else {
         return Err(ModelError::Malformed { path: path.to_owned(), why: "expected a JSON object".into() });
+    };
+    if !members.contains_key("quantization_config")
+        && let Some(beside) = path.parent().and_then(quantization::beside)
+    {
+        members.insert("quantization_config".into(), beside);
     }
     Ok(interpret(&json))
 }
 
 /// JSON with the place of the first error.
 pub(super) fn parse<'a, T: serde::Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, ModelError> {
-    serde_json::from_slice(bytes).map_err(|source| ModelError::Json {
-        path: path.to_owned(),
-        line: source.line(),
-        column: source.column(),
-        source,
+    serde_json::from_slice(bytes).map_err(|source| {
+        let json = |source: serde_json::Error| ModelError::Json {
+            path: path.to_owned(),
+            line: source.line(),
+            column: source.column(),
+            source,
+        };
+        imposter(path, bytes).unwrap_or_else(|| json(source))
     })
 }
 
@@ -71,7 +80,7 @@ pub(super) fn interpret(json: &Value) -> Config {
     let quantized = ["quantization_config", "compression_config"].iter().find_map(|key| numbers.find(key));
     Config {
         architecture: json.pointer("/architectures/0").and_then(Value::as_str).map(str::to_owned),
-        quantization: quantized.and_then(quantization),
+        quantization: quantized.and_then(quantization::label).or_else(|| quantization::ascend(&numbers)),
         context_max: numbers.get(&["max_position_embeddings", "max_sequence_length", "n_positions", "seq_length"]),
         shape: shape(&numbers, quantized),
     }
@@ -99,58 +108,23 @@ fn shape(n: &Numbers<'_>, quantized: Option<&Value>) -> Option<Shape> {
         moe_intermediate: n.get(&["moe_intermediate_size"]).or(experts.and(intermediate)),
         dense_layers: n.get(&["first_k_dense_replace"]).unwrap_or(0),
         cache: layers::groups(n, layers, kv_heads, head_dim),
-        // DeepSeek V4 compresses its keys (vllm#51041), MiniMax M3 reads them sparsely: no checked formula.
-        cache_unknown: n.find("compress_ratios").is_some()
-            || matches!(n.text.get("model_type").and_then(Value::as_str), Some("minimax_m3" | "deepseek_v4")),
+        cache_unknown: cache_unknown(n),
+        draft_layers: n
+            .get(&["num_nextn_predict_layers", "mtp_num_hidden_layers"])
+            .map_or(0, |drafts| drafts.min(layers)),
         vision: ENCODERS.iter().any(|key| n.whole.get(key).is_some_and(|v| !v.is_null())),
-        kv_fp8: quantized.is_some_and(cache_is_fp8),
-        quant_block: quantized.and_then(block),
+        kv_fp8: quantized.is_some_and(quantization::cache_is_fp8),
+        quant_block: quantized.and_then(quantization::block),
     })
 }
 
-/// A checkpoint's own word on the cache: `kv_cache_scheme` (ModelOpt, compressed-tensors) or `kv_cache_quant_algo`.
-fn cache_is_fp8(config: &Value) -> bool {
-    let bits = config.pointer("/kv_cache_scheme/num_bits").and_then(Value::as_u64);
-    let algorithm = config.get("kv_cache_quant_algo").and_then(Value::as_str).unwrap_or("");
-    bits == Some(8) || algorithm.eq_ignore_ascii_case("fp8")
-}
-
-/// What a rank's slice must be a multiple of.
-fn block(config: &Value) -> Option<u64> {
-    let method = config.get("quant_method").and_then(Value::as_str).unwrap_or("").to_ascii_lowercase();
-    let group = || config.get("group_size").or_else(|| config.get("q_group_size")).and_then(Value::as_u64);
-    let weights = || config.get("config_groups")?.as_object()?.values().next()?.get("weights")?.as_object();
-    match method.as_str() {
-        "awq" | "gptq" | "auto-round" => group(),
-        "compressed-tensors" => {
-            let weights = weights()?;
-            match weights.get("strategy").and_then(Value::as_str)? {
-                "block" => weights.get("block_structure")?.get(0)?.as_u64(),
-                "group" => weights.get("group_size")?.as_u64(),
-                _ => None,
-            }
-        }
-        // Per-tensor and per-channel FP8 have no such list and can be cut anywhere.
-        _ => config.pointer("/weight_block_size/0").and_then(Value::as_u64),
-    }
-}
-
-fn quantization(config: &Value) -> Option<String> {
-    let method = config.get("quant_method").and_then(Value::as_str).unwrap_or("").to_ascii_lowercase();
-    let algorithm =
-        config.get("quant_algo").or_else(|| config.get("quantization_algo")).and_then(Value::as_str).unwrap_or("");
-    match (method.as_str(), algorithm.to_ascii_lowercase().as_str()) {
-        ("modelopt" | "modelopt_fp4" | "", "nvfp4" | "fp4") => Some("nvfp4".into()),
-        ("modelopt" | "", "fp8") => Some("fp8".into()),
-        ("bitsandbytes", _) if config.get("load_in_8bit").and_then(Value::as_bool) == Some(true) => {
-            Some("bitsandbytes-8bit".into())
-        }
-        ("compressed-tensors", _)
-            if config.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("nvfp4")) =>
-        {
-            Some("nvfp4".into())
-        }
-        ("", _) => None,
-        (method, _) => Some(method.to_owned()),
-    }
+/// DeepSeek V4 compresses its cache (vllm#51041): one start in two agrees with the sizes that are known. MiniMax M3
+/// without its list of sparse layers cannot be counted.
+fn cache_unknown(n: &Numbers<'_>) -> bool {
+    let family = n.text.get("model_type").or_else(|| n.whole.get("model_type")).and_then(Value::as_str);
+    n.find("compress_ratios").is_some()
+        || family.is_some_and(|f| f.starts_with("deepseek_v4"))
+        || (family.is_some_and(|f| f.starts_with("minimax_m3"))
+            && n.find("sparse_attention_config").is_none()
+            && n.find("sparse_index_dim").is_none())
 }

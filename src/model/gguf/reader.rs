@@ -14,13 +14,16 @@ const KEY_MAX: u64 = 65_535;
 /// Text values up to this are kept; larger ones only count as there (chat templates are some 10 KiB).
 const TEXT_KEPT: u64 = 4_096;
 const DEPTH_MAX: usize = 4;
+/// Lists of numbers up to this length are read: no model has more layers.
+const LIST_READ: u64 = 4_096;
+const BOOL: u32 = 7;
 
 /// A value as far as it is of use.
 #[derive(Debug)]
 pub(super) enum Value {
     Number(u64),
     Text(String),
-    /// A list of numbers: largest, how many are above zero, how many.
+    /// A list of numbers or booleans: largest, how many are above zero, how many.
     Numbers {
         largest: u64,
         positive: u64,
@@ -30,10 +33,21 @@ pub(super) enum Value {
     Texts {
         count: u64,
     },
-    /// A text too long to keep.
+    /// There, but too long to keep.
     Long,
     /// Anything else.
     Other,
+}
+
+/// Bytes of one of GGUF's scalar types.
+fn scalar_width(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | BOOL => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
+    }
 }
 
 pub(super) struct Reader {
@@ -134,14 +148,8 @@ impl Reader {
             5 => u64::try_from(i32::from_le_bytes(self.array()?)).ok(),
             10 => Some(self.u64()?),
             11 => u64::try_from(i64::from_le_bytes(self.array()?)).ok(),
-            6 | 7 | 12 => {
-                self.skip(if kind == 7 {
-                    1
-                } else if kind == 6 {
-                    4
-                } else {
-                    8
-                })?;
+            6 | BOOL | 12 => {
+                self.skip(scalar_width(kind).unwrap_or(0))?;
                 None
             }
             _ => return Err(self.malformed(format!("metadata of unknown type {kind}"))),
@@ -166,6 +174,15 @@ impl Reader {
             }
             _ => {
                 let (mut largest, mut positive) = (0, 0);
+                let width =
+                    scalar_width(kind).ok_or_else(|| self.malformed(format!("a list of unknown type {kind}")))?;
+                // The values of a long list (a tokenizer's types and scores) are of no use.
+                if count > LIST_READ {
+                    self.skip(count.saturating_mul(width))?;
+                    return Ok(Value::Other);
+                }
+                // In a list, `false` and `true` are 0 and 1: which layers have a window.
+                let kind = if kind == BOOL { 0 } else { kind };
                 for _ in 0..count {
                     let n = self.scalar(kind)?.unwrap_or(0);
                     largest = largest.max(n);

@@ -18,8 +18,14 @@ fn as_config(facts: &Value) -> Value {
         let named = |(name, n): (&String, &Value)| vec![Value::from(name.clone()); n.as_u64().unwrap() as usize];
         map.insert("layer_types".into(), counts.iter().flat_map(named).collect());
     }
-    if map.contains_key("compress_ratio_counts") {
-        map.insert("compress_ratios".into(), Value::Array(Vec::new()));
+    if let Some(counts) = map.remove("compress_ratio_counts") {
+        // One per layer, and at the end those that guess ahead, which have no ratio.
+        let mut ratios = Vec::new();
+        for (ratio, n) in counts.as_object().unwrap().iter().rev() {
+            let ratio: u64 = ratio.parse().unwrap();
+            ratios.extend(vec![Value::from(ratio); n.as_u64().unwrap() as usize]);
+        }
+        map.insert("compress_ratios".into(), Value::Array(ratios));
     }
     config
 }
@@ -32,7 +38,8 @@ fn kind(shape: &Shape) -> &'static str {
         KvKind::Sliding => "sliding+full",
         KvKind::Linear => "hybrid linear+full",
         KvKind::Mamba => "mamba hybrid",
-        KvKind::Unknown => "not computable",
+        // The facts leave out which layers are sparse.
+        KvKind::HeadsIndexed | KvKind::Unknown => "not computable",
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Answer {
     id: String,
     /// The blocks so far, as JSON with commas between.
     content: Vec<u8>,
+    /// Where the text begins that is the last block.
+    said: Option<usize>,
     open: Option<Open>,
     text: String,
     signature: String,
@@ -35,6 +37,7 @@ impl Answer {
             show,
             id: message_id(""),
             content: Vec::new(),
+            said: None,
             open: None,
             text: String::new(),
             signature: String::new(),
@@ -44,15 +47,26 @@ impl Answer {
 
     fn close(&mut self) {
         let out = &mut self.content;
+        let said = self.said.take();
         match self.open.take() {
-            None => {}
+            None => self.said = said,
             // An empty text must not be replayed, so it never appears.
-            Some(Open::Text) if self.text.is_empty() => {}
+            Some(Open::Text) if self.text.is_empty() => self.said = said,
             Some(Open::Text) => {
                 quote::comma(out);
+                self.said = Some(out.len());
                 quote::raw(out, "{\"type\":\"text\"");
                 quote::member(out, "text", &self.text);
                 out.push(b'}');
+            }
+            // A proof of words goes in front of them: what clients take for the result is the last block.
+            Some(Open::Thinking) if carrier::open(Maker::GeminiText, &self.signature).is_some() && said.is_some() => {
+                let mut block = b"{\"type\":\"thinking\",\"thinking\":\"\"".to_vec();
+                quote::member(&mut block, "signature", &self.signature);
+                quote::raw(&mut block, "},");
+                let at = said.unwrap_or_default();
+                out.splice(at..at, block.iter().copied());
+                self.said = said.map(|at| at + block.len());
             }
             Some(Open::Thinking) => {
                 quote::comma(out);

@@ -1,5 +1,9 @@
 //! What the versions of Claude differ in, read off the model's name. Other models behind Messages (llama.cpp, vLLM,
 //! DeepSeek, …) have no version here and get the oldest form of everything, which all of them know.
+//!
+//! The cut-offs are those of the model table in Claude Code 2.1.330 (capabilities `adaptive_thinking`, `max_effort`,
+//! `xhigh_effort`, `rejects_disabled_thinking`, `max_output_tokens`, and its test for who takes a temperature), but for
+//! two that it does not tell: models before 3.5, and one of temperature and top_p since 4.5.
 
 use crate::protocol::effort;
 
@@ -35,11 +39,17 @@ pub(super) fn form(version: Option<Version>) -> Form {
     }
 }
 
+/// Whether it can be told not to reason: all could until 5.5, and the families Fable and Mythos never could.
+pub(super) fn can_rest(model: &str) -> bool {
+    let newest = version(model).is_some_and(|version| version >= (5, 5));
+    !newest && !["claude-fable", "claude-mythos"].iter().any(|family| model.contains(family))
+}
+
 /// Limit on the answer's tokens when the caller set none: what a version can give, or half of a known context.
 pub(super) fn limit(version: Option<Version>, context: u64) -> u64 {
     let most = match version {
         Some(version) if version < (3, 5) => 4_096,
-        Some(version) if version < (4, 0) => 8_192,
+        Some(version) if version < (3, 7) => 8_192,
         _ => 32_000,
     };
     if context == 0 { most } else { most.min((context / 2).max(1)) }
@@ -54,11 +64,11 @@ pub(super) fn samples(version: Option<Version>, name: &str, others: bool) -> boo
     }
 }
 
-/// The effort's word for it; 4.6 has nothing above `high` on every model.
+/// The effort's word for it: `max` came with 4.6, `xhigh` with 4.7.
 pub(super) fn effort(version: Option<Version>, effort: &str) -> &'static str {
     match effort {
         "xhigh" if version >= Some((4, 7)) => "xhigh",
-        "max" if version >= Some((4, 7)) => "max",
+        "max" if version >= Some((4, 6)) => "max",
         other => effort::of_three(other),
     }
 }
@@ -102,6 +112,11 @@ mod tests {
         assert_eq!(budget(Some("low"), None, 32_000), Some(4_096));
         assert_eq!(budget(Some("max"), None, 8_000), Some(6_000));
         assert_eq!(budget(Some("high"), None, 1_000), None);
+        assert_eq!((limit(Some((3, 7)), 0), limit(Some((3, 0)), 0)), (32_000, 4_096));
+        assert_eq!((effort(Some((4, 6)), "max"), effort(Some((4, 6)), "xhigh")), ("max", "high"));
+        let rests = ["claude-opus-5", "claude-sonnet-5-20260101", "claude-opus-4-8", "m"].map(can_rest);
+        let never = ["claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5", "claude-mythos-5-1"].map(can_rest);
+        assert_eq!((rests, never), ([true; 4], [false; 4]));
         assert_eq!((limit(Some((3, 5)), 0), limit(None, 8_192), limit(None, 0)), (8_192, 4_096, 32_000));
     }
 }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::request::invalid;
-use super::wire::{Block, Content, Found, Source, Text, without_place};
+use super::wire::{Block, Content, Found, Source, without_place};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Source as Place, ToolUse};
 use crate::protocol::pull::{self, Words};
-use crate::protocol::text::Text as PromptText;
+use crate::protocol::text::{Text as PromptText, string};
 use crate::protocol::{Problem, media};
 
 /// What reading the messages one after the other needs to remember.
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             "document" => self.document(block, at, found)?,
             "search_result" => {
                 let title = block.title.unwrap_or_default();
-                let source = block.source.and_then(|raw| string(raw.get()).ok()).unwrap_or_default();
+                let source = block.source.and_then(string).unwrap_or_default();
                 let mut words = format!("[search result] {title} ({source})");
                 for text in block
                     .content
@@ -131,11 +131,11 @@ impl<'a> Reader<'a> {
 
     /// A call's arguments: an object, whatever stands there (clients have sent them as a string).
     fn input(&mut self, input: Option<&'a RawValue>) -> Cow<'a, str> {
-        let raw = input.map_or("{}", RawValue::get);
-        if raw.starts_with('{') {
-            return Cow::Borrowed(raw);
+        let Some(input) = input else { return Cow::Borrowed("{}") };
+        if input.get().starts_with('{') {
+            return Cow::Borrowed(input.get());
         }
-        let inner = string(raw).ok().filter(|text| {
+        let inner = string(input).filter(|text| {
             text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
         });
         inner.unwrap_or_else(|| {
@@ -209,10 +209,6 @@ fn blocks<'a>(content: Content<'a>, at: &str) -> Result<Vec<Block<'a>>, Problem>
     read.map_err(|error| invalid(format!("{at}.content: {}", without_place(&error.to_string()))))
 }
 
-fn string(text: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    serde_json::from_str(text).map(|Text(text)| text)
-}
-
 fn thinking(block: Block<'_>) -> Option<Part<'_>> {
     let signature = block.signature.filter(|signature| !signature.is_empty());
     let text = block.thinking.unwrap_or_default();
@@ -251,7 +247,7 @@ fn gather(raw: &RawValue, words: &mut String, depth: u8) {
         }
     };
     match raw.get().as_bytes().first() {
-        Some(b'"') => add(&string(raw.get()).unwrap_or_default()),
+        Some(b'"') => add(&string(raw).unwrap_or_default()),
         _ if depth > 4 => {}
         Some(b'[') => {
             let list: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();

@@ -20,7 +20,8 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let unsigned = version.is_none()
         && matches!(target.vendor, Vendor::Vllm | Vendor::LlamaCpp | Vendor::Ollama | Vendor::DeepSeek);
     let mut messages = turns::messages(request, unsigned);
-    let thinking = Thinking::of(request, claude::form(version), limit, turns::may_think(&messages));
+    let rests = claude::can_rest(target.model);
+    let thinking = Thinking::of(request, claude::form(version), limit, turns::may_think(&messages), rests);
     if matches!(thinking, Thinking::Off { .. }) && !unsigned {
         turns::drop_thinking(&mut messages);
     }
@@ -58,6 +59,8 @@ enum Thinking {
     Off {
         said: bool,
     },
+    /// None was asked for, of a model that always reasons: the least of it.
+    Least,
     Budget(u64),
     Adaptive {
         show: bool,
@@ -65,7 +68,7 @@ enum Thinking {
 }
 
 impl Thinking {
-    fn of(request: &Request<'_>, form: Form, limit: u64, may: bool) -> Thinking {
+    fn of(request: &Request<'_>, form: Form, limit: u64, may: bool, rests: bool) -> Thinking {
         let reasoning = &request.reasoning;
         let effort = reasoning.effort.as_deref();
         let asked = match reasoning.enabled {
@@ -75,7 +78,11 @@ impl Thinking {
         let silenced = reasoning.enabled == Some(false) || effort == Some("none");
         // A forced tool and reasoning exclude each other, and the caller relies on the tool.
         let forced = !request.tools.is_empty() && matches!(request.choice, Choice::Any | Choice::Named(_));
-        let off = Thinking::Off { said: (silenced || (asked && forced)) && form != Form::Never };
+        let said = (silenced || (asked && forced)) && form != Form::Never;
+        if said && !rests {
+            return Thinking::Least;
+        }
+        let off = Thinking::Off { said };
         if !asked || silenced || forced {
             return off;
         }
@@ -94,7 +101,7 @@ impl Thinking {
 
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Thinking::Off { said: false } => {}
+            Thinking::Off { said: false } | Thinking::Least => {}
             Thinking::Off { said: true } => quote::raw(out, ",\"thinking\":{\"type\":\"disabled\"}"),
             Thinking::Budget(budget) => {
                 quote::raw(out, ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":");
@@ -112,12 +119,14 @@ impl Thinking {
 
 /// `output_config`: the effort where it is known, and the form of the answer.
 fn config(request: &Request<'_>, version: Option<claude::Version>, thinking: &Thinking, out: &mut Vec<u8>) {
-    let effort = matches!(thinking, Thinking::Adaptive { .. })
-        .then(|| {
+    let effort = match thinking {
+        Thinking::Adaptive { .. } => {
             let asked = request.reasoning.effort.as_deref().map(|effort| claude::effort(version, effort));
             asked.or(request.reasoning.budget.map(claude::effort_of))
-        })
-        .flatten();
+        }
+        Thinking::Least => Some("low"),
+        Thinking::Off { .. } | Thinking::Budget(_) => None,
+    };
     let schema = match &request.format {
         Format::Schema { schema, .. } => Some(schema.get()),
         Format::Text | Format::Json => None,

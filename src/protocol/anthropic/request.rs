@@ -7,6 +7,7 @@ use super::tidy::BILLING;
 use super::tools;
 use super::wire::{Body, Format as WireFormat, Text, Thinking, ToolChoice, without_place};
 use crate::protocol::ir::{Choice, Format, Framing, Part, Reasoning, Request, Role, Tool, Turn};
+use crate::protocol::limit::Limit;
 use crate::protocol::text::Text as PromptText;
 use crate::protocol::{Id, Problem, ProblemKind, pull, scan};
 
@@ -16,15 +17,17 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         _ => invalid(format!("the request body is not JSON: {error}")),
     })?;
     let messages = wire.messages.ok_or_else(|| invalid("messages: field required".to_owned()))?;
-    if wire.max_tokens == Some(0) {
-        return Err(invalid("max_tokens: must be at least 1".to_owned()));
+    // There is no word for no limit here: Anthropic refuses these too.
+    if let Some(Limit(None | Some(0))) = wire.max_tokens {
+        return Err(invalid("max_tokens: must be at least 1, and a number that can be".to_owned()));
     }
+    let limit = wire.max_tokens.and_then(|Limit(limit)| limit);
     let mut request = Request {
         model: wire.model.0,
         from: Some(Id::Messages),
         framing: if wire.stream == Some(true) { Framing::Events } else { Framing::Whole },
         wants_usage: true,
-        max_tokens: wire.max_tokens,
+        max_tokens: limit,
         stop: wire.stop_sequences.unwrap_or_default().into_iter().map(|Text(text)| text).collect(),
         dropped: wire.unknown.iter().map(|key| format!("member {key}")).collect(),
         ..Request::default()

@@ -23,6 +23,11 @@ pub(super) struct Encoder {
     lead: Vec<u8>,
     /// Reasoning that is not shown: it travels as its own proof.
     hidden: String,
+    /// Proofs of words that were said already, for the next block but words: what Claude Code hands out as the result
+    /// is the last block, so none may stand behind the last words.
+    late: Vec<String>,
+    /// The last block was one of words.
+    said: bool,
 }
 
 /// Where the block stands. Text and reasoning open with what first tells what they are.
@@ -49,6 +54,8 @@ impl Encoder {
             block: State::Closed,
             lead: Vec::new(),
             hidden: String::new(),
+            late: Vec::new(),
+            said: false,
         }
     }
 
@@ -77,6 +84,8 @@ impl Encoder {
     }
 
     fn open_text(&mut self, out: &mut Vec<u8>) {
+        self.release(out);
+        self.said = true;
         self.start(out);
         quote::raw(out, "{\"type\":\"text\",\"text\":\"\"}}\n\n");
         self.delta_lead("text_delta", "text");
@@ -84,6 +93,8 @@ impl Encoder {
     }
 
     fn open_thinking(&mut self, out: &mut Vec<u8>) {
+        self.release(out);
+        self.said = false;
         self.start(out);
         quote::raw(out, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n");
         self.delta_lead("thinking_delta", "thinking");
@@ -91,9 +102,16 @@ impl Encoder {
     }
 
     fn signature(&mut self, sealed: &str, out: &mut Vec<u8>) {
+        if self.block == State::ThinkingAhead && self.hidden.is_empty() && is_late(sealed) {
+            self.late.push(sealed.to_owned());
+            self.block = State::Closed;
+            return;
+        }
         if self.block == State::ThinkingAhead {
             // No word of it is known, and its maker wants it back as what it was.
             if self.hidden.is_empty() && carrier::open(Maker::AnthropicRedacted, sealed).is_some() {
+                self.release(out);
+                self.said = false;
                 self.start(out);
                 quote::raw(out, "{\"type\":\"redacted_thinking\",\"data\":");
                 quote::string(out, sealed);
@@ -109,6 +127,17 @@ impl Encoder {
             self.delta(sealed, out);
             self.block = State::Full;
         }
+    }
+
+    /// Proofs that waited, each as a block of reasoning nobody sees.
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let block = self.block;
+        for sealed in std::mem::take(&mut self.late) {
+            self.open_thinking(out);
+            self.signature(&sealed, out);
+            self.end(out);
+        }
+        self.block = block;
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -127,6 +156,11 @@ impl Encoder {
     }
 }
 
+/// Whether a proof is of words that stand before it.
+fn is_late(sealed: &str) -> bool {
+    [Maker::GeminiText, Maker::GeminiPart].iter().any(|maker| carrier::open(*maker, sealed).is_some())
+}
+
 impl EventEncoder for Encoder {
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
@@ -142,6 +176,8 @@ impl EventEncoder for Encoder {
             Event::BlockStart(Block::Text) => self.block = State::TextAhead,
             Event::BlockStart(Block::Thinking) => self.block = State::ThinkingAhead,
             Event::BlockStart(Block::ToolUse { id, name, .. }) => {
+                self.release(out);
+                self.said = false;
                 self.start(out);
                 quote::raw(out, "{\"type\":\"tool_use\"");
                 quote::member(out, "id", id);
@@ -165,6 +201,9 @@ impl EventEncoder for Encoder {
             Event::BlockEnd => self.end(out),
             Event::Finish { stop, usage: counted } => {
                 self.end(out);
+                if !self.said {
+                    self.release(out);
+                }
                 quote::raw(out, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
                 write_stop(out, stop);
                 quote::raw(out, "},\"usage\":");

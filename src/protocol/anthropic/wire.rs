@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::protocol::limit::Limit;
 use crate::protocol::pull::{Eager, Words};
 use crate::protocol::text::Text as PromptText;
 
@@ -24,7 +25,7 @@ pub(super) struct Body<'a> {
     pub messages: Option<Vec<Message<'a>>>,
     pub tools: Option<Vec<Tool<'a>>>,
     pub tool_choice: Option<ToolChoice<'a>>,
-    pub max_tokens: Option<u64>,
+    pub max_tokens: Option<Limit>,
     pub temperature: Option<&'a RawValue>,
     pub top_p: Option<&'a RawValue>,
     pub top_k: Option<&'a RawValue>,

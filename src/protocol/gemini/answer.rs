@@ -1,6 +1,7 @@
 //! Events, gathered into one whole response.
 
-use super::write::{Call, ending, identity, text_part};
+use super::thoughts::{Own, Waiting};
+use super::write::{Call, comma, ending, identity, text_part};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::{AnswerEncoder, Problem, ProblemKind};
 
@@ -13,6 +14,7 @@ pub(super) struct Answer {
     open: Open,
     text: String,
     signature: Option<String>,
+    waiting: Waiting,
     malformed: Option<String>,
     end: Option<Result<(Stop, Usage), Problem>>,
 }
@@ -34,6 +36,7 @@ impl Answer {
             open: Open::Nothing,
             text: String::new(),
             signature: None,
+            waiting: Waiting::default(),
             malformed: None,
             end: None,
         }
@@ -42,31 +45,47 @@ impl Answer {
     fn close(&mut self) {
         let (text, signature) = (std::mem::take(&mut self.text), self.signature.take());
         let before = self.parts.len();
-        if before > 0 {
-            self.parts.push(b',');
-        }
+        comma(&mut self.parts);
         let written = match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Call { id, name } => {
                 let call = Call { id, name, arguments: text, signature };
-                let whole = call.part(&mut self.parts);
+                let whole = call.part(&mut self.waiting, &mut self.parts);
                 if !whole {
                     self.malformed.get_or_insert(call.name);
                 }
                 whole
             }
             Open::Text if !text.is_empty() => {
-                text_part(&text, false, signature.as_deref(), &mut self.parts);
+                text_part(&text, false, self.waiting.take().as_deref(), &mut self.parts);
                 true
             }
-            Open::Thinking if self.show && !text.is_empty() => {
-                text_part(&text, true, None, &mut self.parts);
-                true
-            }
+            Open::Thinking => self.thought(&text, signature.as_deref()),
             _ => false,
         };
         if !written {
             self.parts.truncate(before);
         }
+    }
+
+    /// A thought, or what else came as one; whether it was written.
+    fn thought(&mut self, text: &str, sealed: Option<&str>) -> bool {
+        let own = sealed.and_then(Own::of);
+        let out = &mut self.parts;
+        match own {
+            Some(Own::Text(proof)) => text_part("", false, Some(proof), out),
+            Some(Own::Part(json)) => out.extend_from_slice(json.as_bytes()),
+            Some(Own::Thought(proof)) if self.show => text_part(text, true, Some(proof), out),
+            _ => {
+                if own.is_none() {
+                    self.waiting.add(text, sealed);
+                }
+                if !self.show || text.is_empty() {
+                    return false;
+                }
+                text_part(text, true, None, out);
+            }
+        }
+        true
     }
 }
 
@@ -92,13 +111,16 @@ impl AnswerEncoder for Answer {
 
     fn finish(self: Box<Self>) -> Result<Vec<u8>, Problem> {
         let unfinished = || Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete");
-        let (stop, usage) = self.end.unwrap_or_else(|| Err(unfinished()))?;
-        let mut out = b"{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[".to_vec();
-        if self.parts.is_empty() {
+        let Answer { end, mut parts, mut waiting, .. } = *self;
+        let (stop, usage) = end.unwrap_or_else(|| Err(unfinished()))?;
+        let rest = waiting.take();
+        if parts.is_empty() || rest.is_some() {
             // SDKs read the first part without asking whether there is one.
-            text_part("", false, None, &mut out);
+            comma(&mut parts);
+            text_part("", false, rest.as_deref(), &mut parts);
         }
-        out.extend_from_slice(&self.parts);
+        let mut out = b"{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[".to_vec();
+        out.extend_from_slice(&parts);
         out.extend_from_slice(b"]}");
         ending(&stop, self.malformed.as_deref(), usage, &mut out);
         out.extend(identity(&self.model, &self.id));

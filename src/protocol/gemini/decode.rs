@@ -1,5 +1,6 @@
 //! A Gemini stream, read into bracketed events. A call comes whole in one part; the proof of a block waits until the
-//! block is complete, for it may come with any of its parts or in an empty one behind them.
+//! block is complete, for it may come with any of its parts or in an empty one behind them. Proofs of words, and parts
+//! that only Google knows (`toolCall`), become reasoning nobody sees: every protocol carries that.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use super::wire::Part;
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::sse::{Events, Reader};
-use crate::protocol::{Problem, ProblemKind, ids};
+use crate::protocol::{Problem, ProblemKind, ids, quote};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -166,7 +167,6 @@ impl State {
         let proof = part.signature.filter(|proof| !proof.is_empty());
         if let Some(call) = part.call {
             let Some(Text(name)) = call.name.filter(|name| !name.0.is_empty()) else { return };
-            let proof = proof.map(|proof| carrier::seal(Maker::Gemini, &proof));
             self.vouch(proof.as_deref(), sink);
             self.calls += 1;
             let given = call.id.map(|id| id.0).filter(|id| !id.is_empty());
@@ -175,9 +175,15 @@ impl State {
             let arguments = call.args.map(RawValue::get).filter(|args| *args != "null").unwrap_or("{}");
             sink(Event::Delta(Cow::Borrowed(arguments)));
             if let Some(proof) = proof {
-                sink(Event::Signature(proof.into()));
+                sink(Event::Signature(carrier::seal(Maker::Gemini, &proof).into()));
             }
             sink(Event::BlockEnd);
+            return;
+        }
+        let known = part.text.is_some() || part.code.is_some() || part.result.is_some();
+        if !known && !part.others.is_empty() {
+            self.close(sink);
+            alone(Maker::GeminiPart, &again(&part.others, part.thought, proof.as_deref()), sink);
             return;
         }
         let text = match (part.text, part.code, part.result) {
@@ -187,22 +193,23 @@ impl State {
             _ => Cow::Borrowed(""),
         };
         let kind = if part.thought { Open::Thinking } else { Open::Text };
+        if self.proof.is_some() && proof.is_some() {
+            // A block has one: what comes with another is another block.
+            self.close(sink);
+        }
         // An empty part is only there for its proof, which belongs to what stands before it.
         if !text.is_empty() {
             self.begin(kind, sink);
-            if self.proof.is_some() {
-                // Text goes on behind a proof: that is another block.
-                self.close(sink);
-                self.begin(kind, sink);
-            }
             sink(Event::Delta(text));
         }
-        if let Some(proof) = proof {
-            if self.open == Open::Nothing {
-                self.begin(Open::Thinking, sink);
-            }
-            self.proof = Some(proof.into_owned());
+        let Some(proof) = proof else { return };
+        if kind == Open::Text && self.open != Open::Text {
+            // There are no words that it could be of.
+            self.close(sink);
+            return alone(Maker::GeminiText, &proof, sink);
         }
+        self.begin(kind, sink);
+        self.proof = Some(proof.into_owned());
     }
 
     fn begin(&mut self, kind: Open, sink: Sink<'_>) {
@@ -218,11 +225,18 @@ impl State {
         if self.open == Open::Nothing {
             return;
         }
-        if let Some(proof) = self.proof.take() {
-            sink(Event::Signature(carrier::seal(Maker::Gemini, &proof).into()));
+        let (open, proof) = (std::mem::take(&mut self.open), self.proof.take());
+        match proof {
+            Some(proof) if open == Open::Text => {
+                sink(Event::BlockEnd);
+                alone(Maker::GeminiText, &proof, sink);
+            }
+            Some(proof) => {
+                sink(Event::Signature(carrier::seal(Maker::Gemini, &proof).into()));
+                sink(Event::BlockEnd);
+            }
+            None => sink(Event::BlockEnd),
         }
-        sink(Event::BlockEnd);
-        self.open = Open::Nothing;
     }
 
     /// Puts a call's proof onto the thinking in front of it too: most protocols carry proofs there only.
@@ -233,7 +247,7 @@ impl State {
                 self.close(sink);
             }
             self.begin(Open::Thinking, sink);
-            sink(Event::Signature(Cow::Borrowed(proof)));
+            sink(Event::Signature(carrier::seal(Maker::GeminiCall, proof).into()));
             sink(Event::BlockEnd);
             self.open = Open::Nothing;
         }
@@ -290,6 +304,32 @@ impl State {
         self.close(sink);
         sink(Event::Error(problem));
     }
+}
+
+/// A block that holds nothing but a proof.
+fn alone(maker: Maker, proof: &str, sink: Sink<'_>) {
+    sink(Event::BlockStart(Block::Thinking));
+    sink(Event::Signature(carrier::seal(maker, proof).into()));
+    sink(Event::BlockEnd);
+}
+
+/// A part as it came.
+fn again(members: &[(Cow<'_, str>, &RawValue)], thought: bool, proof: Option<&str>) -> String {
+    let mut out = Vec::new();
+    for (name, value) in members {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        quote::string(&mut out, name);
+        out.push(b':');
+        quote::raw(&mut out, value.get());
+    }
+    if thought {
+        quote::raw(&mut out, ",\"thought\":true");
+    }
+    if let Some(proof) = proof {
+        quote::member(&mut out, "thoughtSignature", proof);
+    }
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The failure in an error object.

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::SKIP;
-use super::write::string;
-use crate::protocol::carrier::{self, Maker};
+use super::proofs::Proofs;
+use super::thoughts::Own;
+use super::write::member;
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Reasoning, Request, Role, Source, ToolUse};
-use crate::protocol::{Target, effort, ir};
+use crate::protocol::{Target, effort, ir, quote};
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut contents = Contents::default();
@@ -20,7 +21,7 @@ pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
         out.extend_from_slice(b",\"systemInstruction\":{\"parts\":[");
         for (at, text) in request.system.iter().enumerate() {
             out.extend_from_slice(if at == 0 { b"{\"text\":" } else { b",{\"text\":" });
-            string(text, &mut out);
+            quote::string(&mut out, text);
             out.push(b'}');
         }
         out.extend_from_slice(b"]}");
@@ -38,7 +39,7 @@ fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"tools\":[{\"functionDeclarations\":[");
     for (at, tool) in request.tools.iter().enumerate() {
         out.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
-        string(&tool.name, out);
+        quote::string(out, &tool.name);
         if let Some(description) = &tool.description {
             out.extend_from_slice(b",\"description\":");
             description.write(out);
@@ -59,7 +60,7 @@ fn tools(request: &Request<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(",\"toolConfig\":{{\"functionCallingConfig\":{{\"mode\":\"{mode}\"").as_bytes());
     if let Choice::Named(name) = &request.choice {
         out.extend_from_slice(b",\"allowedFunctionNames\":[");
-        string(name, out);
+        quote::string(out, name);
         out.push(b']');
     }
     out.extend_from_slice(b"}}");
@@ -101,7 +102,7 @@ fn settings(request: &Request<'_>, model: &str, out: &mut Vec<u8>) {
         key("stopSequences", out);
         for (at, text) in request.stop.iter().take(STOPS).enumerate() {
             out.push(if at == 0 { b'[' } else { b',' });
-            string(text, out);
+            quote::string(out, text);
         }
         out.push(b']');
     }
@@ -221,28 +222,31 @@ impl<'a> Contents<'a> {
     }
 
     fn model(&mut self, parts: &'a [Part<'_>]) {
-        // A proof in front of a call is the call's, for callers that can keep it in their thinking only.
-        let mut before: Option<&str> = None;
+        let mut proofs = Proofs::default();
         for part in parts {
             match part {
                 Part::Text(text) if !text.is_empty() => {
-                    let content = self.at(Role::Assistant);
-                    member(&mut content.parts, b"{\"text\":");
-                    string(text, &mut content.parts);
-                    content.parts.push(b'}');
+                    proofs.text(text, &mut self.at(Role::Assistant).parts);
                 }
-                // Thoughts themselves are not sent back: only their proof is of use.
-                Part::Thinking { signature, .. } => before = signature.as_deref().and_then(proof).or(before),
+                // Thoughts without a proof are not sent back: only that is of use.
+                Part::Thinking { text, signature } => {
+                    if let Some(own) = signature.as_deref().and_then(Own::of) {
+                        proofs.add(text, own, &mut self.at(Role::Assistant).parts);
+                    }
+                }
                 Part::ToolUse(call) => {
                     self.names.insert(&call.id, &call.name);
                     let content = self.at(Role::Assistant);
-                    let known = call.signature.as_deref().and_then(proof).or(before.take());
+                    let known = proofs.call(call, &mut content.parts);
                     let first = !std::mem::replace(&mut content.called, true);
                     function_call(call, known.or(first.then_some(SKIP)), &mut content.parts);
                     self.open.push(&call.id);
                 }
                 Part::Text(_) | Part::Media(_) | Part::ToolResult { .. } => {}
             }
+        }
+        if !proofs.is_empty() {
+            proofs.rest(&mut self.at(Role::Assistant).parts);
         }
     }
 
@@ -252,7 +256,7 @@ impl<'a> Contents<'a> {
                 Part::Text(text) if !text.is_empty() => {
                     let content = self.at(Role::User);
                     member(&mut content.parts, b"{\"text\":");
-                    string(text, &mut content.parts);
+                    quote::string(&mut content.parts, text);
                     content.parts.push(b'}');
                 }
                 Part::Media(one) => media(one, &mut self.at(Role::User).parts),
@@ -273,7 +277,7 @@ impl<'a> Contents<'a> {
                     } else {
                         // The call was cut out of the history: its result is only something to know.
                         member(&mut content.parts, b"{\"text\":");
-                        string(&format!("[tool result] {text}"), &mut content.parts);
+                        quote::string(&mut content.parts, &format!("[tool result] {text}"));
                         content.parts.push(b'}');
                     }
                     // Beside the result, not in it: models before Gemini 3 refuse media there.
@@ -309,40 +313,28 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn proof(sealed: &str) -> Option<&str> {
-    carrier::open(Maker::Gemini, sealed)
-}
-
-/// Begins a member of a list.
-fn member(list: &mut Vec<u8>, begin: &[u8]) {
-    if !list.is_empty() {
-        list.push(b',');
-    }
-    list.extend_from_slice(begin);
-}
-
 fn function_call(call: &ToolUse<'_>, signature: Option<&str>, out: &mut Vec<u8>) {
     member(out, b"{\"functionCall\":{\"id\":");
-    string(&call.id, out);
+    quote::string(out, &call.id);
     out.extend_from_slice(b",\"name\":");
-    string(&call.name, out);
+    quote::string(out, &call.name);
     out.extend_from_slice(b",\"args\":");
     out.extend_from_slice(call.object().as_bytes());
     out.push(b'}');
     if let Some(signature) = signature {
         out.extend_from_slice(b",\"thoughtSignature\":");
-        string(signature, out);
+        quote::string(out, signature);
     }
     out.push(b'}');
 }
 
 fn result(id: &str, name: &str, text: &str, is_error: bool, out: &mut Vec<u8>) {
     member(out, b"{\"functionResponse\":{\"id\":");
-    string(id, out);
+    quote::string(out, id);
     out.extend_from_slice(b",\"name\":");
-    string(name, out);
+    quote::string(out, name);
     out.extend_from_slice(if is_error { b",\"response\":{\"error\":" } else { b",\"response\":{\"output\":" });
-    string(text, out);
+    quote::string(out, text);
     out.extend_from_slice(b"}}}");
 }
 
@@ -362,8 +354,8 @@ fn media(media: &Media<'_>, out: &mut Vec<u8>) {
         }
     };
     member(out, format!("{{\"{kind}\":{{\"mimeType\":").as_bytes());
-    string(&mime, out);
+    quote::string(out, &mime);
     out.extend_from_slice(format!(",\"{}\":", place.0).as_bytes());
-    string(place.1, out);
+    quote::string(out, place.1);
     out.extend_from_slice(b"}}");
 }

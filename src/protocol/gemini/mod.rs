@@ -2,25 +2,29 @@
 
 use super::event::{Event, Usage};
 use super::{
-    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target,
-    carrier, ir, names, scan,
+    AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
+    names, quote, scan,
 };
 
 mod answer;
 mod decode;
 mod encode;
 mod lenient;
+mod proofs;
 mod request;
 mod schema;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod thoughts;
 mod turns;
 mod wire;
 mod write;
 
 /// The protocol.
 pub struct Gemini;
+
+pub use thoughts::unsign;
 
 /// What Google's servers take where a signature is missing (Gemini CLI 0.61 and Google's .NET SDK send it too).
 const SKIP: &str = "skip_thought_signature_validator";
@@ -44,18 +48,18 @@ fn error_bytes(problem: &Problem) -> Vec<u8> {
     let mut out = format!("{{\"error\":{{\"code\":{},\"message\":", problem.status()).into_bytes();
     match problem.overflow {
         // Google's own sentence: it names both numbers.
-        Some((prompt, max)) if prompt > max => write::string(
-            &format!("The input token count ({prompt}) exceeds the maximum number of tokens allowed ({max})."),
+        Some((prompt, max)) if prompt > max => quote::string(
             &mut out,
+            &format!("The input token count ({prompt}) exceeds the maximum number of tokens allowed ({max})."),
         ),
-        Some((prompt, max)) => write::string(
+        Some((prompt, max)) => quote::string(
+            &mut out,
             &format!(
                 "The input token count ({prompt}) and maxOutputTokens together exceed the maximum number of tokens \
                  allowed ({max}): lower maxOutputTokens."
             ),
-            &mut out,
         ),
-        None => write::string(&problem.message, &mut out),
+        None => quote::string(&mut out, &problem.message),
     }
     out.extend_from_slice(format!(",\"status\":\"{}\"", status(problem.kind)).as_bytes());
     if let Some(seconds) = problem.retry_after {
@@ -67,11 +71,6 @@ fn error_bytes(problem: &Problem) -> Vec<u8> {
     }
     out.extend_from_slice(b"}}");
     out
-}
-
-/// Whether a proof is Gemini's.
-fn is_own(sealed: &str) -> bool {
-    carrier::open(carrier::Maker::Gemini, sealed).is_some()
 }
 
 impl Protocol for Gemini {

@@ -168,5 +168,6 @@ fn settings<'a>(config: Config<'a>, request: &mut Request<'a>) {
 }
 
 fn count(raw: Option<&RawValue>) -> Option<u64> {
-    integer(raw?).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0)
+    // From 2^53 on numbers are not counted one by one any more: nobody means them.
+    integer(raw?).and_then(|n| u64::try_from(n).ok()).filter(|n| (1..1 << 53).contains(n))
 }

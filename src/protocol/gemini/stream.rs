@@ -1,6 +1,7 @@
 //! Events, written as a Gemini stream: one response object per chunk, either as event-stream data or as elements of a
 //! growing array. No event names, comments or `[DONE]`: the SDK in Gemini CLI 0.61 parses every line as JSON.
 
+use super::thoughts::{Own, Waiting};
 use super::write::{Call, ending, identity, text_part};
 use super::{Gemini, error_bytes};
 use crate::protocol::event::{Block, Event};
@@ -15,6 +16,9 @@ pub(super) struct Encoder {
     /// What every chunk ends with.
     identity: Vec<u8>,
     open: Open,
+    /// What the open thought holds, for a caller that drops it.
+    thought: String,
+    waiting: Waiting,
     /// The first call whose arguments are no object.
     malformed: Option<String>,
     begun: bool,
@@ -24,7 +28,7 @@ pub(super) struct Encoder {
 enum Open {
     Nothing,
     Text,
-    Thinking,
+    Thinking { proven: bool },
     Call(Call),
 }
 
@@ -38,6 +42,8 @@ impl Encoder {
             show,
             identity: identity(model, ""),
             open: Open::Nothing,
+            thought: String::new(),
+            waiting: Waiting::default(),
             malformed: None,
             begun: false,
             ended: false,
@@ -82,7 +88,10 @@ impl EventEncoder for Encoder {
             Event::BlockStart(block) => {
                 self.open = match block {
                     Block::Text => Open::Text,
-                    Block::Thinking => Open::Thinking,
+                    Block::Thinking => {
+                        self.thought.clear();
+                        Open::Thinking { proven: false }
+                    }
                     Block::ToolUse { id, name, .. } => {
                         Open::Call(Call { id: id.to_string(), name: name.to_string(), ..Call::default() })
                     }
@@ -90,33 +99,53 @@ impl EventEncoder for Encoder {
             }
             Event::Delta(text) => match &mut self.open {
                 Open::Call(call) => call.arguments.push_str(text),
-                Open::Text => self.chunk(out, |out| text_part(text, false, None, out)),
-                Open::Thinking if self.show => self.chunk(out, |out| text_part(text, true, None, out)),
-                Open::Thinking | Open::Nothing => {}
+                Open::Text if text.is_empty() => {}
+                Open::Text => {
+                    let signature = self.waiting.take();
+                    self.chunk(out, |out| text_part(text, false, signature.as_deref(), out));
+                }
+                Open::Thinking { .. } => {
+                    self.thought.push_str(text);
+                    if self.show {
+                        self.chunk(out, |out| text_part(text, true, None, out));
+                    }
+                }
+                Open::Nothing => {}
             },
             Event::Signature(sealed) => match &mut self.open {
                 Open::Call(call) => call.signature = Some(sealed.to_string()),
-                // Behind its text, in a part of its own, as Gemini itself streams it.
-                Open::Text if super::is_own(sealed) => {
-                    self.chunk(out, |out| text_part("", false, Some(sealed), out));
+                Open::Thinking { proven } => {
+                    *proven = true;
+                    match Own::of(sealed) {
+                        // Behind its text, in a part of its own, as Gemini itself streams it.
+                        Some(Own::Text(proof)) => self.chunk(out, |out| text_part("", false, Some(proof), out)),
+                        Some(Own::Thought(proof)) if self.show => {
+                            self.chunk(out, |out| text_part("", true, Some(proof), out));
+                        }
+                        Some(Own::Part(json)) => self.chunk(out, |out| out.extend_from_slice(json.as_bytes())),
+                        Some(Own::Thought(_) | Own::Call(_)) => {}
+                        None => self.waiting.add(&self.thought, Some(sealed)),
+                    }
                 }
                 _ => {}
             },
-            Event::BlockEnd => {
-                if let Open::Call(call) = std::mem::replace(&mut self.open, Open::Nothing) {
+            Event::BlockEnd => match std::mem::replace(&mut self.open, Open::Nothing) {
+                Open::Thinking { proven: false } => self.waiting.add(&self.thought, None),
+                Open::Call(call) => {
                     let mut part = Vec::new();
-                    if call.part(&mut part) {
+                    if call.part(&mut self.waiting, &mut part) {
                         self.chunk(out, |out| out.append(&mut part));
                     } else {
                         self.malformed.get_or_insert(call.name);
                     }
                 }
-            }
+                _ => {}
+            },
             Event::Finish { stop, usage } => {
                 self.ended = true;
                 self.begin(out);
                 out.extend_from_slice(BEFORE);
-                text_part("", false, None, out);
+                text_part("", false, self.waiting.take().as_deref(), out);
                 out.extend_from_slice(b"]}");
                 ending(stop, self.malformed.as_deref(), *usage, out);
                 out.extend_from_slice(&self.identity);

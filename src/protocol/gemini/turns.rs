@@ -8,13 +8,20 @@ use serde_json::value::RawValue;
 
 use super::lenient::Text;
 use super::request::invalid;
+use super::thoughts::Signature;
 use super::wire::{Blob, Call, Content, FileData, Part as WirePart, Response};
+use crate::protocol::carrier::{self, Maker};
 use crate::protocol::ir::{Media, MediaKind, Part, Role, Source, ToolUse, Turn};
 use crate::protocol::text::Text as PromptText;
-use crate::protocol::{Problem, carrier, media, pull};
+use crate::protocol::{Problem, media, pull};
 
 /// What clients put where a signature is missing; no proof of anything.
 const DUMMIES: [&str; 2] = [super::SKIP, "context_engineering_is_the_way_to_go"];
+
+/// Whether a signature is one of those.
+pub(super) fn is_dummy(signature: &str) -> bool {
+    DUMMIES.contains(&signature)
+}
 
 #[derive(Default)]
 pub(super) struct Turns<'a> {
@@ -45,7 +52,7 @@ impl<'a> Turns<'a> {
                 self.open.clear();
             }
         }
-        let mut parts = Vec::new();
+        let mut parts = self.turns.last_mut().map(|turn| std::mem::take(&mut turn.parts)).unwrap_or_default();
         if let Some(Text(text)) = content.text.filter(|text| !text.0.is_empty()) {
             parts.push(Part::Text(text.into()));
         }
@@ -53,7 +60,7 @@ impl<'a> Turns<'a> {
             self.part(part, role, &mut parts, dropped)?;
         }
         if let Some(turn) = self.turns.last_mut() {
-            turn.parts.append(&mut parts);
+            turn.parts = parts;
         }
         Ok(())
     }
@@ -74,14 +81,23 @@ impl<'a> Turns<'a> {
         parts: &mut Vec<Part<'a>>,
         dropped: &mut Vec<String>,
     ) -> Result<(), Problem> {
-        let signature = part
-            .signature
-            .filter(|proof| !proof.is_empty() && !DUMMIES.contains(&proof.as_ref()))
-            .map(|proof| Cow::Owned(carrier::seal(carrier::Maker::Gemini, &proof)));
+        let proof = match Signature::of(part.signature.filter(|_| role == Role::Assistant)) {
+            Signature::None => None,
+            Signature::Own(proof) => Some(proof),
+            Signature::Others(mut reasoning) => {
+                // Callers that keep thoughts send the same words once more, unsigned.
+                while matches!(parts.last(), Some(Part::Thinking { signature: None, .. })) {
+                    parts.pop();
+                }
+                parts.append(&mut reasoning);
+                None
+            }
+        };
+        let sealed = |maker| proof.as_deref().map(|proof| Cow::Owned(carrier::seal(maker, proof)));
         if let Some(call) = part.call {
             // Only the model calls; a call in the user's turn would be answered by nobody.
             if role == Role::Assistant {
-                parts.push(Part::ToolUse(self.call(call, signature)));
+                parts.push(Part::ToolUse(self.call(call, sealed(Maker::Gemini))));
             } else {
                 dropped.push("functionCall of the user".to_owned());
             }
@@ -93,11 +109,16 @@ impl<'a> Turns<'a> {
             }
         } else if let Some(text) = part.text {
             if part.thought {
-                if !text.is_empty() || signature.is_some() {
-                    parts.push(Part::Thinking { text: text.into_cow(), signature });
+                if !text.is_empty() || proof.is_some() {
+                    parts.push(Part::Thinking { text: text.into_cow(), signature: sealed(Maker::Gemini) });
                 }
-            } else if !text.is_empty() {
+                return Ok(());
+            }
+            if !text.is_empty() {
                 parts.push(Part::Text(text));
+            }
+            if proof.is_some() {
+                parts.push(Part::Thinking { text: "".into(), signature: sealed(Maker::GeminiText) });
             }
         } else if let Some(blob) = part.inline {
             parts.extend(inline(blob)?);
@@ -110,7 +131,7 @@ impl<'a> Turns<'a> {
         } else if let Some(result) = part.result {
             let output = result.output.unwrap_or_default().0;
             parts.push(Part::Text(format!("```\n{output}\n```").into()));
-        } else if let Some(other) = part.other {
+        } else if let Some((other, _)) = part.others.first() {
             dropped.push(format!("part {other}"));
         }
         Ok(())
@@ -175,7 +196,7 @@ fn result(raw: &RawValue) -> (PromptText<'_>, bool) {
         | Ok(Wrapper { output: None, result: Some(only), error: None }) => (words(only), false),
         Ok(Wrapper { output: None, result: None, error: Some(only) }) => (words(only), true),
         _ if raw.get() == "null" => (PromptText::default(), false),
-        _ => (raw.get().into(), false),
+        _ => (words(raw), false),
     }
 }
 

@@ -62,8 +62,8 @@ pub(super) struct Part<'a> {
     pub response: Option<Response<'a>>,
     pub code: Option<Code<'a>>,
     pub result: Option<CodeResult<'a>>,
-    /// A member we do not know.
-    pub other: Option<Cow<'a, str>>,
+    /// Members we do not know.
+    pub others: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 impl<'de: 'a, 'a> FromText<'de> for Part<'a> {
@@ -108,8 +108,8 @@ impl<'de: 'a, 'a> Visitor<'de> for PartVisitor<'a> {
                     map.next_value::<IgnoredAny>()?;
                 }
                 _ => {
-                    if map.next_value::<Option<IgnoredAny>>()?.is_some() {
-                        part.other = Some(key);
+                    if let Some(value) = map.next_value::<Option<&'a RawValue>>()? {
+                        part.others.push((key, value));
                     }
                 }
             }

@@ -2,30 +2,39 @@
 
 use std::borrow::Cow;
 
+use super::thoughts::Waiting;
+
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Stop, Usage};
+use crate::protocol::quote;
 
-/// A text as a JSON string.
-pub(super) fn string(text: &str, out: &mut Vec<u8>) {
-    // Writing into memory does not fail.
-    let _ = serde_json::to_writer(out, text);
+/// What stands between two members of a list.
+pub(super) fn comma(list: &mut Vec<u8>) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
 }
 
-/// A part of words.
+/// Begins a member of a list.
+pub(super) fn member(list: &mut Vec<u8>, begin: &[u8]) {
+    comma(list);
+    list.extend_from_slice(begin);
+}
+
+/// A part of words; `signature` as it stands on the wire.
 pub(super) fn text_part(text: &str, thought: bool, signature: Option<&str>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"text\":");
-    string(text, out);
+    quote::raw(out, "{\"text\":");
+    quote::string(out, text);
     if thought {
-        out.extend_from_slice(b",\"thought\":true");
+        quote::raw(out, ",\"thought\":true");
     }
     signed(signature, out);
 }
 
-/// The end of a part, with the proof that belongs to it if Gemini made it.
+/// The end of a part, with its proof.
 fn signed(signature: Option<&str>, out: &mut Vec<u8>) {
-    if let Some(proof) = signature.and_then(|sealed| carrier::open(Maker::Gemini, sealed)) {
-        out.extend_from_slice(b",\"thoughtSignature\":");
-        string(proof, out);
+    if let Some(proof) = signature {
+        quote::member(out, "thoughtSignature", proof);
     }
     out.push(b'}');
 }
@@ -36,22 +45,26 @@ pub(super) struct Call {
     pub id: String,
     pub name: String,
     pub arguments: String,
+    /// Sealed.
     pub signature: Option<String>,
 }
 
 impl Call {
-    /// Appends the call as a part; `false`, and nothing appended, when the arguments are no JSON object.
-    pub(super) fn part(&self, out: &mut Vec<u8>) -> bool {
+    /// Appends the call as a part, with what waits for one that the caller keeps; `false`, and nothing appended, when
+    /// the arguments are no JSON object.
+    pub(super) fn part(&self, waiting: &mut Waiting, out: &mut Vec<u8>) -> bool {
         let Some(arguments) = object(&self.arguments) else { return false };
+        let own = self.signature.as_deref().and_then(|sealed| carrier::open(Maker::Gemini, sealed));
+        let others = waiting.take();
         out.extend_from_slice(b"{\"functionCall\":{\"id\":");
-        string(&self.id, out);
+        quote::string(out, &self.id);
         out.extend_from_slice(b",\"name\":");
-        string(&self.name, out);
+        quote::string(out, &self.name);
         out.extend_from_slice(b",\"args\":");
         // Line ends between members would end the event; inside strings JSON has none.
         out.extend(arguments.bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
         out.push(b'}');
-        signed(self.signature.as_deref(), out);
+        signed(own.or(others.as_deref()), out);
         true
     }
 }
@@ -90,7 +103,7 @@ pub(super) fn ending(stop: &Stop, malformed: Option<&str>, usage: Usage, out: &m
     out.extend_from_slice(format!(",\"finishReason\":\"{reason}\"").as_bytes());
     if let Some(name) = malformed {
         out.extend_from_slice(b",\"finishMessage\":");
-        string(&format!("the arguments of {name} are no JSON object"), out);
+        quote::string(out, &format!("the arguments of {name} are no JSON object"));
     }
     // Thoughts are counted apart from the rest of the answer.
     let answer = usage.output.saturating_sub(usage.reasoning);
@@ -112,10 +125,10 @@ pub(super) fn ending(stop: &Stop, malformed: Option<&str>, usage: Usage, out: &m
 /// Model and id, which every chunk repeats, up to the end of the object.
 pub(super) fn identity(model: &str, id: &str) -> Vec<u8> {
     let mut out = b",\"modelVersion\":".to_vec();
-    string(model, &mut out);
+    quote::string(&mut out, model);
     if !id.is_empty() {
         out.extend_from_slice(b",\"responseId\":");
-        string(id, &mut out);
+        quote::string(&mut out, id);
     }
     out.push(b'}');
     out

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::chunk::{Custom, Extra, Function};
 use super::wire::{Count, Either, Text};
+use crate::protocol::limit::Limit;
 use crate::protocol::pull::Words;
 
 /// The members with a meaning here, and all others as they stand. Written out because `&RawValue` fails beside
@@ -24,8 +25,8 @@ pub(super) struct Body<'a> {
     pub tool_choice: Option<Either<'a, ToolChoice<'a>>>,
     pub function_call: Option<Either<'a, Named<'a>>>,
     pub parallel_tool_calls: Option<bool>,
-    pub max_tokens: Option<Count>,
-    pub max_completion_tokens: Option<Count>,
+    pub max_tokens: Option<Limit>,
+    pub max_completion_tokens: Option<Limit>,
     pub n: Option<Count>,
     pub stop: Option<Either<'a, Vec<Text<'a>>>>,
     pub response_format: Option<ResponseFormat<'a>>,

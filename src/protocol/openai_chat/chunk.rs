@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{Count, Either, First, Text};
 use crate::protocol::event::{Stop, Usage};
+use crate::protocol::text::string;
 use crate::protocol::{Problem, ProblemKind};
 
 #[derive(Deserialize)]
@@ -210,6 +211,6 @@ impl Choice<'_> {
     fn sequence(&self) -> Option<Cow<'_, str>> {
         let raw = [self.stop_reason, self.matched_stop].into_iter().flatten().find(|raw| raw.get() != "null")?;
         let token = |text: &str| (text.starts_with("<|") && text.ends_with("|>")) || text == "</s>";
-        super::wire::text(raw).filter(|text| !text.is_empty() && !token(text))
+        string(raw).filter(|text| !text.is_empty() && !token(text))
     }
 }

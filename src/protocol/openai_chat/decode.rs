@@ -8,6 +8,7 @@ use super::body::{self, Body};
 use super::turns;
 use super::wire::{Count, Either, Text};
 use crate::protocol::ir::{Choice, Format, Framing, Request, Tool};
+use crate::protocol::limit::Limit;
 use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
@@ -18,7 +19,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Request<'_>, Problem> {
         framing: if body.stream == Some(true) { Framing::Events } else { Framing::Whole },
         wants_usage: body.stream_options.is_some_and(|options| options.include_usage == Some(true)),
         parallel: body.parallel_tool_calls,
-        max_tokens: body.max_completion_tokens.or(body.max_tokens).map(|Count(limit)| limit),
+        max_tokens: body.max_completion_tokens.or(body.max_tokens).and_then(|Limit(limit)| limit),
         sampling: body.sampling,
         cache_key: body.prompt_cache_key.map(|key| key.0),
         user: body.user.map(|user| user.0),

@@ -74,14 +74,6 @@ pub(super) fn words(raw: &RawValue) -> String {
         .concat()
 }
 
-const MAKERS: [Maker; 5] =
-    [Maker::Anthropic, Maker::AnthropicRedacted, Maker::Gemini, Maker::Responses, Maker::Details];
-
-/// Whether `proof` went out through the gateway.
-pub(super) fn is_sealed(proof: &str) -> bool {
-    MAKERS.iter().any(|maker| carrier::open(*maker, proof).is_some())
-}
-
 /// The proofs of other protocols' backends in a caller's list, where [`entries`] has put them.
 pub(super) fn sealed(raw: &RawValue) -> Vec<String> {
     #[derive(Deserialize)]
@@ -91,7 +83,7 @@ pub(super) fn sealed(raw: &RawValue) -> Vec<String> {
     }
     let pieces: Vec<Piece<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
     let data = pieces.into_iter().filter_map(|piece| piece.data);
-    data.filter(|data| is_sealed(data)).map(|data| data.0.into_owned()).collect()
+    data.filter(|data| carrier::is_sealed(data)).map(|data| data.0.into_owned()).collect()
 }
 
 /// Entries of `reasoning_details` for a proof: OpenRouter's own as they were, others as an opaque one.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{parts, write};
 use crate::protocol::Vendor;
-use crate::protocol::carrier::{self, Maker};
+use crate::protocol::carrier::{self, Maker, OfCalls};
 use crate::protocol::ir::{Media, MediaKind, Part, Request, Role, ToolUse};
 use crate::protocol::text::Text;
 
@@ -28,6 +28,7 @@ pub(super) fn write(out: &mut Vec<u8>, request: &Request<'_>, vendor: Vendor) {
         texts: Vec::new(),
         thoughts: Vec::new(),
         proofs: Vec::new(),
+        proofs_of_calls: OfCalls::default(),
         calls: Vec::new(),
         said: false,
         content: Vec::new(),
@@ -122,7 +123,9 @@ struct Writer<'o, 'r> {
     texts: Vec<Words<'r>>,
     thoughts: Vec<&'r str>,
     proofs: Vec<&'r str>,
-    calls: Vec<(&'r ToolUse<'r>, Option<&'r Part<'r>>)>,
+    proofs_of_calls: OfCalls<'r>,
+    /// Each with its proof, where the server is Google's, and its result.
+    calls: Vec<(&'r ToolUse<'r>, Option<&'r str>, Option<&'r Part<'r>>)>,
     /// The assistant had a part at all.
     said: bool,
     content: Vec<Content<'r>>,
@@ -147,8 +150,16 @@ impl<'r> Writer<'_, 'r> {
                     }
                     let proof = signature.as_deref().and_then(|sealed| carrier::open(Maker::Details, sealed));
                     self.proofs.extend(proof);
+                    if let Some(proof) =
+                        signature.as_deref().and_then(|sealed| carrier::open(Maker::GeminiCall, sealed))
+                    {
+                        self.proofs_of_calls.add(proof);
+                    }
                 }
-                Part::ToolUse(call) => self.calls.push((call, answer())),
+                Part::ToolUse(call) => {
+                    let proof = self.proofs_of_calls.next(call.signature.as_deref());
+                    self.calls.push((call, proof.filter(|_| self.vendor == Vendor::Google), answer()));
+                }
                 // The protocol has no place for what a model drew.
                 Part::Media(media) => self.texts.push(Words::Plain(parts::placeholder(media.kind))),
                 Part::ToolResult { .. } => {}
@@ -205,7 +216,7 @@ impl<'r> Writer<'_, 'r> {
         if !self.calls.is_empty() {
             write::key(out, "tool_calls");
             out.push(b'[');
-            for (call, _) in &self.calls {
+            for (call, proof, _) in &self.calls {
                 write::comma(out);
                 out.push(b'{');
                 write::member(out, "id", &call.id);
@@ -213,13 +224,18 @@ impl<'r> Writer<'_, 'r> {
                 write::member(out, "name", &call.name);
                 write::member(out, "arguments", &call.object());
                 out.push(b'}');
-                proof_of_call(out, self.vendor, call);
+                if let Some(proof) = proof {
+                    // Where Google's chat endpoint keeps it.
+                    write::raw(out, "extra_content", r#"{"google":{"#);
+                    write::member(out, "thought_signature", proof);
+                    out.extend_from_slice(b"}}");
+                }
                 out.push(b'}');
             }
             out.push(b']');
         }
         out.push(b'}');
-        for (call, answer) in self.calls.drain(..) {
+        for (call, _, answer) in self.calls.drain(..) {
             out.extend_from_slice(br#",{"role":"tool","#);
             write::member(out, "tool_call_id", &call.id);
             out.extend_from_slice(br#","content":""#);
@@ -239,6 +255,7 @@ impl<'r> Writer<'_, 'r> {
         self.texts.clear();
         self.thoughts.clear();
         self.proofs.clear();
+        self.proofs_of_calls = OfCalls::default();
     }
 
     /// Writes the user's message, if there is anything in it.
@@ -353,14 +370,4 @@ fn elements(list: &str) -> Option<&str> {
     let list = list.trim();
     serde_json::from_str::<Vec<serde::de::IgnoredAny>>(list).ok().filter(|list| !list.is_empty())?;
     list.strip_prefix('[')?.strip_suffix(']')
-}
-
-/// Gemini's proof of a call, where Google's chat endpoint keeps it.
-fn proof_of_call(out: &mut Vec<u8>, vendor: Vendor, call: &ToolUse<'_>) {
-    let sealed = call.signature.as_deref().filter(|_| vendor == Vendor::Google);
-    if let Some(proof) = sealed.and_then(|sealed| carrier::open(Maker::Gemini, sealed)) {
-        write::raw(out, "extra_content", r#"{"google":{"#);
-        write::member(out, "thought_signature", proof);
-        out.extend_from_slice(b"}}");
-    }
 }

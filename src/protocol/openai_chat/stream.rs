@@ -156,9 +156,7 @@ impl State {
     }
 
     fn delta(&mut self, delta: Delta<'_>, sink: Sink<'_>) {
-        // Both spellings say the same.
-        let spelled = [delta.reasoning_content, delta.reasoning];
-        let mut thinking = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|t| !t.is_empty()));
+        let mut thinking = wire::reasoning([delta.reasoning_content, delta.reasoning]);
         if let Some(raw) = delta.reasoning_details {
             self.details.take(raw);
             let words = if thinking.is_none() { details::words(raw) } else { String::new() };
@@ -258,6 +256,12 @@ impl State {
         if call.id.is_empty() || taken {
             // Claude Code loses a call without an id in silence, and results are told apart by it.
             call.id = ids::new("call_");
+        }
+        if let Some(proof) = &call.proof {
+            // Most protocols carry proofs of reasoning only.
+            sink(Event::BlockStart(Block::Thinking));
+            sink(Event::Signature(carrier::seal(Maker::GeminiCall, proof).into()));
+            sink(Event::BlockEnd);
         }
         sink(Event::BlockStart(Block::ToolUse {
             id: call.id.as_str().into(),

@@ -110,8 +110,7 @@ fn push<'a>(turns: &mut Vec<Turn<'a>>, role: Role, parts: Vec<Part<'a>>) {
 
 fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<String>) -> Result<Vec<Part<'a>>, Problem> {
     let mut found = Vec::new();
-    let spelled = [message.reasoning_content, message.reasoning];
-    let mut text = spelled.into_iter().flatten().find_map(|raw| wire::text(raw).filter(|text| !text.is_empty()));
+    let mut text = wire::reasoning([message.reasoning_content, message.reasoning]);
     let mut proofs = Vec::new();
     if let Some(raw) = message.reasoning_details.filter(|raw| raw.get() != "null" && raw.get() != "[]") {
         if text.is_none() {
@@ -134,7 +133,7 @@ fn assistant<'a>(message: Message<'a>, ids: &mut Unnamed, dropped: &mut Vec<Stri
     for call in message.tool_calls.unwrap_or_default() {
         let google = call.extra_content.and_then(|extra| extra.google);
         let signature =
-            google.and_then(|google| google.thought_signature).map(|proof| match details::is_sealed(&proof) {
+            google.and_then(|google| google.thought_signature).map(|proof| match carrier::is_sealed(&proof) {
                 true => proof.0,
                 false => carrier::seal(Maker::Gemini, &proof).into(),
             });

@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::protocol::text::string;
+
 /// Text that borrows where it can. Numbers count as text: some servers number their ids.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
@@ -140,18 +142,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
     }
 }
 
-/// A JSON string, read; anything else is nothing.
-pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+/// Reasoning in either of its spellings (`reasoning_content`, `reasoning`); where both stand they say the same.
+pub(super) fn reasoning<'a>(spelled: [Option<&'a RawValue>; 2]) -> Option<Cow<'a, str>> {
+    spelled.into_iter().flatten().find_map(|raw| string(raw).filter(|text| !text.is_empty()))
 }
 
 /// Arguments of a call: JSON text in a string, as the protocol wants it, or the object itself, as some write it.
 pub(super) fn arguments(raw: &RawValue) -> Cow<'_, str> {
     match raw.get() {
         "null" => Cow::Borrowed(""),
-        object => text(raw).unwrap_or(Cow::Borrowed(object)),
+        object => string(raw).unwrap_or(Cow::Borrowed(object)),
     }
 }

@@ -21,9 +21,19 @@ pub(super) fn open_reasoning(content: &str) -> Option<(&str, Option<&str>)> {
     Some((text, Some(signature).filter(|s| !s.is_empty())))
 }
 
+/// Whether the gateway made it.
+pub fn is_ours(content: &str) -> bool {
+    content.starts_with(REASONING) || content.starts_with(SUMMARY)
+}
+
 /// A summary as the `encrypted_content` of a compaction item.
 pub fn seal_summary(summary: &str) -> String {
     format!("{SUMMARY}{summary}")
+}
+
+/// A summary as the user's words.
+pub fn told_summary(summary: &str) -> String {
+    format!("[Summary of the conversation so far]\n{summary}")
 }
 
 /// The summary, if the content is ours.

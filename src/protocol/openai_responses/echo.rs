@@ -7,12 +7,7 @@ use super::wire::{self, read};
 use crate::protocol::event::Usage;
 use crate::protocol::ids;
 use crate::protocol::ir::Request;
-
-/// Appends text as a JSON string.
-pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
-    // Writing into memory does not fail.
-    let _ = serde_json::to_writer(out, text);
-}
+use crate::protocol::quote;
 
 /// How a response stands.
 pub(super) struct Standing<'s> {
@@ -36,7 +31,7 @@ impl Echo {
     pub(super) fn new(request: &Request<'_>, unique: &str) -> Self {
         let mut members = Vec::with_capacity(1024);
         members.extend_from_slice(b",\"model\":");
-        quote(&mut members, &request.model);
+        quote::string(&mut members, &request.model);
         let find = |name: &str| request.extras.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw);
         let mut add = |name: &str, value: &str| {
             members.extend_from_slice(b",\"");
@@ -100,9 +95,9 @@ impl Echo {
         match standing.error {
             Some((code, message)) => {
                 out.extend_from_slice(b"{\"code\":");
-                quote(out, code);
+                quote::string(out, code);
                 out.extend_from_slice(b",\"message\":");
-                quote(out, message);
+                quote::string(out, message);
                 out.push(b'}');
             }
             None => out.extend_from_slice(b"null"),
@@ -134,15 +129,30 @@ fn usage(usage: Usage) -> String {
     )
 }
 
-/// Half a surrogate pair, which strict readers of JSON refuse, becomes U+FFFD; both are written with six characters.
+/// What strict readers of JSON refuse is put right in place: half a surrogate pair becomes U+FFFD (both are written with
+/// six characters), a number beyond all floats `null`, as JavaScript writes it.
 fn mend(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        at = match byte {
+            b'"' => mend_text(json, at + 1),
+            b'0'..=b'9' => mend_number(json, at),
+            _ => at + 1,
+        };
+    }
+}
+
+/// Mends a text from behind its first quote; returns where what follows it begins.
+fn mend_text(json: &mut [u8], mut at: usize) -> usize {
     let unit = |json: &[u8], at: usize| {
         let digits = json.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
         u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
     };
-    let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &json[at..]) {
+    while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += found;
+        if json[at] == b'"' {
+            return at + 1;
+        }
         at += match unit(json, at) {
             Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => {
@@ -153,10 +163,25 @@ fn mend(json: &mut [u8]) {
             // Another escape: what follows the backslash begins none.
             None => 2,
         };
-        if at >= json.len() {
-            return;
-        }
     }
+    json.len()
+}
+
+/// Mends a number from its first digit; returns where what follows it begins.
+fn mend_number(json: &mut [u8], start: usize) -> usize {
+    let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let end = json[start..].iter().position(|byte| !part(byte)).map_or(json.len(), |length| start + length);
+    let start = if start > 0 && json[start - 1] == b'-' { start - 1 } else { start };
+    // The shortest is 1e309.
+    let number = &mut json[start..end];
+    let finite = |number: &[u8]| {
+        std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok()).is_none_or(f64::is_finite)
+    };
+    if number.len() >= 5 && !finite(number) {
+        number.fill(b' ');
+        number[..4].copy_from_slice(b"null");
+    }
+    end
 }
 
 /// The tools as they were offered; functions in their flat form with every key.
@@ -173,7 +198,7 @@ fn tools(raw: Option<&RawValue>) -> String {
         };
         let tool = if tool.name.is_none() { read(tool.function).unwrap_or(tool) } else { tool };
         out.extend_from_slice(b"{\"type\":\"function\",\"name\":");
-        quote(&mut out, tool.name.as_deref().unwrap_or_default());
+        quote::string(&mut out, tool.name.as_deref().unwrap_or_default());
         out.extend_from_slice(b",\"description\":");
         match &tool.description {
             Some(description) => description.write(&mut out),
@@ -193,14 +218,16 @@ mod tests {
     use super::mend;
 
     #[test]
-    fn only_halves_of_pairs_are_mended() {
+    fn only_what_strict_readers_refuse_is_mended() {
         for (text, mended) in [
             (r#""a\udbbb b""#, r#""a\ufffd b""#),
             (r#""\udc00\ud83d\ude00\ud83d""#, r#""\ufffd\ud83d\ude00\ufffd""#),
             (r#""\\ud800 \n\"\u00e9""#, r#""\\ud800 \n\"\u00e9""#),
             (r#""\ud83d\\ude00""#, r#""\ufffd\\ude00""#),
             ("", ""),
-            ("\\", "\\"),
+            ("\"\\", "\"\\"),
+            (r#""1e999 \udc00\" 1e999""#, r#""1e999 \ufffd\" 1e999""#),
+            ("[1e309,-1.5E+0999 ,1e308,0.000000001,12]", "[null ,null       ,1e308,0.000000001,12]"),
         ] {
             let mut json = text.as_bytes().to_vec();
             mend(&mut json);

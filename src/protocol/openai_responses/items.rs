@@ -167,8 +167,7 @@ impl<'a> Reader<'_, 'a> {
             "compaction" | "compaction_summary" => {
                 match item.encrypted_content.as_deref().and_then(carry::open_summary) {
                     Some(summary) => {
-                        let text = format!("[Summary of the conversation so far]\n{summary}");
-                        self.push(Role::User, vec![Part::Text(text.into())]);
+                        self.push(Role::User, vec![Part::Text(carry::told_summary(summary).into())]);
                     }
                     None => self.request.dropped.push(format!("item {kind}")),
                 }

@@ -23,7 +23,7 @@ mod tests;
 mod tools;
 mod wire;
 
-pub use carry::{open_summary, seal_summary};
+pub use carry::{is_ours, open_summary, seal_summary, told_summary};
 
 /// The protocol.
 pub struct Responses;

@@ -1,6 +1,6 @@
 //! JSON objects, written member by member.
 
-use super::echo::quote;
+use crate::protocol::quote;
 
 /// One that is being written.
 pub(super) struct Object {
@@ -22,13 +22,13 @@ impl Object {
         if !self.empty() {
             self.out.push(b',');
         }
-        quote(&mut self.out, name);
+        quote::string(&mut self.out, name);
         self.out.push(b':');
     }
 
     pub(super) fn text(&mut self, name: &str, value: &str) {
         self.key(name);
-        quote(&mut self.out, value);
+        quote::string(&mut self.out, value);
     }
 
     pub(super) fn raw(&mut self, name: &str, value: &[u8]) {

@@ -3,8 +3,8 @@
 use crate::protocol::ir::{Choice, Format, Media, MediaKind, Part, Request, Role, Source, Tool, ToolUse, Turn};
 use crate::protocol::{Id, Target, Vendor, carrier, effort, media};
 
-use super::echo::quote;
 use super::object::Object;
+use crate::protocol::quote;
 
 pub(super) fn encode(request: &Request<'_>, target: &Target<'_>) -> Vec<u8> {
     let mut body = Object::new(Vec::with_capacity(4096));
@@ -206,7 +206,7 @@ impl Input {
     fn flush(&mut self) {
         for (id, freeform) in std::mem::take(&mut self.open) {
             let mut text = Vec::new();
-            quote(&mut text, "[no result: the call was interrupted]");
+            quote::string(&mut text, "[no result: the call was interrupted]");
             self.output(&id, freeform, &text);
         }
     }
@@ -337,7 +337,7 @@ fn result(parts: &[Part<'_>], is_error: bool) -> Vec<u8> {
         .collect();
     let mut out = Vec::new();
     if texts.len() == parts.len() {
-        quote(&mut out, &format!("{mark}{}", texts.join("\n")));
+        quote::string(&mut out, &format!("{mark}{}", texts.join("\n")));
         return out;
     }
     out.push(b'[');

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::wire::{Body, Format as WireFormat, Reasoning, TextConfig, read, string};
 use super::{content, items, tools};
 use crate::protocol::ir::{Choice, Format, Framing, Request};
+use crate::protocol::limit::Limit;
 use crate::protocol::{Id, Problem, ProblemKind, pull};
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
@@ -17,7 +18,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
         from: Some(Id::Responses),
         framing: if wire.stream == Some(true) { Framing::Events } else { Framing::Whole },
         wants_usage: true,
-        max_tokens: read(wire.max_output_tokens),
+        max_tokens: read(wire.max_output_tokens).and_then(|Limit(limit)| limit),
         parallel: read(wire.parallel_tool_calls),
         cache_key: string(wire.prompt_cache_key),
         user: string(wire.safety_identifier).or(string(wire.user)),

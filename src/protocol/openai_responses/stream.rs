@@ -3,13 +3,13 @@
 //! Reasoning goes out as a summary, in one part: that is what Codex shows and the AI SDK reads; raw `reasoning_text`
 //! is hidden by both. Clients that keep nothing with the server get it sealed in `encrypted_content` as well.
 
-use super::echo::{Echo, Standing, quote};
+use super::echo::{Echo, Standing};
 use super::special::Special;
 use super::wire::read;
 use super::{carry, failure, tools};
 use crate::protocol::event::{Block, Event, Stop, Usage};
 use crate::protocol::ir::Request;
-use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids};
+use crate::protocol::{AnswerEncoder, EventEncoder, Problem, ProblemKind, ids, quote};
 
 pub(super) struct Encoder {
     /// Whether events are written; a whole answer needs their sum only.
@@ -165,19 +165,19 @@ impl Encoder {
         };
         let mut item =
             format!("{{\"type\":\"{word}\",\"id\":\"{id}\",\"status\":\"{status}\",\"call_id\":").into_bytes();
-        quote(&mut item, call);
+        quote::string(&mut item, call);
         if let Kind::Special(special) = kind {
             item.push(b',');
             item.extend_from_slice(special.members(if self.text.is_empty() { "{}" } else { &self.text }).as_bytes());
         } else {
             item.extend_from_slice(b",\"name\":");
-            quote(&mut item, name);
+            quote::string(&mut item, name);
             if let Some(namespace) = namespace {
                 item.extend_from_slice(b",\"namespace\":");
-                quote(&mut item, namespace);
+                quote::string(&mut item, namespace);
             }
             item.extend_from_slice(format!(",\"{member}\":").as_bytes());
-            quote(&mut item, &self.text);
+            quote::string(&mut item, &self.text);
         }
         item.push(b'}');
         Some(item)
@@ -235,7 +235,7 @@ impl Encoder {
         self.about(out, name, &id, |out| {
             out.extend_from_slice(place.as_bytes());
             out.extend_from_slice(b",\"delta\":");
-            quote(out, text);
+            quote::string(out, text);
             if logprobs {
                 out.extend_from_slice(b",\"logprobs\":[]");
             }
@@ -260,7 +260,7 @@ impl Encoder {
                 let id = id.clone();
                 self.about(out, "response.output_text.done", &id, |out| {
                     out.extend_from_slice(b",\"content_index\":0,\"text\":");
-                    quote(out, &text);
+                    quote::string(out, &text);
                     out.extend_from_slice(b",\"logprobs\":[]");
                 });
                 self.about(out, "response.content_part.done", &id, |out| {
@@ -280,11 +280,11 @@ impl Encoder {
                 if part {
                     self.about(out, "response.reasoning_summary_text.done", &id, |out| {
                         out.extend_from_slice(b",\"summary_index\":0,\"text\":");
-                        quote(out, &text);
+                        quote::string(out, &text);
                     });
                     self.about(out, "response.reasoning_summary_part.done", &id, |out| {
                         out.extend_from_slice(b",\"summary_index\":0,\"part\":{\"type\":\"summary_text\",\"text\":");
-                        quote(out, &text);
+                        quote::string(out, &text);
                         out.push(b'}');
                     });
                 }
@@ -304,10 +304,10 @@ impl Encoder {
                     self.about(out, event, &id, |out| {
                         if kind == Kind::Function {
                             out.extend_from_slice(b",\"name\":");
-                            quote(out, &name);
+                            quote::string(out, &name);
                         }
                         out.extend_from_slice(format!(",\"{member}\":").as_bytes());
-                        quote(out, &text);
+                        quote::string(out, &text);
                     });
                 }
                 self.text = text;
@@ -354,7 +354,7 @@ impl Encoder {
 
 fn output_text(text: &str) -> Vec<u8> {
     let mut part = Vec::from(b"{\"type\":\"output_text\",\"text\":");
-    quote(&mut part, text);
+    quote::string(&mut part, text);
     part.extend_from_slice(b",\"annotations\":[],\"logprobs\":[]}");
     part
 }
@@ -363,12 +363,12 @@ fn reasoning(id: &str, text: &str, sealed: Option<&str>) -> Vec<u8> {
     let mut item = format!("{{\"type\":\"reasoning\",\"id\":\"{id}\",\"summary\":[").into_bytes();
     if !text.is_empty() {
         item.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":");
-        quote(&mut item, text);
+        quote::string(&mut item, text);
         item.push(b'}');
     }
     item.extend_from_slice(b"],\"encrypted_content\":");
     match sealed {
-        Some(sealed) => quote(&mut item, sealed),
+        Some(sealed) => quote::string(&mut item, sealed),
         None => item.extend_from_slice(b"null"),
     }
     item.push(b'}');

@@ -40,14 +40,14 @@ fn one<'a>(
     }
     match (kind.as_ref(), tool.name) {
         ("function" | "custom", Some(name)) if !name.is_empty() => {
-            let freeform = kind == "custom";
+            let freeform = kind == "custom" || is_disguised(&name, tool.description.as_deref(), tool.parameters);
             let made = Tool {
                 name,
                 namespace: group.cloned(),
                 description: tool.description.filter(|text| !text.is_empty()),
                 schema: if freeform { None } else { tool.parameters.map(Cow::Borrowed) },
                 strict: tool.strict,
-                freeform: freeform.then_some(tool.format),
+                freeform: freeform.then_some(tool.format.filter(|_| kind == "custom")),
             };
             push(made, tool.defer_loading == Some(true), request, late);
         }
@@ -78,6 +78,24 @@ fn one<'a>(
             }
         }
     }
+}
+
+/// Whether a function is a freeform tool all the same. Some builds of Codex offer `apply_patch` as a function with one
+/// member `patch`, say in its description that it is a FREEFORM tool, and refuse a `function_call` of it as an
+/// "incompatible payload". Relays that turn the tool into a function themselves name its member `input`, and want the
+/// call as they know it.
+fn is_disguised(name: &str, description: Option<&str>, schema: Option<&RawValue>) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Schema<'a> {
+        #[serde(borrow)]
+        properties: Option<std::collections::HashMap<Cow<'a, str>, serde::de::IgnoredAny>>,
+    }
+    let only = |properties: std::collections::HashMap<Cow<'_, str>, serde::de::IgnoredAny>| {
+        properties.len() == 1 && properties.contains_key("patch")
+    };
+    name == "apply_patch"
+        && description.is_some_and(|words| words.contains("FREEFORM"))
+        && read::<Schema<'_>>(schema).and_then(|schema| schema.properties).is_some_and(only)
 }
 
 fn push<'a>(tool: Tool<'a>, deferred: bool, request: &mut Request<'a>, late: &mut Vec<Tool<'a>>) {

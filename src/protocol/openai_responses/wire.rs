@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::pull::{self, Eager, Words};
-use crate::protocol::text::Text as PromptText;
+use crate::protocol::text::{self, Text as PromptText};
 
 type Text<'a> = Option<Cow<'a, str>>;
 type Raw<'a> = Option<&'a RawValue>;
@@ -235,10 +235,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<
     pull::from_str(raw?.get()).ok()
 }
 
-/// The value as text, borrowed where it has no escapes.
+/// The value as text.
 pub(super) fn string(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    read::<Text<'_>>(raw).map(|Text(text)| text)
+    raw.and_then(text::string)
 }

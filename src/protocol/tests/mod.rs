@@ -6,8 +6,10 @@ mod answers;
 mod cache;
 mod golden;
 mod lines;
+mod odd;
 mod peers;
 mod render;
+mod replay;
 mod roundtrip;
 
 #[test]

@@ -27,13 +27,20 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         (Kind::Vllm, "GET", "/health") => Answer::Whole(200, "text/plain", String::new()),
         (Kind::LlamaServer, "GET", "/health" | "/v1/health") => whole(200, &json!({"status": "ok"})),
         (Kind::LlamaServer, "GET", "/props") => {
-            whole(200, &json!({"default_generation_settings": {"n_ctx": 32768}, "total_slots": 1}))
+            whole(200, &json!({"default_generation_settings": {"n_ctx": server.context}, "total_slots": 1}))
         }
         (Kind::Ollama, "GET" | "HEAD", "/") => Answer::Whole(200, "text/plain", "Ollama is running".to_owned()),
         (Kind::Ollama, "GET", "/api/version") => whole(200, &json!({"version": "0.33.0"})),
         (Kind::Ollama, "GET", "/api/ps" | "/api/tags") => {
             // It keeps no books: everything the tests load counts as loaded, a variant of llmup's with what it asked.
-            let loaded = |name: &str, context: u64| json!({"name": name, "model": name, "size": 1000, "context_length": context});
+            let vram = std::env::var("FAKE_VRAM").ok().and_then(|n| n.parse::<u64>().ok());
+            let loaded = |name: &str, context: u64| {
+                let mut model = json!({"name": name, "model": name, "size": 1000, "context_length": context});
+                if let Some(vram) = vram {
+                    model["size_vram"] = vram.into();
+                }
+                model
+            };
             let models = [loaded(&server.model, 32768), loaded("new:1b", 32768), loaded("llmup-new-1b", 65536)];
             whole(200, &json!({ "models": models }))
         }
@@ -79,7 +86,8 @@ pub fn to(server: &Server, request: &Request) -> Answer {
             whole(200, &json!({}))
         }
         (_, "GET", "/v1/models") => {
-            let entry = json!({"id": server.model, "object": "model", "owned_by": "fake", "max_model_len": 32768});
+            let entry =
+                json!({"id": server.model, "object": "model", "owned_by": "fake", "max_model_len": server.context});
             whole(200, &json!({"object": "list", "data": [entry]}))
         }
         (Kind::Vllm, "GET", "/version") => whole(200, &json!({"version": "0.32.0"})),

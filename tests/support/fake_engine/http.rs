@@ -11,6 +11,7 @@ use crate::{Kind, answer, log, switch};
 pub struct Server {
     pub kind: Kind,
     pub model: String,
+    pub context: u64,
     pub ready_at: Instant,
 }
 
@@ -29,11 +30,11 @@ pub enum Answer {
     Stream(&'static str, Vec<String>),
 }
 
-pub fn serve(kind: Kind, host: &str, port: u16, model: &str, ready_at: Instant) -> io::Result<()> {
-    let server = Arc::new(Server { kind, model: model.to_owned(), ready_at });
+pub fn serve(kind: Kind, host: &str, port: u16, model: &str, context: u64, ready_at: Instant) -> io::Result<()> {
+    let server = Arc::new(Server { kind, model: model.to_owned(), context, ready_at });
     let listener = match kind {
         Kind::Vllm => {
-            load_like_vllm(model, ready_at);
+            load_like_vllm(model, context, ready_at);
             let listener = TcpListener::bind((host, port))?;
             log(&format!("(APIServer pid={}) INFO [entry.py:140] Starting vLLM server on http://{host}:{port}", id()));
             log("INFO:     Application startup complete.");
@@ -45,9 +46,12 @@ pub fn serve(kind: Kind, host: &str, port: u16, model: &str, ready_at: Instant) 
             let address = format!("http://{host}:{port}");
             std::thread::spawn(move || {
                 std::thread::sleep(ready_at.saturating_duration_since(Instant::now()));
-                log(
-                    "0.00.700.000 I srv    load_model: initializing, n_slots = 1, n_ctx_slot = 32768, kv_unified = 'false'",
-                );
+                log("0.00.600.000 I load_tensors:   CPU_Mapped model buffer size =     3.00 MiB");
+                log("0.00.600.000 I llama_kv_cache:        CPU KV buffer size =    16.00 MiB");
+                log(&format!(
+                    "0.00.700.000 I srv    load_model: initializing, n_slots = 1, n_ctx_slot = {context}, kv_unified = \
+                     'false'"
+                ));
                 log("0.00.712.000 I srv  llama_server: model loaded");
                 log(&format!("0.00.712.100 I srv  llama_server: listening on {address}"));
                 log(&format!("main: server is listening on {address}"));
@@ -73,7 +77,7 @@ fn id() -> u32 {
 }
 
 /// vLLM's log while it loads, spread over the time it has. Progress bars redraw themselves with carriage returns.
-fn load_like_vllm(model: &str, ready_at: Instant) {
+fn load_like_vllm(model: &str, context: u64, ready_at: Instant) {
     let core = format!("(EngineCore pid={}) INFO", id());
     let steps = [
         format!("(APIServer pid={}) INFO [model.py:733] Resolved architecture: Qwen3ForCausalLM\n", id()),
@@ -82,10 +86,12 @@ fn load_like_vllm(model: &str, ready_at: Instant) {
         "\rLoading safetensors checkpoint shards:  50% Completed | 1/2 [00:01<00:01,  1.00s/it]\n".to_owned(),
         "\rLoading safetensors checkpoint shards: 100% Completed | 2/2 [00:02<00:00,  1.00s/it]\n".to_owned(),
         format!("{core} [default_loader.py:501] Loading weights took 2.00 seconds\n"),
+        format!("{core} [gpu_model_runner.py:3] Model loading took 0.25 GiB memory and 2.100000 seconds\n"),
         format!("{core} [gpu_worker.py:760] Available KV cache memory: 1.00 GiB\n"),
         format!(
-            "{core} [kv_cache_utils.py:2327] GPU KV cache size: 32,768 tokens, Maximum concurrency for 32,768 tokens per \
-             request: 1.00x\n"
+            "{core} [kv_cache_utils.py:2327] GPU KV cache size: {} tokens, Maximum concurrency for {context} tokens per \
+             request: 2.00x\n",
+            2 * context
         ),
         format!("{core} [gpu_model_runner.py:2] Graph capturing finished in 1 secs, took 0.10 GiB\n"),
     ];
@@ -107,6 +113,12 @@ fn talk(server: &Server, stream: TcpStream) -> io::Result<()> {
             return Ok(());
         }
         note(&request);
+        // The first request of a model that ever comes hangs, and what comes after it is answered.
+        if let Some(file) = switch("FAKE_HOLD_ONCE").filter(|_| request.method == "POST")
+            && std::fs::File::create_new(&file).is_ok()
+        {
+            std::thread::sleep(Duration::from_secs(600));
+        }
         let bodiless = request.method == "HEAD";
         match answer::to(server, &request) {
             Answer::Whole(status, kind, body) => {

@@ -186,6 +186,9 @@ fn reasoning_is_asked_for_in_the_form_the_model_takes() {
     assert_eq!(asked(effort("max"), SONNET), (budget(24_000), Value::Null));
     assert_eq!(asked(effort("xhigh"), "claude-opus-4-8"), (adaptive.clone(), "xhigh".into()));
     assert_eq!(asked(effort("xhigh"), "claude-opus-4-6"), (adaptive.clone(), "high".into()));
+    // These answer 400 to "disabled".
+    assert_eq!(asked(effort("none"), "claude-opus-5-5"), (Value::Null, "low".into()));
+    assert_eq!(asked(effort("max"), "claude-opus-4-6").1, "max");
     assert_eq!(asked(effort("none"), "claude-opus-4-6").0, json!({"type": "disabled"}));
     assert_eq!(asked(effort("low"), "claude-3-5-haiku-latest").0, Value::Null);
     let both = Reasoning { enabled: Some(true), budget: Some(2000), show: Some(false), ..Reasoning::default() };

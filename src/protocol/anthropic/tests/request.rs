@@ -307,7 +307,7 @@ fn what_makes_no_sense_is_refused_in_clear_words() {
         (message(r#"[{"type":"image"}]"#), "messages.0.content.0.source: field required"),
         (message(r#"[{"type":"image","source":{"type":"odd"}}]"#), "an image comes as base64, url or file"),
         (message(r#"[{"type":"document","source":{"type":"base64"}}]"#), "messages.0.content.0.source: a document"),
-        (r#"{"messages":[],"max_tokens":-1}"#.to_owned(), "max_tokens: invalid value"),
+        (r#"{"messages":[],"max_tokens":-1}"#.to_owned(), "max_tokens: must be at least 1"),
         (r#"{"messages":[],"max_tokens":0}"#.to_owned(), "max_tokens: must be at least 1"),
         (r#"{"messages":[],"temperature":"hot"}"#.to_owned(), "temperature: must be a number"),
         (r#"{"messages":[],"tools":[{"input_schema":{}}]}"#.to_owned(), "tools.0.name: field required"),

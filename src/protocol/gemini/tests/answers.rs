@@ -38,6 +38,9 @@ fn parts(chunks: &[Value]) -> Vec<Value> {
     chunks.iter().flat_map(part).collect()
 }
 
+/// `llmup-t1:11:am1_foreign2:hm`.
+const FOREIGN: &str = "bGxtdXAtdDE6MTE6YW0xX2ZvcmVpZ24yOmht";
+
 fn calls() -> [Value; 2] {
     [
         json!({"functionCall": {"id": "a", "name": "read", "args": {"p": "é"}}, "thoughtSignature": "proof"}),
@@ -53,7 +56,8 @@ fn a_stream_is_data_lines_only_and_ends_once() {
         parts(&chunks),
         [
             json!({"text": "hm", "thought": true}),
-            json!({"text": "Let "}),
+            // Reasoning of somebody else goes along with what is kept.
+            json!({"text": "Let ", "thoughtSignature": FOREIGN}),
             json!({"text": "me \"look\""}),
             a,
             b,
@@ -100,7 +104,7 @@ fn a_whole_answer_says_the_same() {
     let answer = whole(true, &everything()).unwrap();
     let [a, b] = calls();
     let thought = json!({"text": "hm", "thought": true});
-    let text = json!({"text": "Let me \"look\""});
+    let text = json!({"text": "Let me \"look\"", "thoughtSignature": FOREIGN});
     assert_eq!(answer["candidates"][0]["content"]["parts"], json!([thought, text, a, b]));
     assert_eq!(answer["usageMetadata"]["totalTokenCount"], 17);
     let hidden = whole(false, &everything()).unwrap();

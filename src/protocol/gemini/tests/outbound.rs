@@ -162,7 +162,7 @@ fn a_stream_split_at_every_byte_is_the_same_events() {
         Event::BlockStart(Block::Thinking),
         Event::Delta("hm".into()),
         // Callers that keep proofs in thinking only find the call's there too.
-        Event::Signature("gm1_proof".into()),
+        Event::Signature("gc1_proof".into()),
         Event::BlockEnd,
         tool("a", "read"),
         Event::Delta("{\"p\":\"é\"}".into()),

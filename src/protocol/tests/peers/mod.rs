@@ -118,7 +118,7 @@ fn proofs_of_calls_come_back_through_everybody() {
         frames_of(Id::Responses).iter().filter(|e| e["type"] == "response.output_item.done").map(|e| e["item"].clone()),
     );
     let again = sent(Id::Responses, Id::Gemini, google, &json!({"model": "m", "store": false, "input": output}));
-    assert_eq!(proofs(&again), ["first", "second"], "Responses");
+    assert_eq!(proofs(&again), ["own", "first", "second"], "Responses");
 
     let mut content: Vec<Value> = Vec::new();
     for frame in frames_of(Id::Messages) {
@@ -141,7 +141,7 @@ fn proofs_of_calls_come_back_through_everybody() {
         &json!({"model": "m", "max_tokens": 9, "messages": [
         {"role": "user", "content": "x"}, {"role": "assistant", "content": content}]}),
     );
-    assert_eq!(proofs(&again), ["first", "second"], "Messages");
+    assert_eq!(proofs(&again), ["own", "first", "second"], "Messages");
 
     let mut calls = [json!({}), json!({})];
     for frame in frames_of(Id::Chat) {

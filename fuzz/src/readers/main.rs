@@ -1,0 +1,61 @@
+//! Hostile input against everything llmup reads about models and machines: headers of weights, config.json, what
+//! vendors' tools print, profiles. A recording that a vendor adds to its kinds is covered without a change here.
+//!
+//! Each input of n bytes may hold at most 64 n + 320 KiB of the heap at once, YAML 512 n (heap.rs); more ends
+//! the run like a panic.
+#![no_main]
+
+#[path = "../chosen.rs"]
+mod chosen;
+mod heap;
+mod machines;
+mod models;
+mod profiles;
+mod scratch;
+
+/// The very source files of llmup, as in the other program: nothing else has to be built with counters.
+#[path = "../../../src/error.rs"]
+#[allow(dead_code)]
+pub mod error;
+#[path = "../../../src/exit.rs"]
+#[allow(dead_code)]
+pub mod exit;
+#[path = "../../../src/fs.rs"]
+#[allow(dead_code)]
+pub mod fs;
+#[path = "../../../src/hardware/mod.rs"]
+#[allow(dead_code)]
+pub mod hardware;
+#[path = "../../../src/host.rs"]
+#[allow(dead_code)]
+pub mod host;
+#[path = "../../../src/model/mod.rs"]
+#[allow(dead_code)]
+pub mod model;
+#[path = "../../../src/output.rs"]
+#[allow(dead_code)]
+pub mod output;
+#[path = "../../../src/profile/mod.rs"]
+#[allow(dead_code)]
+pub mod profile;
+
+use chosen::Run;
+
+#[global_allocator]
+static HEAP: heap::Counted = heap::Counted;
+
+fn targets() -> Vec<(String, Run)> {
+    vec![
+        ("gguf".into(), Box::new(models::gguf)),
+        ("safetensors".into(), Box::new(models::safetensors)),
+        ("config".into(), Box::new(models::config)),
+        ("show".into(), Box::new(models::show)),
+        ("tools".into(), Box::new(machines::tools)),
+        ("profile".into(), Box::new(profiles::profile)),
+    ]
+}
+
+libfuzzer_sys::fuzz_target!(
+    init: chosen::choose(targets()),
+    |data: &[u8]| chosen::run(data)
+);

@@ -1,0 +1,108 @@
+//! `start --detach`: another llmup, in a session of its own and with a log instead of a terminal, does the work; this
+//! one shows what it says until it is ready, and ends.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::serve::runtime;
+use super::{file_name, ready};
+use crate::cli::StartArgs;
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::fs::{self, FileError};
+use crate::output;
+use crate::paths::Paths;
+use crate::state;
+use crate::supervisor::signal::interrupts;
+use crate::supervisor::tail::Tail;
+use crate::supervisor::{self, process};
+
+/// Set for the llmup that does the work.
+pub const DETACHED: &str = "LLMUP_DETACHED";
+
+/// Between two looks at what it says and whether it is ready.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether this is the llmup that does the work.
+pub fn detached() -> bool {
+    std::env::var_os(DETACHED).is_some()
+}
+
+/// Starts it; returns when it is ready or has failed, with its exit code.
+pub fn run(args: &StartArgs, paths: &Paths) -> Result<u8> {
+    let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), "run it without `--detach`");
+    fs::create_dir(&paths.logs())?;
+    let log = log(&args.model, paths);
+    fs::write_private(&log, b"")?;
+    let open = || std::fs::File::options().append(true).open(&log).map_err(|e| FileError::new("open", &log, e));
+    let mut command = Command::new(std::env::current_exe().map_err(bug)?);
+    command.args(own_arguments(std::env::args_os())).env(DETACHED, "1");
+    command.stdin(Stdio::null()).stdout(open()?).stderr(open()?);
+    supervisor::without_terminal(&mut command);
+    let mut child = command.spawn().map_err(bug)?;
+    let pid = child.id();
+    runtime()?.block_on(async {
+        let mut interrupts = interrupts().map_err(bug)?;
+        let mut tail = Tail::new(&log);
+        loop {
+            let ended = child.try_wait().map_err(bug)?;
+            for line in tail.poll().unwrap_or_default() {
+                output::note(&line.text);
+            }
+            if let Some(status) = ended {
+                return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code()));
+            }
+            let found = state::list(&paths.state(), process::alive)?;
+            if let Some(instance) = found.running.into_iter().find(|i| i.process.pid == pid) {
+                // The box is written behind the file.
+                tokio::time::sleep(LOOK).await;
+                for line in tail.poll().unwrap_or_default() {
+                    output::note(&line.text);
+                }
+                if args.json {
+                    output::json(&ready::as_json(&instance));
+                }
+                return Ok(Exit::Ok.code());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                interrupt = interrupts.next() => {
+                    // Its guard takes the engine with it.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Ok(Exit::signal(interrupt.number()));
+                }
+            }
+        }
+    })
+}
+
+/// The arguments of the other llmup: these, without those that are for this one.
+fn own_arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut ours = true;
+    args.skip(1)
+        .filter(|arg| {
+            ours &= arg != "--";
+            !(ours && (arg == "--detach" || arg == "-d" || arg == "--json"))
+        })
+        .collect()
+}
+
+/// Where the llmup that does the work writes.
+fn log(model: &str, paths: &Paths) -> PathBuf {
+    paths.logs().join(format!("{}.start.log", file_name(model)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_flags_stay() {
+        let args = ["llmup", "start", "m", "-d", "--json", "--yes", "--", "--detach", "--json"].map(OsString::from);
+        let own = own_arguments(args.into_iter());
+        assert_eq!(own, ["start", "m", "--yes", "--", "--detach", "--json"].map(OsString::from));
+    }
+}

@@ -1,0 +1,272 @@
+//! `llmup status`: what runs, and how what was planned compares with what the engine says it got.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::running::{self, Live};
+use crate::cli::StatusArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output;
+use crate::paths::Paths;
+use crate::state::{Instance, Sizes};
+use crate::supervisor::process;
+
+/// Runs the subcommand; gives the exit code.
+pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
+    let found = running::all(paths)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    if args.json {
+        output::json(&json!({ "running": found.iter().map(|i| as_json(i, &live(i), now)).collect::<Vec<_>>() }));
+    } else if found.is_empty() {
+        output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
+    } else {
+        let shown: Vec<String> = found.iter().map(|i| as_text(i, &live(i), now)).collect();
+        output::data(&shown.join("\n"));
+    }
+    Ok(Exit::Ok.code())
+}
+
+/// What is known of a running instance besides its file.
+#[derive(Debug, Default)]
+struct Now {
+    live: Option<Live>,
+    /// Main memory of llmup and of the engine's whole tree.
+    own_bytes: Option<u64>,
+    engine_bytes: Option<u64>,
+}
+
+fn live(instance: &Instance) -> Now {
+    let engine = instance.engine.process.as_ref().map(|engine| {
+        let mut tree = process::descendants(engine.pid);
+        tree.push(engine.pid);
+        tree
+    });
+    Now {
+        live: Live::of(instance),
+        own_bytes: process::memory(&[instance.process.pid]),
+        engine_bytes: engine.and_then(|tree| process::memory(&tree)),
+    }
+}
+
+/// Without the key: it is for clients, who get it from `env`.
+fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
+    let deviation: serde_json::Map<String, Value> = rows(instance)
+        .into_iter()
+        .filter_map(|row| Some((row.key.to_owned(), json!((row.deviation()? * 1000.0).round() / 1000.0))))
+        .collect();
+    json!({
+        "model": instance.model,
+        "url": instance.url,
+        "context": instance.context,
+        "pid": instance.process.pid,
+        "started_at": instance.started_at,
+        "seconds": now.saturating_sub(instance.started_at),
+        "engine": {
+            "name": instance.engine.name,
+            "pid": instance.engine.process.as_ref().map(|p| p.pid),
+            "port": instance.engine.port,
+            "log": instance.engine.log,
+        },
+        "answers": known.live.is_some(),
+        "live": known.live,
+        "memory": {"llmup_bytes": known.own_bytes, "engine_bytes": known.engine_bytes},
+        "planned": instance.planned,
+        "measured": instance.measured,
+        "deviation": deviation,
+    })
+}
+
+fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
+    let engine = &instance.engine;
+    let mut out = format!("{} on {}\n", instance.model, instance.url);
+    let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
+    let pid = engine.process.as_ref().map(|p| format!(", pid {}", p.pid)).unwrap_or_default();
+    line("engine", format!("{}, port {}{pid}", engine.name, engine.port));
+    line("llmup", format!("pid {}, up {}", instance.process.pid, duration(now.saturating_sub(instance.started_at))));
+    match &known.live {
+        Some(live) => {
+            let crashed = live.last_crash.as_ref().map(|why| format!("; the last crash: {why}")).unwrap_or_default();
+            let restarts =
+                if live.restarts > 0 { format!(", restarted {} times{crashed}", live.restarts) } else { String::new() };
+            line("state", format!("{}{restarts}", live.state));
+            let counts = &live.counts;
+            let share = (counts.prompt_tokens > 0)
+                .then(|| format!(" ({} % cached)", counts.cached_tokens * 100 / counts.prompt_tokens));
+            line("requests", format!("{}, {} in flight, {} failed", counts.requests, counts.in_flight, counts.errors));
+            line(
+                "tokens",
+                format!(
+                    "{} in prompts{}, {} in answers",
+                    counts.prompt_tokens,
+                    share.unwrap_or_default(),
+                    counts.output_tokens
+                ),
+            );
+        }
+        None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
+        None => {}
+    }
+    let memory = [("llmup", known.own_bytes), ("engine", known.engine_bytes)];
+    let memory: Vec<String> =
+        memory.iter().filter_map(|(who, bytes)| Some(format!("{who} {}", output::bytes((*bytes)?)))).collect();
+    if !memory.is_empty() {
+        line("memory", memory.join(", "));
+    }
+    if let Some(log) = &engine.log {
+        line("log", log.display().to_string());
+    }
+    let rows = rows(instance);
+    if rows.is_empty() {
+        line("context", format!("{} tokens", instance.context));
+        return out;
+    }
+    out.push_str(&format!("  {:<22}{:>14}{:>14}\n", "", "planned", "real"));
+    for row in rows {
+        let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| row.unit.show(value));
+        let deviation = row.deviation().map(|d| format!("{:+.0} %", d * 100.0)).unwrap_or_default();
+        let line = format!("  {:<22}{:>14}{:>14}{deviation:>9}", row.name, text(row.planned), text(row.real));
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// One figure, planned and real.
+struct Row {
+    key: &'static str,
+    name: &'static str,
+    unit: Unit,
+    planned: Option<f64>,
+    real: Option<f64>,
+}
+
+impl Row {
+    /// How far the real figure is from the planned one, as a share of it.
+    fn deviation(&self) -> Option<f64> {
+        let (planned, real) = (self.planned.filter(|n| *n > 0.0)?, self.real?);
+        Some((real - planned) / planned)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Tokens,
+    Bytes,
+    Times,
+    Share,
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Unit::Tokens => format!("{value:.0}"),
+            Unit::Bytes => output::bytes(value as u64),
+            Unit::Times => format!("{value:.2}x"),
+            Unit::Share => format!("{:.0} %", value * 100.0),
+        }
+    }
+}
+
+type Figure = fn(&Sizes) -> Option<f64>;
+
+/// The figures of which at least one side is known.
+fn rows(instance: &Instance) -> Vec<Row> {
+    const FIGURES: &[(&str, &str, Unit, Figure)] = &[
+        ("context", "context, tokens", Unit::Tokens, |s| s.context.map(|n| n as f64)),
+        ("kv_bytes", "KV cache", Unit::Bytes, |s| s.kv_bytes.map(|n| n as f64)),
+        ("kv_tokens", "KV cache, tokens", Unit::Tokens, |s| s.kv_tokens.map(|n| n as f64)),
+        ("concurrency", "full contexts at once", Unit::Times, |s| s.concurrency),
+        ("weights_bytes", "weights", Unit::Bytes, |s| s.weights_bytes.map(|n| n as f64)),
+        ("compute_bytes", "activations", Unit::Bytes, |s| s.compute_bytes.map(|n| n as f64)),
+        ("graph_bytes", "CUDA graphs", Unit::Bytes, |s| s.graph_bytes.map(|n| n as f64)),
+        ("total_bytes", "all together", Unit::Bytes, |s| s.total_bytes.map(|n| n as f64)),
+        ("on_gpu", "on the GPU", Unit::Share, |s| s.on_gpu),
+    ];
+    let of = |sizes: &Option<Sizes>, figure: Figure| sizes.as_ref().and_then(figure);
+    FIGURES
+        .iter()
+        .map(|(key, name, unit, figure)| Row {
+            key,
+            name,
+            unit: *unit,
+            planned: of(&instance.planned, *figure),
+            real: of(&instance.measured, *figure),
+        })
+        .filter(|row| row.planned.is_some() || row.real.is_some())
+        .collect()
+}
+
+/// `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min"),
+        3600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Engine, Process, VERSION};
+
+    fn instance() -> Instance {
+        let planned = Sizes {
+            context: Some(131_072),
+            kv_bytes: Some(4 << 30),
+            kv_tokens: Some(200_000),
+            weights_bytes: Some(1 << 30),
+            ..Sizes::default()
+        };
+        let measured = Sizes {
+            context: Some(65_536),
+            kv_bytes: Some(3 << 30),
+            concurrency: Some(2.5),
+            on_gpu: Some(0.62),
+            ..Sizes::default()
+        };
+        Instance {
+            version: VERSION,
+            process: Process { pid: 10, birth: "b".into() },
+            url: "http://127.0.0.1:4000".into(),
+            key: "sesame".into(),
+            control: None,
+            model: "m".into(),
+            context: 65_536,
+            engine: Engine { name: "vllm".into(), process: None, pgid: None, mark: None, port: 7, log: None },
+            planned: Some(planned),
+            measured: Some(measured),
+            started_at: 100,
+        }
+    }
+
+    #[test]
+    fn planned_and_real_stand_side_by_side() {
+        let expected = "\
+m on http://127.0.0.1:4000
+  engine    vllm, port 7
+  llmup     pid 10, up 1 h 1 min
+                               planned          real
+  context, tokens               131072         65536    -50 %
+  KV cache                     4.0 GiB       3.0 GiB    -25 %
+  KV cache, tokens              200000             -
+  full contexts at once              -         2.50x
+  weights                      1.0 GiB             -
+  on the GPU                         -          62 %
+";
+        let text = as_text(&instance(), &Now::default(), 100 + 3700);
+        assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn json_has_the_deviation_and_no_key() {
+        let value = as_json(&instance(), &Now::default(), 160);
+        assert_eq!((value["seconds"].as_u64(), value["measured"]["context"].as_u64()), (Some(60), Some(65_536)));
+        assert_eq!(value["deviation"], json!({"context": -0.5, "kv_bytes": -0.25}));
+        assert!(!value.to_string().contains("sesame"));
+    }
+}

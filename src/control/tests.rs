@@ -1,0 +1,81 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+
+async fn opened() -> Opened {
+    open(Arc::new(|| json!({"model": "m"}))).await.unwrap()
+}
+
+/// What it says to a request as it stands.
+fn raw(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_arrive_and_questions_are_answered() {
+    let mut opened = opened().await;
+    let endpoint = opened.endpoint.clone();
+    let status = blocking(move || {
+        let status = ask(&endpoint).unwrap();
+        for each in Order::ALL {
+            order(&endpoint, each).unwrap();
+        }
+        status
+    })
+    .await;
+    assert_eq!(status, json!({"model": "m"}));
+    for each in Order::ALL {
+        assert_eq!(opened.orders.recv().await, Some(each));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_and_web_pages_are_told_nothing() {
+    let mut opened = opened().await;
+    let Endpoint { port, key } = opened.endpoint.clone();
+    let said = blocking(move || {
+        let wrong = Endpoint { port, key: "0".repeat(48) };
+        assert!(matches!(ask(&wrong), Err(Unanswered::Stranger { status: 403, .. })));
+        let page = format!("POST /stop HTTP/1.1\r\nhost: x\r\norigin: http://x\r\nauthorization: Bearer {key}\r\n\r\n");
+        let get = format!("GET /stop HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+        [
+            raw(port, &page),
+            raw(port, &get),
+            raw(port, "POST /stop HTTP/1.1\r\nhost: x\r\n\r\n"),
+            raw(port, "\0\0\r\n\r\n"),
+        ]
+    })
+    .await;
+    let status = |said: &str| said.split(' ').nth(1).map(str::to_owned);
+    assert_eq!(said.each_ref().map(|said| status(said)), ["403", "404", "403", "400"].map(|s| Some(s.to_owned())));
+    assert!(opened.orders.try_recv().is_err(), "nothing of that is an order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_is_silent_and_what_hangs_is_left() {
+    let endpoint = opened().await.endpoint.clone();
+    let gone = endpoint.clone();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(matches!(blocking(move || ask(&gone)).await, Err(Unanswered::Silent { .. })));
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hanging = Endpoint { port: deaf.local_addr().unwrap().port(), ..endpoint };
+    assert!(matches!(blocking(move || ask(&hanging)).await, Err(Unanswered::Silent { .. })));
+}
+
+#[test]
+fn the_key_is_not_in_what_is_printed() {
+    let endpoint = Endpoint { port: 1, key: "sesame".to_owned() };
+    assert!(!format!("{endpoint:?}").contains("sesame"));
+}
