@@ -66,7 +66,7 @@ pub enum ModelError {
 }
 
 /// Shows the start of a file.
-const LOOK: &str = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
+pub(super) const LOOK: &str = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
 
 impl Explain for ModelError {
     fn exit(&self) -> Exit {

@@ -62,7 +62,8 @@ fn a_path_that_is_no_model_is_told_what_it_is_instead() {
 
     std::fs::write(at("page.gguf"), "<!DOCTYPE html><html><title>Not found</title></html>").unwrap();
     let said = bad_model(&home, &at("page.gguf"));
-    assert!(said.contains("is a web page, not a model's file") && said.contains("head -c 200"), "{said}");
+    let look = if cfg!(windows) { "Get-Content" } else { "head -c 200" };
+    assert!(said.contains("is a web page, not a model's file") && said.contains(look), "{said}");
     std::fs::write(at("page.gguf"), "PK\x03\x04 an archive").unwrap();
     let said = bad_model(&home, &at("page.gguf"));
     assert!(said.contains("is not a GGUF file") && said.contains("expected \"GGUF\""), "{said}");

@@ -82,31 +82,57 @@ fn drives_slashes_and_shares_are_places_like_others() {
     }
 }
 
-/// What the box after a start tells a user of cmd, typed into cmd.
-#[test]
+/// Types a line into cmd; exit code, then what it said.
 #[cfg(windows)]
-fn what_is_to_be_typed_into_cmd_works_from_a_folder_with_blanks() {
-    use llmup::client::shell::Shell;
+fn cmd(home: &Home, line: &str) -> (Option<i32>, String) {
     use std::os::windows::process::CommandExt;
+    let clean = home.llmup(&[]);
+    let mut cmd = std::process::Command::new("cmd");
+    cmd.env_clear().envs(clean.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    cmd.raw_arg("/d /s /c").raw_arg(format!("\"{line}\"")).current_dir(home.path());
+    let ran = finish(cmd);
+    (ran.code, format!("{line}\n{}{}", ran.out, ran.err))
+}
 
-    let home = Home::new();
+/// Lines for cmd that load the settings, with llmup where it is and in a folder with blanks and parentheses.
+#[cfg(windows)]
+fn loading(home: &Home) -> Vec<String> {
+    use llmup::client::shell::Shell;
     let bin = home.path().join("my tools (x86)");
     std::fs::create_dir(&bin).unwrap();
-    let program = bin.join("llmup.exe");
-    std::fs::copy(env!("CARGO_BIN_EXE_llmup"), &program).unwrap();
-    for (at, program) in [env!("CARGO_BIN_EXE_llmup"), program.to_str().unwrap()].into_iter().enumerate() {
-        let env = format!(
-            "{} env claude --shell cmd --base-url http://127.0.0.1:7777 --api-key k",
-            Shell::Cmd.program(program)
-        );
-        let line = Shell::Cmd.then(&Shell::Cmd.how_to_load(&env), "set ANTHROPIC_");
-        let clean = home.llmup(&[]);
-        let mut cmd = std::process::Command::new("cmd");
-        cmd.env_clear().envs(clean.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        cmd.raw_arg("/d /s /c").raw_arg(format!("\"{line}\"")).current_dir(home.path());
-        let ran = finish(cmd);
-        assert_eq!(ran.code, Some(0), "{at} {line}\n{}\n{}", ran.out, ran.err);
-        assert!(ran.out.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:7777"), "{line}\n{}\n{}", ran.out, ran.err);
-        assert_eq!(ran.out.matches("ANTHROPIC_BASE_URL=").count(), 1, "once, not per line: {}", ran.out);
+    let copy = bin.join("llmup.exe");
+    std::fs::copy(env!("CARGO_BIN_EXE_llmup"), &copy).unwrap();
+    let line = |program: &str| {
+        let program = Shell::Cmd.program(program);
+        Shell::Cmd
+            .how_to_load(&format!("{program} env claude --shell cmd --base-url http://127.0.0.1:7777 --api-key k"))
+    };
+    vec![line(env!("CARGO_BIN_EXE_llmup")), line(copy.to_str().unwrap())]
+}
+
+#[test]
+#[cfg(windows)]
+fn cmd_starts_llmup_from_any_folder_and_reads_its_lines() {
+    let home = Home::new();
+    for line in loading(&home) {
+        let shown = line.replace("do @%i", "do @echo %i");
+        assert_ne!(line, shown);
+        let (code, said) = cmd(&home, &llmup::client::shell::Shell::Cmd.then(&shown, "echo after"));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("\"ANTHROPIC_BASE_URL=http://127.0.0.1:7777\""), "{said}");
+        let after = said.lines().filter(|line| line.trim() == "after").count();
+        assert_eq!(after, 1, "what comes next is done once, not per line: {said}");
+    }
+}
+
+/// What the box after a start tells a user of cmd.
+#[test]
+#[cfg(windows)]
+fn what_is_to_be_typed_into_cmd_sets_the_variables() {
+    let home = Home::new();
+    for line in loading(&home) {
+        let (code, said) = cmd(&home, &llmup::client::shell::Shell::Cmd.then(&line, "set ANTHROPIC_"));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("\nANTHROPIC_BASE_URL=http://127.0.0.1:7777"), "{said}");
     }
 }
