@@ -90,9 +90,10 @@ impl Shell {
             Shell::Bash | Shell::Zsh | Shell::Posix => format!("eval \"$({command})\""),
             Shell::Fish => format!("{command} | source"),
             Shell::Powershell => format!("{command} | Out-String | Invoke-Expression"),
-            // It takes the outermost quotes away, if there are any.
+            // The shell that runs it takes the outermost quotes away. Escaped they do not count for this one, to which
+            // `(x86)` would else end the list.
             Shell::Cmd if command.starts_with('"') => {
-                format!("for /f \"delims=\" %i in ('\"{command}\"') do @%i")
+                format!("for /f \"delims=\" %i in ('^\"{command}^\"') do @%i")
             }
             Shell::Cmd => format!("for /f \"delims=\" %i in ('{command}') do @%i"),
             // Nushell reads its own language only from files, but takes records.

@@ -119,7 +119,7 @@ mod tests {
         );
         assert_eq!(
             windows(Shell::Cmd),
-            r#"(for /f "delims=" %i in ('""C:\Users\Грета\it's\llmup.exe" env claude"') do @%i) & claude"#
+            r#"(for /f "delims=" %i in ('^""C:\Users\Грета\it's\llmup.exe" env claude^"') do @%i) & claude"#
         );
         assert!(windows(Shell::Nu).contains(r#"(^"C:\\Users\\Грета\\it's\\llmup.exe" env claude --json"#));
         assert_eq!(
