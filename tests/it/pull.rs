@@ -31,6 +31,7 @@ fn assert_same(hub: &Hub, dir: &Path) {
     }
 }
 
+#[cfg(unix)]
 /// Files with real headers, so that what was pulled can be planned.
 fn real_model() -> Vec<(String, Vec<u8>)> {
     let shape = serde_json::json!({
@@ -175,6 +176,7 @@ fn what_cannot_be_had_is_said_with_what_to_do() {
     assert_eq!(hub.sent(), 0);
 }
 
+#[cfg(unix)]
 /// A profile of the user's own, so that nothing depends on what a built-in one lists.
 fn profile(home: &Home) {
     let dir = home.path().join("config/profiles");
