@@ -86,12 +86,17 @@ fn a_detached_start_returns_when_it_is_ready_and_runs_on() {
     let (code, out, err) = bench.run(&start);
     assert_eq!((code, json(&out)["pid"].clone()), (0, told["pid"].clone()), "{err}");
     assert!(err.contains("runs already"), "{err}");
-    let (code, out, _) = bench.run(&["logs", "-n", "3"]);
-    assert!(code == 0 && !out.trim().is_empty(), "{out}");
-    // The line is written a moment after the answer.
+    let (code, out, err) = bench.run(&["logs", "-n", "3"]);
+    assert!(code == 0 && !out.trim().is_empty(), "{code} {out} {err}");
+    // Lines are gathered for a moment before they are written.
     let end = Instant::now() + LONG;
-    while !bench.run(&["logs", "--gateway"]).1.contains("chat 200 demo") {
-        assert!(Instant::now() < end, "the request is not in the log");
+    loop {
+        let (code, out, err) = bench.run(&["logs", "--gateway"]);
+        assert_eq!(code, 0, "{err}");
+        if out.contains("chat 200 demo") {
+            break;
+        }
+        assert!(Instant::now() < end, "{out}");
     }
     assert_eq!(bench.run(&["stop"]).0, 0);
     bench.clean(Duration::ZERO);
