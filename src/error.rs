@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 
 use crate::exit::Exit;
 
+pub mod paste;
+
 /// An error that knows what the user should do next.
 pub trait Explain: StdError + Send + Sync {
     /// The exit code this ends with.

@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::error::Explain;
 use crate::exit::Exit;
 
+#[cfg(unix)]
+#[path = "fs/unix.rs"]
+mod os;
+#[cfg(windows)]
+#[path = "fs/windows.rs"]
+mod os;
+
 /// What can go wrong with one of our own files.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -62,12 +69,10 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     create_dir(dir)?;
     let go = || -> io::Result<()> {
-        // tempfile creates 0600 on Unix.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        let mut file = os::private_file(dir)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        os::replace(file, path)
     };
     go().map_err(|e| FileError::new("write", path, e))
 }
@@ -96,13 +101,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     while !at.exists() {
         at = at.parent()?;
     }
-    let at = at.canonicalize().ok()?;
-    let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
-    disks
-        .iter()
-        .filter(|disk| at.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().as_os_str().len())
-        .map(sysinfo::Disk::available_space)
+    os::free_bytes(at)
 }
 
 #[cfg(test)]
@@ -121,6 +120,35 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_being_read_is_replaced_and_its_reader_keeps_the_old_one() {
+        use std::io::Read;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write_private(&path, b"old").unwrap();
+        let mut reader = File::open(&path).unwrap();
+        write_private(&path, b"new").unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), std::fs::read(&path).unwrap()), ("old", b"new".to_vec()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn long_paths_blanks_and_every_script_are_names_like_others() {
+        let dir = tempfile::tempdir().unwrap();
+        // Windows programs that are not careful end at 260 characters.
+        let deep = (0..12)
+            .fold(dir.path().join("Users/Грета Müller/模型"), |path, _| path.join("folder ".repeat(4) + "x"));
+        let path = deep.join("key.json");
+        assert!(path.as_os_str().len() > 300);
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert!(try_lock(&deep.join("lock")).unwrap().is_some());
+        assert!(free_bytes(dir.path()).is_some_and(|free| free > 0), "{:?}", free_bytes(dir.path()));
     }
 
     #[test]

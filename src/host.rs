@@ -184,6 +184,23 @@ mod tests {
         assert!(ran.stderr.contains("/no/such/folder"), "{}", ran.stderr);
     }
 
+    /// npm puts `claude`, a script for POSIX shells, beside `claude.cmd`.
+    #[test]
+    #[cfg(windows)]
+    fn a_shim_is_found_and_run_never_the_script_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("Грета's tools");
+        std::fs::create_dir(&bin).unwrap();
+        std::fs::write(bin.join("claude"), "#!/bin/sh\nexit 9\n").unwrap();
+        std::fs::write(bin.join("claude.cmd"), "@echo 2.1.329 %1\r\n@exit /b 3\r\n").unwrap();
+        let found = which::which_in("claude", Some(&bin), dir.path()).unwrap();
+        assert_eq!(found.extension().unwrap().to_ascii_lowercase(), "cmd");
+        let ran = RealHost.run(&found, &["--version"], Duration::from_secs(20)).unwrap();
+        assert_eq!((ran.code, ran.stdout.trim()), (Some(3), "2.1.329 --version"), "{}", ran.stderr);
+        std::fs::remove_file(bin.join("claude.cmd")).unwrap();
+        assert!(which::which_in("claude", Some(&bin), dir.path()).is_err());
+    }
+
     #[test]
     fn what_is_not_there_cannot_be_used() {
         assert_eq!(RealHost.access(Path::new("no/such/device")).unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -341,6 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn what_codex_learned_keeps_the_line_ends_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = find("codex").unwrap();
+        write_files(client, &gateway(65_536), dir.path()).unwrap();
+        let config = dir.path().join("config.toml");
+        // Editors on Windows turn every line end, and put a mark in front.
+        let learned = "[projects.'C:\\Users\\Грета']\r\ntrust_level = \"trusted\"\r\n";
+        let first = std::fs::read_to_string(&config).unwrap().replace('\n', "\r\n");
+        std::fs::write(&config, format!("\u{feff}{first}\r\n{learned}")).unwrap();
+        write_files(client, &gateway(131_072), dir.path()).unwrap();
+        let second = std::fs::read_to_string(&config).unwrap();
+        assert!(second.ends_with(learned) && second.matches("model_context_window").count() == 1, "{second:?}");
+    }
+
+    #[test]
     fn codex_files_are_private_and_keep_what_codex_learned() {
         let dir = tempfile::tempdir().unwrap();
         let client = find("codex").unwrap();

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 use crate::fs::FileError;
+use crate::host::Os;
 
 /// Why a path is no model that an engine could load (or the demo model cannot be written).
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,9 @@ pub enum ModelError {
     File(#[from] FileError),
 }
 
+/// Shows the start of a file.
+pub(super) const LOOK: &str = if cfg!(windows) { "Get-Content -TotalCount 3" } else { "head -c 200" };
+
 impl Explain for ModelError {
     fn exit(&self) -> Exit {
         Exit::Config
@@ -75,21 +79,27 @@ impl Explain for ModelError {
         };
         match self {
             ModelError::Missing { nearest, similar, .. } if !similar.is_empty() => {
-                similar.iter().take(3).map(|s| format!("did you mean `{}`?", nearest.join(s).display())).collect()
+                similar.iter().take(3).map(|s| format!("did you mean `{}`?", paste::path(&nearest.join(s)))).collect()
             }
-            ModelError::Missing { nearest, .. } => vec![format!("see what is there: `ls {}`", nearest.display())],
+            ModelError::Missing { nearest, .. } => vec![format!("see what is there: `ls {}`", paste::path(nearest))],
             ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                vec![format!("no permission; make it readable: `chmod -R u+rX {}`", path.display())]
+                vec![match Os::current() {
+                    Os::Windows => format!("no permission; see who may read it: `icacls {}`", paste::path(path)),
+                    _ => format!("no permission; make it readable: `chmod -R u+rX {}`", paste::path(path)),
+                }]
             }
             // The entry is listed but leads nowhere: a link into a cache that was cleaned.
             ModelError::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                vec![format!("a broken link? see where it leads: `ls -l {}`", path.display())]
+                let list = if cfg!(windows) { "ls" } else { "ls -l" };
+                vec![format!("a broken link? see where it leads: `{list} {}`", paste::path(path))]
             }
             ModelError::EmptyDir { .. } => {
                 vec!["download a model into it, or try llmup without one: `llmup start demo --yes`".into()]
             }
             ModelError::NoConfig { path, .. } => {
-                vec![format!("name the folder that holds config.json, often one below: `ls {}/*`", path.display())]
+                // PowerShell would take a star behind a quoted path for another word.
+                let below = if cfg!(windows) { paste::path(&path.join("*")) } else { paste::path(path) + "/*" };
+                vec![format!("name the folder that holds config.json, often one below: `ls {below}`")]
             }
             ModelError::NoWeights { path, .. } => again(path),
             ModelError::PickleOnly { .. } => {
@@ -97,35 +107,39 @@ impl Explain for ModelError {
             }
             ModelError::ShardsMissing { dir, .. } => again(dir),
             ModelError::Truncated { path, .. } | ModelError::TooLong { path, .. } | ModelError::EmptyFile { path } => {
-                vec![format!("download it again: delete it first with `rm {}`", path.display())]
+                vec![format!("download it again: delete it first with `rm {}`", paste::path(path))]
             }
             ModelError::LfsPointer { path } => {
-                vec![format!("fetch what the pointers stand for: `git -C {} lfs pull`", parent(path).display())]
+                vec![format!("fetch what the pointers stand for: `git -C {} lfs pull`", paste::path(parent(path)))]
             }
             ModelError::WebPage { path } => {
-                let look = format!("see what the server said: `head -c 200 {}`", path.display());
+                let look = format!("see what the server said: `{LOOK} {}`", paste::path(path));
                 vec![look, "some models can be downloaded only after signing in and accepting their terms".into()]
             }
             ModelError::TensorMissing { index, file, .. } => {
                 let file = index.with_file_name(file);
+                // PowerShell takes a list.
+                let between = if cfg!(windows) { ", " } else { " " };
                 vec![format!(
-                    "they are of different downloads; fetch both again: `rm {} {}`",
-                    index.display(),
-                    file.display()
+                    "they are of different downloads; fetch both again: `rm {}{between}{}`",
+                    paste::path(index),
+                    paste::path(&file)
                 )]
             }
             ModelError::Json { path, .. } => {
-                vec![format!("mend it there, or download it again: delete it first with `rm {}`", path.display())]
+                vec![format!("mend it there, or download it again: delete it first with `rm {}`", paste::path(path))]
             }
             ModelError::Malformed { path, .. } | ModelError::NotGguf { path, .. } => {
-                vec![format!("it may be damaged; look at it: `head -c 200 {}`, or download it again", path.display())]
+                vec![format!("it may be damaged; look at it: `{LOOK} {}`, or download it again", paste::path(path))]
             }
             ModelError::UnknownFile { path } => {
-                vec![format!("name the folder it is in, if that is a model: `ls {}`", parent(path).display())]
+                vec![format!("name the folder it is in, if that is a model: `ls {}`", paste::path(parent(path)))]
             }
-            ModelError::Several { dir, files } => {
-                files.iter().take(3).map(|file| format!("name one of them: `{}`", dir.join(file).display())).collect()
-            }
+            ModelError::Several { dir, files } => files
+                .iter()
+                .take(3)
+                .map(|file| format!("name one of them: `{}`", paste::path(&dir.join(file))))
+                .collect(),
             ModelError::File(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -31,9 +31,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 use crate::fs::FileError;
+use crate::host::Os;
 
 pub use owner::{Child, Stopped};
 pub use reap::{Remains, reap};
@@ -151,7 +152,13 @@ impl Explain for SupervisorError {
                     vec!["see which engines are there: `llmup doctor`".to_owned()]
                 }
                 io::ErrorKind::PermissionDenied => {
-                    vec![format!("make it executable: `chmod +x {}`", program.display())]
+                    let program = paste::path(program);
+                    vec![match Os::current() {
+                        Os::Windows => {
+                            format!("if it came from the internet, Windows blocks it: `Unblock-File {program}`")
+                        }
+                        _ => format!("make it executable: `chmod +x {program}`"),
+                    }]
                 }
                 _ => vec!["look at what is installed: `llmup doctor`".to_owned()],
             },

@@ -1,7 +1,14 @@
 //! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
-//! `/proc`; elsewhere only [`birth`] and [`alive`] know something, the lists are empty.
+//! `/proc`; elsewhere only [`birth`], [`alive`] and [`name`] know something, the lists are empty.
 
 use std::path::PathBuf;
+
+#[cfg(unix)]
+#[path = "process/unix.rs"]
+mod elsewhere;
+#[cfg(windows)]
+#[path = "process/windows.rs"]
+mod elsewhere;
 
 /// What `/proc/<pid>/stat` says that we need. Field numbers as in proc_pid_stat(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,23 +62,19 @@ fn all() -> Vec<Stat> {
 }
 
 /// When a living process was born, in a form that no other process of this machine shares, also not after a reboot:
-/// `boot id:ticks` on Linux, seconds since 1970 elsewhere. `None`: there is no such process (a zombie is none).
+/// `boot id:ticks` on Linux, the time of its start elsewhere. `None`: there is no such process (a zombie is none).
 pub fn birth(pid: u32) -> Option<String> {
     if let Some(boot) = boot() {
         let stat = stat(pid).filter(|s| !s.dead())?;
         return Some(format!("{boot}:{}", stat.start));
     }
-    let id = sysinfo::Pid::from_u32(pid);
-    let mut system = sysinfo::System::new().ok()?;
-    system.refresh_processes_specifics(
-        sysinfo::ProcessesToUpdate::Some(&[id]),
-        true,
-        sysinfo::ProcessRefreshKind::nothing(),
-    );
-    system.process(id).map(|process| process.start_time().to_string())
+    elsewhere::birth(pid)
 }
 
 fn boot() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
 }
@@ -162,8 +165,10 @@ pub fn marked(name: &str, value: &str) -> Vec<u32> {
 
 /// The name of a process, as the system shows it.
 pub fn name(pid: u32) -> Option<String> {
-    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&comm).trim().to_owned())
+    match std::fs::read(format!("/proc/{pid}/comm")) {
+        Ok(comm) => Some(String::from_utf8_lossy(&comm).trim().to_owned()),
+        Err(_) => elsewhere::name(pid),
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +191,10 @@ mod tests {
         assert!(alive(me, &born));
         assert!(!alive(me, &format!("{born}1")));
         assert_eq!(birth(u32::MAX - 7), None);
+        let own = std::env::current_exe().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        let name = name(me).unwrap();
+        // Linux cuts it after 15 bytes.
+        assert!(own.starts_with(&name) && name.len() >= 4, "{name} {own}");
     }
 
     #[test]

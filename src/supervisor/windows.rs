@@ -11,13 +11,21 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
-use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation};
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+};
+use windows_sys::Win32::System::Diagnostics::ToolHelp::{
+    CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
+};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
     JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
 };
-use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
+use windows_sys::Win32::System::Threading::{
+    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, DETACHED_PROCESS, OpenThread, ResumeThread, THREAD_SUSPEND_RESUME,
+};
 
 use super::owner::Event;
 use super::{ExitStatus, MARK, Spec, SupervisorError};
@@ -48,7 +56,9 @@ impl Tree {
         }
         let also = log.try_clone().map_err(refused)?;
         // A group of its own: the console's Ctrl-C is for llmup, and Ctrl-Break can be sent to this group alone.
-        command.creation_flags(CREATE_NEW_PROCESS_GROUP).stdin(Stdio::null()).stdout(also).stderr(log);
+        // It runs only once it is in the job: what it starts is born there, and nothing gets away.
+        command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED);
+        command.stdin(Stdio::null()).stdout(also).stderr(log);
         command.kill_on_drop(true);
         let child = command.spawn().map_err(refused)?;
         let handle = child.raw_handle().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
@@ -57,6 +67,7 @@ impl Tree {
             return Err(refused(io::Error::last_os_error()));
         }
         let pid = child.id().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
+        resume(pid).map_err(refused)?;
         Ok((Tree { child, job, pid, exited: None }, pid))
     }
 
@@ -79,8 +90,12 @@ impl Tree {
 
     pub(super) async fn terminate(&mut self) {
         if self.exited.is_none() {
-            // SAFETY: takes two numbers. It fails without a console; the grace period then ends in a kill.
-            unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid) };
+            // SAFETY: takes two numbers.
+            let asked = unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid) };
+            if asked == 0 {
+                // Without a console nobody can be asked, and waiting for an answer would be in vain.
+                self.kill().await;
+            }
         }
     }
 
@@ -125,6 +140,37 @@ fn new_job() -> io::Result<OwnedHandle> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(job) }
 }
 
+/// Lets a process go that was started suspended: its one thread is found by its owner.
+fn resume(pid: u32) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    let raw = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0) };
+    if raw == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just created, owned by nobody else.
+    let snapshot = unsafe { OwnedHandle::from_raw_handle(raw) };
+    let mut entry = THREADENTRY32 { dwSize: size_of::<THREADENTRY32>() as u32, ..THREADENTRY32::default() };
+    // SAFETY: the snapshot is open; `entry` says its own size and outlives the calls.
+    let mut more = unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) };
+    while more != 0 {
+        if entry.th32OwnerProcessID == pid {
+            // SAFETY: takes numbers.
+            let raw = unsafe { OpenThread(THREAD_SUSPEND_RESUME, 0, entry.th32ThreadID) };
+            if raw.is_null() {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: just opened, owned by nobody else.
+            let thread = unsafe { OwnedHandle::from_raw_handle(raw) };
+            // SAFETY: the handle is open and has the right it needs.
+            let before = unsafe { ResumeThread(thread.as_raw_handle()) };
+            return if before == u32::MAX { Err(io::Error::last_os_error()) } else { Ok(()) };
+        }
+        // SAFETY: as above.
+        more = unsafe { Thread32Next(snapshot.as_raw_handle(), &raw mut entry) };
+    }
+    Err(io::Error::other("it has no thread to resume"))
+}
+
 /// Nothing to do: a job dies with the llmup that held it, so it leaves nothing to be found later.
 pub(super) fn kill_process(_pid: u32) {}
 
@@ -151,10 +197,14 @@ impl Signals {
     }
 }
 
-/// Not of this console: neither its closing nor its Ctrl-C is for such a process.
+/// Not of this console: neither its closing nor its Ctrl-C is for such a process. Whoever reads what llmup says must
+/// not wait for that process to end: llmup's own streams are inherited by nobody from now on.
 pub(super) fn without_terminal(command: &mut std::process::Command) {
     use std::os::windows::process::CommandExt;
-    use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS};
+    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        // SAFETY: takes numbers; a stream that is not there has no handle, and then nothing changes.
+        unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
+    }
     command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 

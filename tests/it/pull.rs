@@ -1,10 +1,13 @@
 //! `llmup pull` from outside: a hub that misbehaves, kills at any moment, two at once.
 
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::time::Duration;
 
+#[cfg(unix)]
+use crate::support::free_port;
 use crate::support::hub::{Fault, Hub, noise};
-use crate::support::{Home, Ran, finish, free_port};
+use crate::support::{Home, Ran, finish};
 
 const MB: usize = 1 << 20;
 
@@ -19,7 +22,7 @@ fn pull(home: &Home, hub: &Hub, args: &[&str]) -> Ran {
 }
 
 fn model_dir(home: &Home) -> PathBuf {
-    home.data.join("models/acme--tiny/default")
+    home.data.join("models").join("acme--tiny").join("default")
 }
 
 fn assert_same(hub: &Hub, dir: &Path) {
@@ -28,6 +31,7 @@ fn assert_same(hub: &Hub, dir: &Path) {
     }
 }
 
+#[cfg(unix)]
 /// Files with real headers, so that what was pulled can be planned.
 fn real_model() -> Vec<(String, Vec<u8>)> {
     let shape = serde_json::json!({
@@ -172,6 +176,7 @@ fn what_cannot_be_had_is_said_with_what_to_do() {
     assert_eq!(hub.sent(), 0);
 }
 
+#[cfg(unix)]
 /// A profile of the user's own, so that nothing depends on what a built-in one lists.
 fn profile(home: &Home) {
     let dir = home.path().join("config/profiles");
@@ -184,6 +189,7 @@ fn profile(home: &Home) {
 }
 
 #[test]
+#[cfg(unix)] // with vLLM
 fn start_finds_what_was_pulled_and_says_how_to_pull_what_was_not() {
     let home = Home::new();
     profile(&home);

@@ -154,7 +154,15 @@ fn the_demo_speaks_both_protocols_calls_tools_and_leaves_nothing() {
         assert!(std::net::TcpStream::connect(("127.0.0.1", engine)).is_err(), "the engine still listens");
         assert_eq!(std::fs::read_dir(home.data.join("run")).unwrap().count(), 0, "a state file is left");
     }
-    let _ = engine;
+    #[cfg(windows)]
+    {
+        llmup.child.kill().unwrap();
+        llmup.wait(Duration::from_secs(30));
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        while std::net::TcpStream::connect(("127.0.0.1", engine)).is_ok() {
+            assert!(std::time::Instant::now() < end, "the engine still listens");
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{Home, Ran, finish};
+#[cfg(unix)]
+use crate::support::finish;
+use crate::support::{Home, Ran};
 
 fn read(home: &Home, file: &str) -> String {
     std::fs::read_to_string(home.path().join(file)).unwrap()

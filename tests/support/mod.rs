@@ -54,6 +54,15 @@ impl Home {
                 command.env(keep, value);
             }
         }
+        if cfg!(windows) {
+            // Without these no program finds its libraries, its shell or a place for temporary files.
+            let system = ["SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "TEMP", "TMP"];
+            command.envs(std::env::vars_os().filter(|(name, _)| {
+                let name = name.to_string_lossy().to_uppercase();
+                system.contains(&name.as_str()) || name.starts_with("WINE")
+            }));
+            command.env("USERPROFILE", self.path());
+        }
         command
     }
 

@@ -1,7 +1,7 @@
 //! Writes exports in the language of the user's shell.
 
 use super::Export;
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 
 mod detect;
@@ -59,12 +59,42 @@ impl Shell {
         }
     }
 
+    /// A program's path as the first word of a command.
+    pub fn program(self, path: &str) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+".contains(c);
+        let backslash = |c: char| c == '\\' && matches!(self, Shell::Powershell | Shell::Cmd);
+        if !path.is_empty() && path.chars().all(|c| plain(c) || backslash(c)) {
+            return path.to_owned();
+        }
+        match self {
+            // What stands in quotes is a value there, until it is called.
+            Shell::Powershell => format!("& {}", quoted(path, self)),
+            Shell::Nu => format!("^{}", quoted(path, self)),
+            Shell::Bash | Shell::Zsh | Shell::Posix | Shell::Fish | Shell::Cmd => quoted(path, self),
+        }
+    }
+
+    /// `first` and, when that is done, `second`, on one line.
+    pub fn then(self, first: &str, second: &str) -> String {
+        match self {
+            Shell::Bash | Shell::Zsh | Shell::Posix => format!("{first} && {second}"),
+            Shell::Fish | Shell::Powershell | Shell::Nu => format!("{first}; {second}"),
+            // Without the parentheses it would belong to what `for` does, once for every line.
+            Shell::Cmd => format!("({first}) & {second}"),
+        }
+    }
+
     /// The line that loads the output of `command` into this shell.
     pub fn how_to_load(self, command: &str) -> String {
         match self {
             Shell::Bash | Shell::Zsh | Shell::Posix => format!("eval \"$({command})\""),
             Shell::Fish => format!("{command} | source"),
             Shell::Powershell => format!("{command} | Out-String | Invoke-Expression"),
+            // The shell that runs it takes the outermost quotes away. Escaped they do not count for this one, to which
+            // `(x86)` would else end the list.
+            Shell::Cmd if command.starts_with('"') => {
+                format!("for /f \"delims=\" %i in ('^\"{command}^\"') do @%i")
+            }
             Shell::Cmd => format!("for /f \"delims=\" %i in ('{command}') do @%i"),
             // Nushell reads its own language only from files, but takes records.
             Shell::Nu => format!("let e = ({command} --json | from json); load-env $e.set; hide-env -i ...$e.unset"),
@@ -150,13 +180,24 @@ pub fn check(name: &str, value: &str, shell: Shell) -> Result<(), RenderError> {
 
 fn set(name: &str, value: &str, shell: Shell) -> String {
     match shell {
-        // Single quotes: nothing is special inside, not even `!` for the history of bash.
-        Shell::Bash | Shell::Zsh | Shell::Posix => format!("export {name}='{}'", value.replace('\'', r"'\''")),
-        Shell::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+        Shell::Bash | Shell::Zsh | Shell::Posix => format!("export {name}={}", quoted(value, shell)),
+        Shell::Fish => format!("set -gx {name} {}", quoted(value, shell)),
         Shell::Powershell => format!("$env:{name} = {}", powershell(value)),
         Shell::Cmd => format!("set \"{name}={value}\""),
+        Shell::Nu => format!("$env.{name} = {}", quoted(value, shell)),
+    }
+}
+
+/// A text in the quotes of a shell.
+fn quoted(text: &str, shell: Shell) -> String {
+    match shell {
+        // Single quotes: nothing is special inside, not even `!` for the history of bash.
+        Shell::Bash | Shell::Zsh | Shell::Posix => format!("'{}'", text.replace('\'', r"'\''")),
+        Shell::Fish => format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'")),
+        Shell::Powershell => paste::powershell_quoted(text),
+        Shell::Cmd => format!("\"{text}\""),
         // Without a leading `$`, double quotes of Nushell know the backslash only.
-        Shell::Nu => format!("$env.{name} = \"{}\"", value.replace('\\', r"\\").replace('"', "\\\"")),
+        Shell::Nu => format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")),
     }
 }
 

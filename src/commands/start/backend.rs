@@ -17,7 +17,7 @@ use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
 use crate::gateway::Ready;
-use crate::host::RealHost;
+use crate::host::{Os, RealHost};
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
@@ -250,13 +250,17 @@ impl Launcher<'_> {
 fn engine_port(args: &StartArgs) -> Result<u16> {
     let loopback = IpAddr::from([127, 0, 0, 1]);
     match args.engine_port {
-        EnginePort::Fixed(wanted) if !port::is_free(loopback, wanted) => {
-            let holder = port::holder(wanted)
-                .map_or_else(|| "another program".into(), |h| format!("{} (pid {})", h.name, h.pid));
-            let message = format!("the engine's port {wanted} is taken by {holder}");
+        EnginePort::Fixed(wanted) => {
+            let Some(error) = port::refusal(loopback, wanted) else { return Ok(wanted) };
+            let message = if port::kept_back(Os::current(), &error) {
+                format!("Windows keeps the engine's port {wanted} back")
+            } else {
+                let holder = port::holder(wanted)
+                    .map_or_else(|| "another program".into(), |h| format!("{} (pid {})", h.name, h.pid));
+                format!("the engine's port {wanted} is taken by {holder}")
+            };
             Err(Plain::new(Exit::Taken, message, "leave out `--engine-port`, then any free one is taken").into())
         }
-        EnginePort::Fixed(wanted) => Ok(wanted),
         EnginePort::Auto => port::free_port(loopback)
             .map_err(|e| Plain::new(Exit::Taken, format!("no free port: {e}"), "see `llmup doctor`").into()),
     }

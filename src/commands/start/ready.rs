@@ -77,11 +77,8 @@ pub fn box_of(lines: &[String]) {
 
 /// The command that connects a client in the user's shell.
 fn next(program: &str, client: &dyn Client, shell: Shell) -> String {
-    let load = shell.how_to_load(&format!("{program} env {}", client.id()));
-    let joined = if matches!(shell, Shell::Bash | Shell::Zsh | Shell::Posix) { " && " } else { "; " };
-    // cmd has no `;`, and what a `for` line does cannot be chained: its client comes on a line of its own.
-    let joined = if shell == Shell::Cmd { " & " } else { joined };
-    format!("{load}{joined}{}", client.programs().first().copied().unwrap_or(client.id()))
+    let load = shell.how_to_load(&format!("{} env {}", shell.program(program), client.id()));
+    shell.then(&load, client.programs().first().copied().unwrap_or(client.id()))
 }
 
 /// `llmup` where it is on PATH, else the path of this very binary.
@@ -93,9 +90,41 @@ fn program() -> String {
         (Some(own), Some(found)) if same(&own, &found) => "llmup".to_owned(),
         (Some(own), _) => {
             let here = std::env::current_dir().ok();
-            let short = here.and_then(|h| own.strip_prefix(h).map(|p| format!("./{}", p.display())).ok());
-            short.unwrap_or_else(|| own.display().to_string())
+            let short = here.and_then(|h| own.strip_prefix(h).map(|p| std::path::Path::new(".").join(p)).ok());
+            short.unwrap_or(own).display().to_string()
         }
         _ => "llmup".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::find;
+
+    #[test]
+    fn a_program_in_a_folder_with_spaces_is_quoted_for_each_shell() {
+        let claude = find("claude").unwrap();
+        let unix = |shell| next("/opt/my tools/llmup", claude, shell);
+        assert_eq!(unix(Shell::Bash), "eval \"$('/opt/my tools/llmup' env claude)\" && claude");
+        assert_eq!(unix(Shell::Fish), "'/opt/my tools/llmup' env claude | source; claude");
+        assert_eq!(
+            next("./target/debug/llmup", claude, Shell::Zsh),
+            "eval \"$(./target/debug/llmup env claude)\" && claude"
+        );
+        let windows = |shell| next(r"C:\Users\Грета\it's\llmup.exe", claude, shell);
+        assert_eq!(
+            windows(Shell::Powershell),
+            r"& 'C:\Users\Грета\it''s\llmup.exe' env claude | Out-String | Invoke-Expression; claude"
+        );
+        assert_eq!(
+            windows(Shell::Cmd),
+            r#"(for /f "delims=" %i in ('^""C:\Users\Грета\it's\llmup.exe" env claude^"') do @%i) & claude"#
+        );
+        assert!(windows(Shell::Nu).contains(r#"(^"C:\\Users\\Грета\\it's\\llmup.exe" env claude --json"#));
+        assert_eq!(
+            next(r".\llmup.exe", claude, Shell::Cmd),
+            r#"(for /f "delims=" %i in ('.\llmup.exe env claude') do @%i) & claude"#
+        );
     }
 }

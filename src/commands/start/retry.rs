@@ -3,7 +3,9 @@
 
 use crate::cli::StartArgs;
 use crate::engine::diagnose::Remedy;
-use crate::engine::{Accelerator, EngineId, quote};
+use crate::engine::{Accelerator, EngineId};
+use crate::error::paste;
+use crate::host::Os;
 use crate::plan::{LEAST_CONTEXT, LaunchPlan};
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -195,7 +197,7 @@ fn with(argv: &[String], flags: &[(&str, Option<String>)]) -> String {
         if secret {
             own.push(format!("{name}=KEY"));
         } else if !replaced {
-            own.push(quote(arg));
+            own.push(paste::word(arg, Os::current()));
         }
     }
     for (flag, value) in flags {
@@ -210,7 +212,7 @@ fn with(argv: &[String], flags: &[(&str, Option<String>)]) -> String {
         if flags.iter().any(|(flag, _)| engine_names(flag).contains(&name.as_str())) {
             rest.next_if(|next| !arg.contains('=') && !next.starts_with('-'));
         } else {
-            engine.push(quote(arg));
+            engine.push(paste::word(arg, Os::current()));
         }
     }
     engine.extend(flags.iter().filter(|(_, value)| value.is_none()).map(|(flag, _)| (*flag).to_owned()));

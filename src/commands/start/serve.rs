@@ -13,6 +13,7 @@ use crate::engine::{EngineId, KnownFlags};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
+use crate::host::Os;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -94,6 +95,9 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
         }
         Err(error) => error,
     };
+    if port::kept_back(Os::current(), &error) {
+        return Err(kept_back(wanted, port::next_free(host, wanted.saturating_add(1))).into());
+    }
     if error.kind() != std::io::ErrorKind::AddrInUse {
         let hint =
             "choose another with `--port N` (below 1024 needs privileges) and an address of this machine with `--host`";
@@ -114,6 +118,14 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     }
     let message = format!("port {wanted} is taken by {holder}");
     Err(Plain { message, exit: Exit::Taken, hints }.into())
+}
+
+/// A port that Windows gives to nobody.
+pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
+    let message = format!("Windows keeps port {wanted} back: Hyper-V, WSL and Docker reserve ranges of ports");
+    let free = free.map(|free| format!("the next free one: `--port {free}`"));
+    let hints = free.into_iter().chain([format!("see which ranges: `{}`", port::EXCLUDED)]).collect();
+    Plain { message, exit: Exit::Taken, hints }
 }
 
 /// The user's key: made once, so that clients stay connected over restarts.
@@ -141,4 +153,18 @@ pub(super) fn random_key() -> Result<String> {
         ))
     })?;
     Ok(bytes.iter().fold(String::from("llmup-"), |text, byte| text + &format!("{byte:02x}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain;
+
+    #[test]
+    fn a_port_of_a_reserved_range_names_the_next_one_and_how_to_see_the_ranges() {
+        let refused = kept_back(8000, Some(8101));
+        assert_eq!(refused.exit(), Exit::Taken);
+        assert!(refused.to_string().contains("port 8000") && refused.hints()[0].ends_with("`--port 8101`"));
+        assert!(kept_back(8000, None).hints()[0].contains("`netsh "));
+    }
 }

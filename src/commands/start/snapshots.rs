@@ -87,7 +87,7 @@ fn first_line(plan: &LaunchPlan, command: &CommandLine) -> String {
 
 /// The variables, then the program, each flag with its value in a line of its own.
 fn lines(command: &CommandLine) -> String {
-    let shown = |word: &std::ffi::OsStr| crate::engine::quote(&word.to_string_lossy());
+    let shown = |word: &std::ffi::OsStr| crate::error::paste::posix_word(&word.to_string_lossy());
     let mut text = String::new();
     for (name, value) in &command.env {
         let _ = write!(text, "  {name}={}\n", shown(value));

@@ -151,8 +151,12 @@ mod tests {
         tar_gz(&archive, "build/bin/llama-server", None);
         unpack(&archive, &dir).unwrap();
         assert_eq!(program_in(&dir, "llama-server").unwrap(), dir.join("build/bin/llama-server"));
-        tar_gz(&archive, "build/bin/libllama.so", Some("libllama.so.0"));
-        unpack(&archive, &dir).unwrap();
+        // Windows makes links for administrators only; its archives hold none.
+        #[cfg(unix)]
+        {
+            tar_gz(&archive, "build/bin/libllama.so", Some("libllama.so.0"));
+            unpack(&archive, &dir).unwrap();
+        }
     }
 
     #[test]

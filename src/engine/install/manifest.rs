@@ -49,7 +49,10 @@ impl Manifest {
 
     /// The first arguments, with the folder filled in.
     pub fn prefix_args_in(&self, dir: &Path) -> Vec<String> {
-        let dir = dir.to_string_lossy();
-        self.prefix_args.iter().map(|arg| arg.replace("{dir}", &dir)).collect()
+        let fill = |arg: &String| match arg.strip_prefix("{dir}/") {
+            Some(file) => file.split('/').fold(dir.to_owned(), |at, name| at.join(name)).to_string_lossy().into_owned(),
+            None => arg.replace("{dir}", &dir.to_string_lossy()),
+        };
+        self.prefix_args.iter().map(fill).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::error::LOOK;
 use super::super::read_path;
 use super::{CONFIG, small_gguf, weights_file};
 use crate::error::Explain;
@@ -83,7 +84,7 @@ const CASES: &[(&str, Make, &str, &str)] = &[
         "a web page instead of weights",
         |dir| std::fs::write(dir.join("model.safetensors"), PAGE).unwrap(),
         "model.safetensors is a web page, not a model's file",
-        "head -c 200 ",
+        LOOK,
     ),
     (
         "weights of no length",
@@ -131,7 +132,7 @@ const CASES: &[(&str, Make, &str, &str)] = &[
         "a web page instead of config.json",
         |dir| std::fs::write(dir.join("config.json"), PAGE).unwrap(),
         "config.json is a web page",
-        "head -c 200 ",
+        LOOK,
     ),
     (
         "a config.json of no length",
@@ -143,7 +144,7 @@ const CASES: &[(&str, Make, &str, &str)] = &[
         "a config.json that is a list",
         |dir| std::fs::write(dir.join("config.json"), "[]").unwrap(),
         "config.json: expected a JSON object",
-        "head -c 200 ",
+        LOOK,
     ),
     (
         "the second of five GGUF parts alone",
@@ -191,8 +192,8 @@ fn what_is_no_gguf_file_is_told_apart() {
     for (bytes, says, hint) in [
         (&b""[..], "m.gguf is empty: it has 0 bytes", "rm "),
         (POINTER.as_bytes(), "m.gguf is not the file itself but a Git LFS pointer", "lfs pull`"),
-        (PAGE.as_bytes(), "m.gguf is a web page", "head -c 200 "),
-        (b"PK\x03\x04aaaa", "it starts with \"PK\\x03\\x04\", expected \"GGUF\"", "head -c 200 "),
+        (PAGE.as_bytes(), "m.gguf is a web page", LOOK),
+        (b"PK\x03\x04aaaa", "it starts with \"PK\\x03\\x04\", expected \"GGUF\"", LOOK),
         (b"GGUF", "m.gguf is truncated: expected 8 bytes, found 4", "rm "),
         (&whole[..60], "m.gguf is truncated: expected", "rm "),
         (&swapped, "GGUF for big-endian machines", "download it again"),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use super::{Bench, LONG};
 use crate::support::finish;
 
@@ -56,8 +54,7 @@ fn vllm_is_started_again_once_with_the_context_it_says_would_fit() {
     let err = llmup.err();
     assert!(err.contains("only 19328 of") && err.contains("starting again"), "{err}");
     assert_eq!(bench.pids(2).len(), 2, "two starts");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 
     // It fails again: no third start.
@@ -125,8 +122,7 @@ fn on_a_gpu_vllm_is_started_again_with_the_share_that_is_free_or_without_graphs(
         let starts: Vec<&str> = starts.lines().collect();
         assert_eq!(starts.len(), 2, "{starts:?}");
         assert!(!starts[0].contains(flag) && starts[1].contains(flag), "{starts:?}");
-        llmup.signal(Signal::SIGINT);
-        assert_eq!(llmup.wait(LONG).code(), Some(130));
+        bench.end(&mut llmup);
         bench.clean(Duration::ZERO);
     }
 }
@@ -163,7 +159,6 @@ fn flags_the_installed_version_does_not_know_are_refused_or_left_out() {
     assert!(llmup.err().contains("llama-cpp b11669 does not know --metrics; left out"), "{}", llmup.err());
     let started = std::fs::read_to_string(&args).unwrap();
     assert!(!started.contains("--metrics") && started.trim_end().ends_with("--jinja --seed 7"), "{started}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -48,12 +49,12 @@ fn the_gateway_answers_503_while_loading_then_200_and_ctrl_c_leaves_nothing() {
     let (status, _) = http(&bench.url, "POST", "/v1/chat/completions", &[], CHAT);
     assert_eq!(status, 401);
 
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
     assert!(llmup.err().contains("nothing is left running"), "{}", llmup.err());
 }
 
+#[cfg(unix)]
 #[test]
 fn sigterm_ends_with_143() {
     let bench = Bench::new("llama-cpp");
@@ -64,16 +65,17 @@ fn sigterm_ends_with_143() {
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn an_engine_that_ignores_sigterm_is_ended_after_the_grace_period() {
     let bench = Bench::new("llama-cpp");
     let mut llmup = bench.start(&[("FAKE_IGNORE_TERM", "1")]);
     llmup.ready(LONG);
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_ends_at_once_even_with_a_request_in_flight() {
     let bench = Bench::new("llama-cpp");
@@ -86,13 +88,12 @@ fn a_second_ctrl_c_ends_at_once_even_with_a_request_in_flight() {
         assert!(Instant::now() < end, "{}", llmup.err());
         std::thread::sleep(Duration::from_millis(10));
     }
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
     let _ = open.read_to_end(&mut Vec::new());
 }
 
-/// The case that matters most: nobody is left to tidy up but the guard.
+/// The case that matters most: nobody is left to tidy up but the guard, or the job on Windows.
 #[test]
 fn kill_9_of_llmup_leaves_no_process_behind() {
     for _ in 0..5 {
@@ -126,8 +127,7 @@ fn a_stream_that_breaks_off_is_told_to_the_client() {
     }
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("event: error") && !answer.contains("message_stop"), "{answer}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
@@ -147,19 +147,18 @@ fn a_client_that_goes_away_ends_its_request_at_the_engine() {
     }
     let (status, _) = bench.post("/v1/chat/completions", "{\"model\":\"demo\"");
     assert_eq!(status, 400, "the gateway still serves");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_while_loading_leaves_nothing() {
     for engine in ["vllm", "llama-cpp"] {
         let bench = Bench::new(engine);
         let mut llmup = bench.start(&[("FAKE_START_MS", "100000"), ("FAKE_GRANDCHILD", "setsid")]);
         bench.pids(2);
-        llmup.signal(Signal::SIGINT);
-        assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
+        bench.end(&mut llmup);
         assert!(llmup.out().is_empty());
         bench.clean(Duration::from_secs(5));
     }
@@ -182,11 +181,11 @@ fn two_starts_on_one_port_do_not_disturb_each_other() {
     assert!(second.err.contains("`llmup env claude`"), "{}", second.err);
     assert_eq!(bench.pids(1).len(), 1, "the second launched an engine");
     assert_eq!(bench.post("/v1/chat/completions", CHAT).0, 200);
-    first.signal(Signal::SIGINT);
-    assert_eq!(first.wait(LONG).code(), Some(130));
+    bench.end(&mut first);
     bench.clean(Duration::ZERO);
 }
 
+#[cfg(unix)]
 #[test]
 fn env_of_the_running_instance_can_be_evaluated() {
     let bench = Bench::new("llama-cpp");
@@ -237,8 +236,7 @@ fn an_engine_that_runs_already_is_served_and_left_alone() {
     let (status, body) = bench.post("/v1/messages", &MESSAGE.replace("demo", "mine"));
     assert_eq!(status, 200, "{body}");
     assert_eq!(json(&body)["type"], "message", "{body}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130));
+    bench.end(&mut llmup);
     assert_eq!(bench.home.instances(), 0);
     assert!(engine.0.try_wait().unwrap().is_none(), "somebody else's engine was ended");
 

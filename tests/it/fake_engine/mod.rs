@@ -1,7 +1,7 @@
-//! The whole of `start` against an engine that misbehaves on request.
-#![cfg(unix)]
+//! The whole of `start` against an engine that misbehaves on request. What needs signals or vLLM runs on Unix only.
 
 mod control;
+#[cfg(unix)]
 mod failures;
 mod hung;
 mod lifecycle;
@@ -12,8 +12,6 @@ mod readback;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::{Home, Running, free_port, http};
@@ -75,6 +73,19 @@ impl Bench {
         http(&self.url, "POST", path, &[AUTH], body)
     }
 
+    /// Ends llmup in order: with Ctrl-C, or on Windows, where a test cannot press it, with `llmup stop`.
+    fn end(&self, llmup: &mut Running) {
+        #[cfg(unix)]
+        llmup.signal(nix::sys::signal::Signal::SIGINT);
+        #[cfg(windows)]
+        {
+            let stopped = self.home.run(&["stop", "--all"]);
+            assert_eq!(stopped.code, Some(0), "{}", stopped.err);
+        }
+        let code = if cfg!(unix) { 130 } else { 0 };
+        assert_eq!(llmup.wait(LONG).code(), Some(code), "{}", llmup.err());
+    }
+
     /// Nothing lives and nothing says that it does.
     fn clean(&self, within: Duration) {
         all_gone(&self.home.pids(), within);
@@ -95,8 +106,16 @@ fn all_gone(pids: &[(String, u32)], within: Duration) {
     }
 }
 
+#[cfg(unix)]
 fn kill9(pid: u32) {
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[cfg(windows)]
+fn kill9(pid: u32) {
+    let killed = Command::new("taskkill").args(["/F", "/PID", &pid.to_string()]).output().unwrap();
+    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stdout));
 }
 
 fn json(text: &str) -> Value {

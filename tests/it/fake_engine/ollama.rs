@@ -3,8 +3,6 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::{Bench, KEY, LONG, UNNAMED, json};
 use crate::support::{finish, free_port};
 
@@ -22,8 +20,7 @@ fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
     // Without a name of its own a request hears the engine's.
     let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
     assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-demo")), "{answer}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
+    bench.end(&mut llmup);
     let log = std::fs::read_to_string(bench.home.data.join("logs/demo.log")).unwrap();
     assert!(log.contains("deleted llmup-demo"), "{log}");
     bench.clean(Duration::from_secs(5));
@@ -67,8 +64,7 @@ fn an_ollama_that_runs_already_is_used_given_more_context_and_left_running() {
     // Without a name of its own a request hears the engine's.
     let (status, answer) = bench.post("/v1/chat/completions", UNNAMED);
     assert_eq!((status, json(&answer)["model"].as_str()), (200, Some("llmup-new-1b")), "{answer}");
-    llmup.signal(Signal::SIGINT);
-    assert_eq!(llmup.wait(LONG).code(), Some(130), "{}", llmup.err());
+    bench.end(&mut llmup);
     assert!(ollama.try_wait().unwrap().is_none(), "their Ollama was ended");
     let said = std::fs::read_to_string(&log).unwrap();
     assert!(said.contains("pulled new:1b") && said.contains("deleted llmup-new-1b"), "{said}");

@@ -1,0 +1,28 @@
+//! Our own files on Linux and macOS.
+
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// A new file in `dir` that only the user may read (tempfile creates 0600).
+pub(super) fn private_file(dir: &Path) -> io::Result<NamedTempFile> {
+    NamedTempFile::new_in(dir)
+}
+
+/// Gives the file its name, in the place of what had it.
+pub(super) fn replace(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Free bytes on the disk that holds this existing file or folder.
+pub(super) fn free_bytes(at: &Path) -> Option<u64> {
+    let at = at.canonicalize().ok()?;
+    let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
+    disks
+        .iter()
+        .filter(|disk| at.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map(sysinfo::Disk::available_space)
+}
