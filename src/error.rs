@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 
 use crate::exit::Exit;
 
+#[path = "error/paste.rs"] // also where the fuzzers take this file in by its path
 pub mod paste;
 
 /// An error that knows what the user should do next.
