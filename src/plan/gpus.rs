@@ -5,7 +5,9 @@ use super::fit::{Fitted, reason, wanted_context};
 use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
 use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, alternatives, pick, spread};
+use crate::engine::Accelerator;
 use crate::hardware::{Device, VendorId};
+use crate::model::{Cache, CacheGroup};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
 
@@ -38,23 +40,29 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe)
         context: wanted,
     };
     let ways = spread::possible(facts, &flags, gpus.len() as u64)?;
-    let tries = |lean: Option<Lean>| -> Vec<Try> {
+    let tries = |job: &Job<'_>, ways: &[Spread], lean: Option<Lean>| -> Vec<Try> {
         let of = |way: &Spread| {
             let chosen = pick::of(facts.hardware, &gpus, usize::try_from(way.gpus()).ok()?)?;
             let share = choice.utilization.unwrap_or(UTILIZATION);
-            Some(Try::new(facts, &job, &chosen, *way, lean, share))
+            Some(Try::new(facts, job, &chosen, *way, lean, share))
         };
         ways.iter().filter_map(of).collect()
     };
-    let mut all = tries(None);
+    let mut all = tries(&job, &ways, None);
     let enough = |all: &[Try]| all.iter().any(|t| t.context >= wanted && t.verdict == Verdict::Fits);
     // What a large GPU's defaults take must not keep out what fits a smaller one.
     if !enough(&all) {
-        all.extend(tries(Some(SMALL)));
+        all.extend(tries(&job, &ways, Some(SMALL)));
     }
     // Where nothing was asked there is freedom: fewer sequences at once leave more room for each.
     if !enough(&all) && asked.is_none() {
-        all.extend(tries(Some(Lean { sequences: FEWER_SEQUENCES, ..SMALL })));
+        all.extend(tries(&job, &ways, Some(Lean { sequences: FEWER_SEQUENCES, ..SMALL })));
+    }
+    // Nor must a cache that every GPU would keep whole.
+    let apart = if enough(&all) { Vec::new() } else { shared_out(facts, choice, &job, &ways) };
+    for (way, flags) in &apart {
+        let job = Job { flags, ..job };
+        all.extend(tries(&job, &[*way], asked.is_none().then_some(Lean { sequences: FEWER_SEQUENCES, ..SMALL })));
     }
     let good = all.iter().find(|t| t.context >= wanted && t.verdict == Verdict::Fits);
     let best = good.or_else(|| {
@@ -74,13 +82,27 @@ pub(super) fn fit(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &EngineRecipe)
         let lean = Lean { sequences: FEWER_SEQUENCES, ..SMALL };
         if nearest.obstacle.is_none()
             && flags.sequences.is_none()
-            && tries(Some(lean)).iter().any(|t| t.context >= wanted)
+            && tries(&job, &ways, Some(lean)).iter().any(|t| t.context >= wanted)
         {
             hints.push(format!("serve fewer at once: `-- --max-num-seqs {FEWER_SEQUENCES}`"));
         }
         return Err(refusal(facts, nearest, hints, wanted));
     }
     Ok(chosen(facts, choice, &job, best, wanted, because))
+}
+
+/// The ways in which the GPUs of a tensor-parallel group share out the tokens of a cache that does not divide by heads
+/// (MLA): `--decode-context-parallel-size`, in vLLM since 0.12 (recipes, moonshotai/Kimi-K2-Instruct: `-dcp 8`). The
+/// sparse attention of an indexer is left alone, and so are other vendors' kernels: nobody says that they can.
+fn shared_out(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, ways: &[Spread]) -> Vec<(Spread, Flags)> {
+    let plain = |group: &CacheGroup| matches!(group.cache, Cache::Latent { indexed: false, .. });
+    let latent = facts.weights.shape.as_ref().is_some_and(|s| !s.cache.is_empty() && s.cache.iter().all(plain));
+    let old = job.version.is_some_and(|version| version < (0, 12));
+    if !latent || old || choice.accelerator != Accelerator::Cuda || job.flags.decode_context.is_some() {
+        return Vec::new();
+    }
+    let split = ways.iter().filter(|way| way.tensor > 1 && way.pipeline == 1 && way.data == 1);
+    split.map(|way| (*way, Flags { decode_context: Some(way.tensor), ..job.flags.clone() })).collect()
 }
 
 /// A process sees one MIG instance at most, so nothing can be spread over several.
@@ -152,6 +174,11 @@ fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wan
         args.push("--enable-expert-parallel".to_owned());
         reasons.push(reason("whole experts on each GPU", "cut in parts they would not be whole quantised blocks"));
     }
+    if best.decode_context > 1 && job.flags.decode_context.is_none() {
+        args.extend(["--decode-context-parallel-size".to_owned(), best.decode_context.to_string()]);
+        let why = "the cache of this model does not divide by heads; without this each GPU would keep all of it";
+        reasons.push(reason(format!("a part of the cache on each of {} GPUs", best.decode_context), why));
+    }
     if let Some(Lean { steps, sequences }) = best.lean {
         if job.flags.sequences.is_none() && sequences < best.rank.own.sequences {
             args.extend(["--max-num-seqs".to_owned(), sequences.to_string()]);
@@ -213,6 +240,8 @@ fn without_links(facts: &Facts<'_>, choice: &Choice<'_>, best: &Try) -> Option<R
 /// One way to spread the model, priced.
 struct Try {
     spread: Spread,
+    /// GPUs that share out the tokens of the cache.
+    decode_context: u64,
     /// They share main memory.
     unified: bool,
     devices: Vec<u32>,
@@ -298,6 +327,7 @@ impl Try {
         let unified = gpus.iter().any(|g| g.unified);
         Try {
             spread,
+            decode_context: job.flags.decode_context.unwrap_or(1),
             unified,
             devices,
             utilization,

@@ -85,6 +85,7 @@ pub fn own_weights(profile: &ModelProfile, hardware: &Hardware) -> Option<Varian
         ollama: None,
         weights_gb: None,
         memory_min_gb: None,
+        quant_block: None,
         source: own.source.clone(),
     };
     variant.weights_gb = profile.size(&variant).map(|size| size.bytes as f64 / 1e9);

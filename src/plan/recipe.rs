@@ -93,8 +93,14 @@ pub(super) fn for_accelerator(facts: &Facts<'_>, choice: &Choice<'_>, recipe: &m
         let value = args.next_if(|next| !next.starts_with("--"));
         let size =
             ["--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"].contains(&arg.as_str());
-        if (size && too_many) || recipe.args.contains(arg) {
+        if size && too_many {
             continue;
+        }
+        match recipe.args.iter().position(|said| said == arg) {
+            // What is said for these devices goes before what is said for all.
+            Some(at) if value.is_some() && recipe.args.get(at + 1) != value => drop(recipe.args.drain(at..at + 2)),
+            Some(_) => continue,
+            None => {}
         }
         added.push(arg.clone());
         added.extend(value.cloned());

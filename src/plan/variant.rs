@@ -120,7 +120,7 @@ pub fn weights(profile: &ModelProfile, variant: &Variant) -> Weights {
         architecture: architectures.first().cloned(),
         quantization: Some(variant.quantization.clone()),
         context_max: profile.context_max,
-        shape: profile.shape.as_ref().map(shape),
+        shape: profile.shape.as_ref().map(|own| Shape { quant_block: variant.quant_block, ..shape(own) }),
         chat_template: true,
     }
 }

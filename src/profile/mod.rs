@@ -174,6 +174,9 @@ pub struct Variant {
     pub weights_gb: Option<f64>,
     /// Accelerator memory the publisher asks for, GB, when a source says it.
     pub memory_min_gb: Option<f64>,
+    /// Side of the blocks its weights are quantised in, which no GPU may have a part of (`weight_block_size` of its
+    /// config.json).
+    pub quant_block: Option<u64>,
     /// Where these facts come from. Built-in profiles must say; users need not.
     #[serde(default)]
     pub source: String,

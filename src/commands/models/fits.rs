@@ -1,6 +1,7 @@
 //! What of the profiles would run on a machine: every variant whose size is known is planned, and the best is kept.
 
 use std::cmp::Ordering;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -71,6 +72,11 @@ pub struct Candidate {
     pub capabilities: Vec<String>,
     /// Part of it stays in main memory.
     pub offloaded: bool,
+    /// Where weights of it are, when some are on this machine already.
+    pub here: Option<PathBuf>,
+    /// In which forms.
+    #[serde(skip)]
+    pub here_as: Vec<String>,
     #[serde(skip)]
     pub gpus: usize,
     #[serde(skip)]
@@ -160,6 +166,8 @@ fn candidate(profile: &ModelProfile, fit: Fit, form: Option<(&Variant, Option<Si
         missing_bytes: None,
         capabilities: profile.capabilities.clone(),
         offloaded: false,
+        here: None,
+        here_as: Vec::new(),
         gpus: 0,
         merit: (false, false, false, false, profile.parameters_b.unwrap_or(0.0)),
     }

@@ -1,7 +1,10 @@
 //! `llmup models`: what llmup knows, and with `--fits` what of it would run on this machine.
 
 mod fits;
+mod here;
 mod table;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -17,6 +20,7 @@ use crate::plan::Installed;
 use crate::profile::{self, Found, ModelProfile, Origin};
 
 use fits::{Candidate, Fit};
+use here::Here;
 use table::{Align, Column};
 
 /// A profile as programs get it.
@@ -24,6 +28,8 @@ use table::{Align, Column};
 struct Known<'a> {
     /// `built-in`, or the path of the user's file.
     origin: String,
+    /// Where its weights are, when they are on this machine.
+    here: Option<PathBuf>,
     #[serde(flatten)]
     profile: &'a ModelProfile,
 }
@@ -34,11 +40,20 @@ pub fn run(args: &ModelsArgs, paths: &Paths) -> Result<u8> {
     for error in &listing.broken {
         output::note(&format!("{} {error}", on_stderr(Style::Warn, "note  ")));
     }
+    let here: Vec<Here> = listing.found.iter().map(|f| here::find(&f.profile, paths, &RealHost)).collect();
     match (args.fits, args.json) {
-        (false, true) => output::json(&listing.found.iter().map(known).collect::<Vec<_>>()),
-        (false, false) => output::data(&list(&listing.found, table::width())),
+        (false, true) => {
+            let known = listing.found.iter().zip(&here).map(|(found, here)| known(found, here));
+            output::json(&known.collect::<Vec<_>>());
+        }
+        (false, false) => output::data(&list(&listing.found, &here, table::width())),
         (true, json) => {
-            let candidates = on_this_machine(&listing.found, paths);
+            let mut candidates = on_this_machine(&listing.found, paths);
+            for candidate in &mut candidates {
+                let own = listing.found.iter().zip(&here).find(|(f, _)| f.profile.name == candidate.name);
+                candidate.here = own.and_then(|(_, here)| here.path.clone());
+                candidate.here_as = own.map(|(_, here)| here.forms.clone()).unwrap_or_default();
+            }
             if json {
                 output::json(&candidates);
             } else {
@@ -49,12 +64,12 @@ pub fn run(args: &ModelsArgs, paths: &Paths) -> Result<u8> {
     Ok(Exit::Ok.code())
 }
 
-fn known(found: &Found) -> Known<'_> {
+fn known<'a>(found: &'a Found, here: &Here) -> Known<'a> {
     let origin = match &found.origin {
         Origin::BuiltIn => "built-in".to_owned(),
         Origin::User(path) => path.display().to_string(),
     };
-    Known { origin, profile: &found.profile }
+    Known { origin, here: here.path.clone(), profile: &found.profile }
 }
 
 fn on_this_machine(found: &[Found], paths: &Paths) -> Vec<Candidate> {
@@ -75,8 +90,8 @@ fn on_this_machine(found: &[Found], paths: &Paths) -> Vec<Candidate> {
 }
 
 /// Everything that is known, a line each.
-fn list(found: &[Found], width: usize) -> String {
-    let columns = [
+fn list(found: &[Found], here: &[Here], width: usize) -> String {
+    let mut columns = vec![
         Column::new("MODEL", Align::Left, 0),
         Column::new("SIZE", Align::Right, 1),
         Column::new("ACTIVE", Align::Right, 5),
@@ -84,7 +99,11 @@ fn list(found: &[Found], width: usize) -> String {
         Column::new("CAN", Align::Left, 3),
         Column::new("AS", Align::Left, 4),
     ];
-    let row = |found: &Found| {
+    // Where nothing is here there is nothing to say.
+    if here.iter().any(|here| !here.forms.is_empty()) {
+        columns.push(Column::new("HERE", Align::Left, 1));
+    }
+    let row = |(found, here): (&Found, &Here)| {
         let profile = &found.profile;
         let yours = if found.origin == Origin::BuiltIn { "" } else { " (yours)" };
         vec![
@@ -94,16 +113,17 @@ fn list(found: &[Found], width: usize) -> String {
             profile.context_max.map(tokens).unwrap_or_default(),
             profile.capabilities.join(" "),
             forms(profile),
+            here.forms.join(" "),
         ]
     };
-    let mut out = table::render(&columns, &found.iter().map(row).collect::<Vec<_>>(), width);
+    let mut out = table::render(&columns, &found.iter().zip(here).map(row).collect::<Vec<_>>(), width);
     out.push_str("\nstart one: llmup start MODEL; what would run here: llmup models --fits\n");
     out
 }
 
 /// What would run, best first, and how many would not.
 fn fitting(candidates: &[Candidate], width: usize) -> String {
-    let columns = [
+    let mut columns = vec![
         Column::new("MODEL", Align::Left, 0),
         Column::new("FIT", Align::Left, 1),
         Column::new("AS", Align::Left, 2),
@@ -112,6 +132,9 @@ fn fitting(candidates: &[Candidate], width: usize) -> String {
         Column::new("ON", Align::Left, 5),
         Column::new("CAN", Align::Left, 6),
     ];
+    if candidates.iter().any(|c| !c.here_as.is_empty()) {
+        columns.push(Column::new("HERE", Align::Left, 2));
+    }
     let row = |c: &Candidate| {
         vec![
             c.name.clone(),
@@ -121,6 +144,7 @@ fn fitting(candidates: &[Candidate], width: usize) -> String {
             c.weights_bytes.map(|n| gigabytes(n, c.weights_estimated)).unwrap_or_default(),
             on(c),
             c.capabilities.join(" "),
+            c.here_as.join(" "),
         ]
     };
     let runs: Vec<_> = candidates.iter().filter(|c| matches!(c.fit, Fit::Fits | Fit::Tight)).map(row).collect();

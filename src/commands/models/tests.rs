@@ -34,6 +34,10 @@ fn built_in() -> Vec<Found> {
     profile::list(Path::new("no/such/folder")).unwrap().found
 }
 
+fn nowhere(found: &[Found]) -> Vec<Here> {
+    vec![Here::default(); found.len()]
+}
+
 fn on(hardware: &Hardware) -> Vec<Candidate> {
     fits::ranked(built_in().iter().map(|f| &f.profile), hardware, &[])
 }
@@ -121,7 +125,7 @@ fn the_tables_keep_to_the_width() {
     let found = built_in();
     let candidates = on(&machine(2, 80, "9.0", 256));
     for width in [40, 60, 80, 100] {
-        let (list, fitting) = (list(&found, width), fitting(&candidates, width));
+        let (list, fitting) = (list(&found, &nowhere(&found), width), fitting(&candidates, width));
         // The sentences below the tables may be wrapped by the terminal.
         for text in [list.split("\n\n").next().unwrap(), fitting.split("\n\n").next().unwrap()] {
             for line in text.lines() {
@@ -131,8 +135,8 @@ fn the_tables_keep_to_the_width() {
         assert!(list.contains("qwen3-coder-30b-a3b"), "{list}");
         assert!(fitting.contains("glm-4.7-flash") && fitting.contains("fits"), "{fitting}");
     }
-    assert!(list(&found, 100).lines().next().unwrap().ends_with("AS"));
-    assert!(list(&found, 60).contains("CONTEXT"));
+    assert!(list(&found, &nowhere(&found), 100).lines().next().unwrap().ends_with("AS"));
+    assert!(list(&found, &nowhere(&found), 60).contains("CONTEXT"));
 }
 
 #[test]
@@ -143,9 +147,9 @@ fn a_users_profile_is_marked_and_a_broken_one_is_told() {
     let listing = profile::list(dir.path()).unwrap();
     assert_eq!(listing.found.len(), built_in().len());
     assert!(listing.broken[0].to_string().contains("bad.yaml:3:16:"), "{:?}", listing.broken);
-    assert!(list(&listing.found, 100).contains("glm-4.7 (yours)"));
+    assert!(list(&listing.found, &nowhere(&listing.found), 100).contains("glm-4.7 (yours)"));
     let own = listing.found.iter().find(|f| f.profile.title == "mine").unwrap();
-    let value = serde_json::to_value(known(own)).unwrap();
+    let value = serde_json::to_value(known(own, &Here::default())).unwrap();
     assert_eq!(value["origin"], dir.path().join("glm-4.7.yaml").display().to_string());
     assert_eq!(value["name"], "glm-4.7");
 }
@@ -155,4 +159,51 @@ fn numbers_are_short() {
     assert_eq!([0.6, 30.5, 480.0, 1000.0, 1600.0].map(billions), ["0.6B", "30.5B", "480B", "1T", "1.6T"]);
     assert_eq!([512, 32_768, 202_752, 1_048_576].map(tokens), ["512", "32K", "198K", "1M"]);
     assert_eq!([gigabytes(5_200_000_000, false), gigabytes(61_060_000_000, true)], ["5.2 GB", "~61 GB"]);
+}
+
+#[test]
+fn what_is_here_already_is_marked() {
+    use crate::pull::manifest::Held;
+    use crate::pull::{Form, HubId, Manifest};
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Paths { data: dir.path().join("data"), config: dir.path().join("config") };
+    let found = built_in();
+    let profile = &found.iter().find(|f| f.profile.name == "glm-4.7-flash").unwrap().profile;
+    let variant = profile.variants.iter().find(|v| v.format == "safetensors").unwrap();
+    let folder = crate::commands::pull::variant_dir(&profile.name, variant, &paths);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.join(name), bytes).unwrap();
+        Held { path: name.into(), size: bytes.len() as u64, digest: None }
+    };
+    let files = vec![
+        file("config.json", br#"{"architectures": ["SomeForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1}"#),
+        file("model.safetensors", b"\x02\0\0\0\0\0\0\0{}"),
+    ];
+    let find = || here::find(profile, &paths, &RealHost);
+    assert_eq!(find().path.filter(|path| path.starts_with(dir.path())), None, "no manifest, so it is not whole");
+    let manifest = Manifest {
+        version: Manifest::VERSION,
+        hub: HubId::HuggingFace,
+        repo: "some/repo".into(),
+        revision: "main".into(),
+        commit: None,
+        form: Form::Safetensors,
+        quantization: None,
+        at: None,
+        files,
+    };
+    manifest.finish(&folder).unwrap();
+    let here = find();
+    assert_eq!((here.path.as_deref(), here.forms[0].as_str()), (Some(folder.as_path()), &*variant.quantization));
+    let all: Vec<Here> =
+        found.iter().map(|f| if f.profile.name == profile.name { here.clone() } else { Here::default() }).collect();
+    for width in [80, 100] {
+        let text = list(&found, &all, width);
+        let line = text.lines().find(|l| l.starts_with("glm-4.7-flash ")).unwrap();
+        assert!(text.lines().next().unwrap().ends_with("HERE") && line.ends_with(&variant.quantization), "{text}");
+    }
+    assert!(!list(&found, &nowhere(&found), 100).contains("HERE"));
+    let own = found.iter().find(|f| f.profile.name == profile.name).unwrap();
+    assert_eq!(serde_json::to_value(known(own, &here)).unwrap()["here"], folder.display().to_string());
 }

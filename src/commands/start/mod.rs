@@ -19,7 +19,7 @@ mod target;
 mod watchdog;
 
 pub(super) use backend::file_name;
-pub(super) use pulled::best_variant;
+pub(super) use pulled::{best_variant, here as weights_here};
 pub(super) use ready::{box_of, next_commands};
 pub(super) use serve::{bind, kept_key, runtime};
 
@@ -32,7 +32,7 @@ use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::variant::{self, Machine};
+use crate::plan::variant::{self, Machine, Unjudged};
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 
 use target::Target;
@@ -220,8 +220,15 @@ fn planned(
     let Some(profile) = target.profile.as_ref().filter(|_| target.missing.is_some()) else {
         return Ok(plan::plan(facts(target, request, hardware, installed)));
     };
-    let none = |_| {
-        let message = format!("none of the downloads that the profile {} lists is for this machine", target.name);
+    let none = |why| {
+        let message = match why {
+            Unjudged::NotMadeForIt => {
+                format!("none of the downloads that the profile {} lists is for this machine", target.name)
+            }
+            Unjudged::NoSize => {
+                format!("nobody says how large the weights of {} are, so nothing is planned", target.name)
+            }
+        };
         let hint = format!("pass weights of your own: `llmup start {} --model-dir DIR`", target.name);
         Error::from(Plain::new(Exit::Config, message, hint))
     };

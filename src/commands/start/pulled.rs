@@ -7,7 +7,7 @@ use crate::engine::find;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::hardware;
-use crate::host::RealHost;
+use crate::host::{Host, RealHost};
 use crate::model::{self, Weights};
 use crate::output;
 use crate::paths::Paths;
@@ -25,9 +25,9 @@ pub(super) fn plan(
 ) -> Result<Option<LaunchPlan>> {
     let (Some(_), Some(profile)) = (&target.missing, &target.profile) else { return Ok(None) };
     let variants = profile.variants.iter().filter(|v| variant::loaded_by(v, args.engine.id()));
-    let here: Vec<Weights> = variants.filter_map(|variant| find(&profile.name, variant, paths)).collect();
+    let all: Vec<Weights> = variants.filter_map(|v| here(&profile.name, v, paths, &RealHost)).collect();
     let unknown = (target.weights.clone(), target.missing.take());
-    for weights in here {
+    for weights in all {
         target.weights = weights;
         if let Ok(Ok(plan)) = decide(args, target) {
             return Ok(Some(plan));
@@ -38,13 +38,13 @@ pub(super) fn plan(
 }
 
 /// The weights of a variant, when they are here and whole.
-fn find(name: &str, variant: &Variant, paths: &Paths) -> Option<Weights> {
+pub fn here(name: &str, variant: &Variant, paths: &Paths, host: &dyn Host) -> Option<Weights> {
     let dir = pulls::variant_dir(name, variant, paths);
     if let Some(manifest) = Manifest::read(&dir) {
         return model::read_path(&manifest.weights(&dir)).ok();
     }
     let repo = variant.hugging_face.as_deref()?;
-    let cached = crate::pull::cache::offline(&RealHost, repo, "main", &pulls::pick(variant, &[]))?;
+    let cached = crate::pull::cache::offline(host, repo, "main", &pulls::pick(variant, &[]))?;
     model::read_path(&cached.weights(&dir)).ok()
 }
 

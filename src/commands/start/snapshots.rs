@@ -3,7 +3,6 @@
 //! them anew.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{launch, planned, request, target};
@@ -48,11 +47,11 @@ fn snapshot(profile: &ModelProfile, machines: &[(&str, Hardware)]) -> String {
     let args = StartArgs::of(&profile.name).unwrap();
     let mut text = String::new();
     for (head, hardware) in machines {
-        let _ = write!(text, "== {head}\n");
+        text.push_str(&format!("== {head}\n"));
         let mut target = target::from_profile(profile.clone(), None, &paths, Vec::new()).unwrap();
         match planned(&mut target, &request(&args, true), hardware, &[]) {
-            Err(error) => drop(writeln!(text, "no plan: {error}")),
-            Ok(Err(error)) => drop(writeln!(text, "refused: {error}")),
+            Err(error) => text.push_str(&format!("no plan: {error}\n")),
+            Ok(Err(error)) => text.push_str(&format!("refused: {error}\n")),
             Ok(Ok(plan)) => {
                 let source = target.missing.as_ref().and_then(|v| {
                     let source = v.ollama.as_ref().or(v.hugging_face.as_ref()).or(v.model_scope.as_ref());
@@ -60,7 +59,8 @@ fn snapshot(profile: &ModelProfile, machines: &[(&str, Hardware)]) -> String {
                 });
                 let command = launch::command(&args, &target, &plan, None, None, &paths, 4001, None);
                 let source = source.unwrap_or_else(|| "written by llmup".into());
-                let _ = write!(text, "{}\n{source}\n{}", first_line(&plan, &command), lines(&command));
+                text.push_str(&format!("{}\n{source}\n{}", first_line(&plan, &command), lines(&command)));
+                plan.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));
             }
         }
     }
@@ -80,7 +80,10 @@ fn first_line(plan: &LaunchPlan, command: &CommandLine) -> String {
         line += if args.iter().any(|a| a == "--enable-expert-parallel") { " EP" } else { "" };
     }
     if let Some(offload) = plan.offload.as_ref().filter(|o| !o.whole()) {
-        line += &format!(", {} of {} layers on the GPU", offload.gpu_layers, offload.layers);
+        line += &format!(", {} of {} layers on GPUs", offload.gpu_layers, offload.layers);
+        if offload.cpu_expert_layers > 0 {
+            line += &format!(", the experts of {} in memory", offload.cpu_expert_layers);
+        }
     }
     line
 }
@@ -90,14 +93,12 @@ fn lines(command: &CommandLine) -> String {
     let shown = |word: &std::ffi::OsStr| crate::error::paste::posix_word(&word.to_string_lossy());
     let mut text = String::new();
     for (name, value) in &command.env {
-        let _ = write!(text, "  {name}={}\n", shown(value));
+        text.push_str(&format!("  {name}={}\n", shown(value)));
     }
-    let _ = write!(text, "  {}", shown(command.program.as_os_str()));
+    text.push_str(&format!("  {}", shown(command.program.as_os_str())));
     for arg in &command.args {
-        let _ = match arg.to_string_lossy().starts_with('-') {
-            true => write!(text, "\n    {}", shown(arg)),
-            false => write!(text, " {}", shown(arg)),
-        };
+        let before = if arg.to_string_lossy().starts_with('-') { "\n    " } else { " " };
+        text.push_str(&format!("{before}{}", shown(arg)));
     }
     text + "\n"
 }
@@ -151,4 +152,38 @@ fn difference(before: &str, now: &str) -> String {
         }
     }
     format!("{head}: more lines were there")
+}
+
+/// What an engine's help lists: the words that begin a flag, and not those inside a sentence's compounds.
+fn listed(help: &str) -> BTreeSet<&str> {
+    let flag = |word: &&str| word.len() > 1 && word.starts_with('-') && !word.starts_with("---");
+    help.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).filter(flag).collect()
+}
+
+#[test]
+fn every_flag_is_in_the_engines_help() {
+    let help = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples/engine_help").join(name);
+        std::fs::read_to_string(path)
+    };
+    let (Ok(vllm), Ok(llama)) = (help("vllm_serve_help.txt"), help("llama_server_help.txt")) else {
+        return eprintln!("skipped: the recorded help texts are not at hand");
+    };
+    let (vllm, llama) = (listed(&vllm), listed(&llama));
+    let mut unknown = BTreeSet::new();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder()).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        for block in text.split("== ").filter(|block| !block.is_empty()) {
+            let known = if block.contains(": vllm on ") { &vllm } else { &llama };
+            let flags = block.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with('-'));
+            for flag in flags.filter_map(|line| line.split([' ', '=']).next()) {
+                seen += 1;
+                if !known.contains(flag) {
+                    unknown.insert(format!("{}: {flag}", entry.file_name().to_string_lossy()));
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty() && seen > 1000, "{seen} flags, not in the help: {unknown:#?}");
 }
