@@ -196,6 +196,9 @@ impl Watched {
                 deaf = Since::now();
             } else if let Some(seconds) = deaf.lasts(self.patience.health) {
                 return Hung::Deaf { engine, seconds };
+            } else {
+                // Who does not say that it is well does not tell its counters; asking would only cost time.
+                continue;
             }
             if self.counters.read().in_flight == 0 || !silent {
                 still = Since::now();
@@ -227,7 +230,8 @@ impl Watched {
         };
         // Where processor time cannot be known, a slow engine and a hung one look the same.
         let spent = if self.on_processor { process::processor_time(self.pid)? } else { Duration::ZERO };
-        let (_, body) = health::fetch(self.address, "/metrics", self.key.as_deref(), ANSWERS).await.ok()?;
+        let limit = ANSWERS.min(self.patience.progress / QUESTIONS);
+        let (_, body) = health::fetch(self.address, "/metrics", self.key.as_deref(), limit).await.ok()?;
         let counters = body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(ours)).collect::<Vec<_>>();
         (!counters.is_empty()).then(|| Progress { counters: counters.concat(), spent })
     }

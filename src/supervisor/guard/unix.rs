@@ -18,7 +18,8 @@ use nix::unistd::Pid;
 use super::{KILL, Report, TERMINATE};
 use crate::supervisor::{ExitStatus, os, process};
 
-/// How long descendants may outlive a child that ended by itself, to tidy up after it. The next start waits for them.
+/// How long descendants may outlive a child that ended well, to tidy up after it. One that crashed has nothing to tidy
+/// up, and the next start waits for its descendants' end.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Between two looks at what is left, while it is being killed.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -141,7 +142,8 @@ fn fetch(pid: Pid) -> ExitStatus {
                 status = ended_as(os::status_of(None, Some(signal as i32)), &mut ended);
             }
             Ok(WaitStatus::StillAlive) => {
-                if KILLING.load(Ordering::SeqCst) || ended.is_some_and(|at| at.elapsed() > SETTLE) {
+                if KILLING.load(Ordering::SeqCst) || !status.success() || ended.is_some_and(|at| at.elapsed() > SETTLE)
+                {
                     sweep(pid);
                 }
                 std::thread::sleep(PAUSE);
