@@ -1,5 +1,6 @@
 //! `llmup plan`: how a model would be started, here or on a machine that is only described. Starts nothing.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use super::start;
 use crate::cli::PlanArgs;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::hardware::{Cpu, Device, Hardware, Memory, VendorId, memory_for_metal};
+use crate::hardware::{Cpu, Device, Hardware, Memory, VendorId, WHOLE, memory_for_metal, replay};
 use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
@@ -21,11 +22,15 @@ const ASSUMED_MEMORY: u64 = 64 << 30;
 const MOST_MEMORY: u64 = 1 << 50;
 const MOST_DEVICES: usize = 1024;
 
-/// A machine as a file describes it.
+/// Bytes of a description.
+const MOST_TEXT: u64 = 4 << 20;
+
+/// A machine as a file describes it, or as `llmup hardware --json` prints it.
 #[derive(Debug, Deserialize)]
 struct Machine {
     os: Option<Os>,
     memory_bytes: Option<u64>,
+    memory: Option<Memory>,
     #[serde(default)]
     devices: Vec<Described>,
 }
@@ -39,6 +44,7 @@ struct Described {
     architecture: Option<String>,
     #[serde(default)]
     unified: bool,
+    usable: Option<bool>,
 }
 
 /// Plans and prints.
@@ -80,8 +86,12 @@ fn named(list: &str) -> Result<Hardware> {
         return Err(usage("no accelerator is named".into(), "name some, as in `--on 2x4090`"));
     }
     let os = if devices.iter().any(|d| d.vendor == VendorId::Apple) { Os::Macos } else { Os::Linux };
-    let mut hardware =
-        hardware(Machine { os: Some(os), memory_bytes: Some(system).filter(|bytes| *bytes > 0), devices });
+    let mut hardware = hardware(Machine {
+        os: Some(os),
+        memory_bytes: Some(system).filter(|bytes| *bytes > 0),
+        memory: None,
+        devices,
+    });
     if system == 0 {
         hardware.problems.push(format!(
             "{} of main memory are assumed there; describe the machine with `--machine FILE` to plan with its own",
@@ -136,17 +146,40 @@ fn described(named: profile::Named) -> Result<(Described, u64)> {
         memory_free_bytes: None,
         architecture: found.architecture,
         unified: found.unified,
+        usable: None,
     };
     Ok((described, system.unwrap_or(0)))
 }
 
 fn read(file: &Path) -> Result<Hardware> {
-    let text = std::fs::read(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
+    if file.is_dir() {
+        return Ok(replay(&[(WHOLE.to_owned(), file.to_owned())])?);
+    }
+    let text = head(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
     let machine: Machine = serde_json::from_slice(&text).map_err(|e| {
         let hint = "expected {\"os\", \"memory_bytes\", \"devices\": [{\"vendor\", \"name\", \"memory_total_bytes\", \"memory_free_bytes\", \"architecture\", \"unified\"}]}";
         Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), hint))
     })?;
-    Ok(hardware(machine))
+    let silent = machine.memory.is_none() && machine.memory_bytes.is_none();
+    let mut hardware = hardware(machine);
+    if silent {
+        hardware.problems.push(format!(
+            "{} of main memory are assumed there; say how much in `memory_bytes`",
+            output::bytes(hardware.memory.total_bytes)
+        ));
+    }
+    Ok(hardware)
+}
+
+/// No more than a description has: a file may also be a device that never ends.
+fn head(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(MOST_TEXT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_TEXT {
+        Err(std::io::Error::other("it is no description of a machine: too long"))
+    } else {
+        Ok(text)
+    }
 }
 
 fn usage(message: String, hint: &str) -> Error {
@@ -157,7 +190,9 @@ fn hardware(machine: Machine) -> Hardware {
     // Memory that is shared is there, and the rest of the system has some beside it.
     let shared = machine.devices.iter().filter(|d| d.unified).map(|d| d.memory_total_bytes).max().unwrap_or(0);
     let assumed = ASSUMED_MEMORY.max(shared.saturating_add(shared / 3));
-    let memory = machine.memory_bytes.unwrap_or(assumed).min(MOST_MEMORY);
+    let told = machine.memory.filter(|memory| memory.total_bytes > 0);
+    let memory = machine.memory_bytes.or(told.as_ref().map(|m| m.total_bytes)).unwrap_or(assumed).min(MOST_MEMORY);
+    let available = told.map_or(memory, |m| m.available_bytes.min(memory));
     let device = |(index, d): (u32, Described)| Device {
         vendor: d.vendor,
         index,
@@ -167,13 +202,13 @@ fn hardware(machine: Machine) -> Hardware {
         memory_free_bytes: d.memory_free_bytes.map(|free| free.min(MOST_MEMORY)),
         architecture: d.architecture,
         unified: d.unified,
-        usable: true,
+        usable: d.usable.unwrap_or(true),
         problem: None,
     };
     Hardware {
         os: machine.os.unwrap_or(Os::Linux),
         cpu: Cpu::default(),
-        memory: Memory { total_bytes: memory, available_bytes: memory },
+        memory: Memory { total_bytes: memory, available_bytes: available },
         devices: numbered(machine.devices).map(device).collect(),
         versions: std::collections::BTreeMap::default(),
         links: Vec::new(),
@@ -262,7 +297,26 @@ mod tests {
         std::fs::write(&file, r#"{"os": "linux", "memory_bytes": 1000, "devices": [{"vendor": "nvidia", "name": "X", "memory_total_bytes": 77}]}"#).unwrap();
         let read_back = read(&file).unwrap();
         assert_eq!((read_back.memory.total_bytes, read_back.devices[0].memory_total_bytes), (1000, 77));
+        assert!(read_back.problems.is_empty());
         std::fs::write(&file, "{\"devices\": 1}").unwrap();
         assert_eq!(read(&file).unwrap_err().exit(), Exit::Config);
+        std::fs::write(&file, "{}").unwrap();
+        let bare = read(&file).unwrap();
+        assert!(bare.memory.total_bytes == ASSUMED_MEMORY && bare.problems.len() == 1, "{bare:?}");
+        std::fs::write(&file, vec![b' '; MOST_TEXT as usize + 1]).unwrap();
+        assert_eq!(read(&file).unwrap_err().exit(), Exit::Config);
+    }
+
+    #[test]
+    fn what_hardware_prints_describes_its_machine() {
+        let mut own = named("2x4090").unwrap();
+        own.memory = Memory { total_bytes: 48 << 30, available_bytes: 40 << 30 };
+        own.devices[1].usable = false;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("machine.json");
+        std::fs::write(&file, crate::commands::hardware::json(&own).unwrap()).unwrap();
+        let told = read(&file).unwrap();
+        assert_eq!((told.os, &told.memory, &told.devices), (own.os, &own.memory, &own.devices));
+        assert!(told.problems.is_empty(), "{:?}", told.problems);
     }
 }
