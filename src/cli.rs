@@ -40,12 +40,16 @@ pub enum Command {
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Show what runs, and what was planned beside what the engine says it got.
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
     /// End a running model, its engine and everything it started.
+    #[command(after_help = STOP_EXAMPLES)]
     Stop(StopArgs),
     /// Start the engine of a running model anew; the gateway stays, and requests wait.
+    #[command(after_help = RESTART_EXAMPLES)]
     Restart(RestartArgs),
     /// Show the end of an engine's log, or with --gateway a line per request.
+    #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = ENV_EXAMPLES)]
@@ -63,7 +67,7 @@ pub enum Command {
     #[command(after_help = HARDWARE_EXAMPLES)]
     Hardware(HardwareArgs),
     /// Install, list or remove engines.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = ENGINE_EXAMPLES)]
     Engine(EngineCommand),
 }
 
@@ -81,7 +85,10 @@ Examples:
   llmup plan glm-4.7 --model-dir DIR
   llmup plan glm-4.7 --model-dir DIR --on 8xH200 --json
   llmup plan glm-4.7-flash --on 2x4090 --context 65536
-  llmup plan glm-4.7 --model-dir DIR --machine server.json";
+  llmup plan glm-4.7 --model-dir DIR --machine server.json
+
+server.json: what `llmup hardware --json` prints there, or a folder that
+`llmup doctor --record DIR` wrote there.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -112,15 +119,18 @@ const HARDWARE_EXAMPLES: &str = "\
 Examples:
   llmup hardware
   llmup hardware --json
-  llmup hardware --from nvidia-smi-xml=gpus.xml               what `nvidia-smi -q -x > gpus.xml` recorded elsewhere
+  llmup hardware --from nvidia-smi-xml=gpus.xml
   llmup hardware --from kfd-tree=nodes --from meminfo=meminfo.txt
-  llmup hardware --from machine                               a folder that `llmup doctor --record machine` wrote";
+  llmup hardware --from machine
+
+gpus.xml: from `nvidia-smi -q -x > gpus.xml`, on any machine.
+machine: a folder that `llmup doctor --record machine` wrote.";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   llmup doctor
-  llmup doctor --record machine                               everything detection reads here, to send with a report
-  llmup hardware --from recording=machine                     what it makes of that, here or elsewhere";
+  llmup doctor --record machine       what detection reads here, for a report
+  llmup hardware --from machine       what it makes of that, here or elsewhere";
 
 const MODELS_EXAMPLES: &str = "\
 Examples:
@@ -128,8 +138,37 @@ Examples:
   llmup models --fits
   llmup models --fits --json
 
-FIT: fits (with room), tight (only when the engine needs less than usual). Your own profiles, one YAML file each in
-the folder profiles of the configuration folder (LLMUP_CONFIG_DIR), beat built-in ones of the same name.";
+FIT: fits (with room), tight (only when the engine needs less than usual).
+Your own profiles, one YAML file each in the folder profiles of the
+configuration folder (LLMUP_CONFIG_DIR), beat built-in ones of the same name.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  llmup status
+  llmup status --json";
+
+const STOP_EXAMPLES: &str = "\
+Examples:
+  llmup stop                  the only one that runs, also while it is loading
+  llmup stop glm-4.7
+  llmup stop --all --now";
+
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  llmup restart
+  llmup restart glm-4.7";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  llmup logs                  of the engine that runs, or that ran last
+  llmup logs -f -n 200
+  llmup logs --gateway -f";
+
+const ENGINE_EXAMPLES: &str = "\
+Examples:
+  llmup engine list
+  llmup engine install llama-cpp
+  llmup engine remove vllm";
 
 /// `auto` or an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,6 +199,7 @@ impl EngineChoice {
 #[derive(Debug, Clone, Args)]
 pub struct StartArgs {
     /// A profile (`demo`, `glm-4.7`, …), a path to weights, or an Ollama tag; also the public name of the model.
+    #[arg(value_parser = name)]
     pub model: String,
     /// Where the weights are: a folder with config.json and *.safetensors, a .gguf file, or a folder of them.
     #[arg(long, value_name = "DIR")]
@@ -241,6 +281,7 @@ pub enum SourceChoice {
 #[derive(Debug, Clone, Args)]
 pub struct PullArgs {
     /// A profile (`glm-4.7`), a repository (`ORG/NAME`, `hf:ORG/NAME`, `ms:ORG/NAME`), or an Ollama tag (`llama3.1:8b`).
+    #[arg(value_parser = name)]
     pub model: String,
     /// The form: `fp8`, `q4_k_m`, …; else what suits this machine, or for a repository of GGUF files Q4_K_M.
     #[arg(long, visible_alias = "variant", value_name = "Q")]
@@ -277,7 +318,7 @@ pub struct PlanArgs {
     /// Plan for these GPUs instead of this machine's, under Linux.
     #[arg(long, value_name = "2x4090", conflicts_with = "machine")]
     pub on: Option<String>,
-    /// Plan for the machine a JSON file describes.
+    /// Plan for the machine a JSON file (as of `llmup hardware --json`) or a recorded folder describes.
     #[arg(long, value_name = "FILE")]
     pub machine: Option<PathBuf>,
 }
@@ -298,6 +339,17 @@ fn engine_port(text: &str) -> Result<EnginePort, String> {
             Ok(0) | Err(_) => Err("a port from 1 to 65535, or auto".into()),
             Ok(port) => Ok(EnginePort::Fixed(port)),
         },
+    }
+}
+
+/// No path is longer, and it is shown again in messages.
+const LONGEST: usize = 4096;
+
+fn name(text: &str) -> Result<String, String> {
+    match text.trim().len() {
+        1..=LONGEST => Ok(text.to_owned()),
+        0 => Err("it is empty; see the models llmup knows with `llmup models`".into()),
+        length => Err(format!("it is longer ({length} bytes) than any name or path")),
     }
 }
 

@@ -43,7 +43,7 @@ impl Explain for FileError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let FileError::Io { path, source, .. } = self;
+        let FileError::Io { action, path, source } = self;
         let dir = path.parent().unwrap_or(path).display();
         match source.kind() {
             io::ErrorKind::PermissionDenied => {
@@ -53,6 +53,15 @@ impl Explain for FileError {
                 vec![format!(
                     "the disk that holds {dir} is full; free some space or set LLMUP_DATA_DIR to another disk"
                 )]
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                vec![format!("{dir} cannot be written to; set LLMUP_DATA_DIR to a folder you may write")]
+            }
+            io::ErrorKind::NotADirectory => {
+                vec![format!("{dir} is no folder or lies in none; if it is llmup's own, set LLMUP_DATA_DIR to another")]
+            }
+            io::ErrorKind::NotFound if *action == "create" => {
+                vec![format!("nothing can be made in {dir}; set LLMUP_DATA_DIR to a folder you may write")]
             }
             _ => Vec::new(),
         }

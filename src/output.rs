@@ -4,10 +4,16 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::exit::Exit;
+
 /// Writes data to standard output as it is.
 pub fn data(text: &str) {
     let mut out = io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            note(&format!("{} cannot write the output: {error}", on_stderr(Style::Bad, "error:")));
+            std::process::exit(Exit::Config.code().into());
+        }
         // The reader went away (`llmup … | head`); nobody is left to tell.
         std::process::exit(0);
     }

@@ -77,14 +77,28 @@ pub struct Sizes {
     pub on_gpu: Option<f64>,
 }
 
+/// How far an instance is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Its engine is being downloaded, installed, or started, for the first time or anew.
+    Loading,
+    /// It serves, and whoever started it has been told.
+    #[default]
+    Ready,
+}
+
 /// A running llmup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// [`VERSION`].
     pub version: u32,
+    /// How far it is.
+    #[serde(default)]
+    pub phase: Phase,
     /// llmup itself.
     pub process: Process,
-    /// The gateway's base URL, without a path.
+    /// The gateway's base URL, without a path. Empty before the gateway listens.
     pub url: String,
     /// The key clients must present. The file is private to the user.
     pub key: String,
@@ -93,7 +107,7 @@ pub struct Instance {
     pub control: Option<Endpoint>,
     /// The model's name, as clients say it.
     pub model: String,
-    /// The context length in tokens that engine, gateway and clients agreed on.
+    /// The context length in tokens that engine, gateway and clients agreed on; 0 before that.
     pub context: u64,
     /// The engine.
     pub engine: Engine,
@@ -105,6 +119,13 @@ pub struct Instance {
     pub measured: Option<Sizes>,
     /// Seconds since 1970.
     pub started_at: u64,
+}
+
+impl Instance {
+    /// Whether clients can be told where it is and how much it takes: it was ready once.
+    pub fn was_ready(&self) -> bool {
+        self.phase == Phase::Ready || self.measured.is_some()
+    }
 }
 
 /// The state folder as it was found.
@@ -201,6 +222,7 @@ mod tests {
     fn instance(pid: u32, birth: &str, started_at: u64) -> Instance {
         Instance {
             version: VERSION,
+            phase: Phase::Ready,
             process: Process { pid, birth: birth.to_owned() },
             url: "http://127.0.0.1:4242".to_owned(),
             key: "k".to_owned(),

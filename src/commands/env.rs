@@ -98,7 +98,8 @@ impl Explain for EnvError {
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
+    // Comparing takes the product of the lengths.
+    let name = Some(name).filter(|name| name.len() <= 64)?.to_ascii_lowercase();
     CLIENTS
         .iter()
         .flat_map(|client| {

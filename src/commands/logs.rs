@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::request_log::REQUESTS;
 use super::{running, stop};
 use crate::cli::LogsArgs;
-use crate::error::{Plain, Result};
+use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::FileError;
 use crate::output;
 use crate::paths::Paths;
+use crate::state::{Instance, Phase};
 use crate::supervisor::process;
 use crate::supervisor::tail::Tail;
 
@@ -28,11 +29,14 @@ pub fn run(args: &LogsArgs, paths: &Paths) -> Result<u8> {
         (paths.logs().join(REQUESTS), None)
     } else {
         match stop::meant(args.name.as_deref(), &running) {
-            Ok(instance) => (instance.engine.log.clone().ok_or_else(|| foreign(&instance.model))?, Some(instance)),
+            Ok(instance) => match instance.engine.log.clone().or_else(|| preparing(&instance, paths)) {
+                Some(log) => (log, Some(instance)),
+                None => return Err(without(&instance).into()),
+            },
             // It may have ended; its log has not.
             Err(nobody) => match kept(args.name.as_deref(), paths) {
                 Some(path) => (path, None),
-                None => return Err(nobody.into()),
+                None => return Err(none(args.name.as_deref(), nobody)),
             },
         }
     };
@@ -55,9 +59,30 @@ pub fn run(args: &LogsArgs, paths: &Paths) -> Result<u8> {
     }
 }
 
-fn foreign(model: &str) -> Plain {
+/// What a start that has no engine yet says, when it has no terminal.
+fn preparing(instance: &Instance, paths: &Paths) -> Option<PathBuf> {
+    let path = paths.logs().join(format!("{}.start.log", super::start::file_name(&instance.model)));
+    (instance.phase == Phase::Loading && path.is_file()).then_some(path)
+}
+
+fn without(instance: &Instance) -> Plain {
+    let model = &instance.model;
+    if instance.phase == Phase::Loading {
+        let message = format!("the engine of {model} has not been started yet, so there is no log");
+        return Plain::new(Exit::Missing, message, "see how far it is: `llmup status`");
+    }
     let message = format!("the engine of {model} was not started by llmup, so its log is elsewhere");
     Plain::new(Exit::Missing, message, "for the requests: `llmup logs --gateway`")
+}
+
+fn none(name: Option<&str>, nobody: stop::NobodyError) -> Error {
+    match name {
+        Some(name) => {
+            let message = format!("{name:?} does not run, and there is no log of it");
+            Plain::new(Exit::Missing, message, "see what runs: `llmup status`").into()
+        }
+        None => nobody.into(),
+    }
 }
 
 /// The log of a model that no longer runs: the named one's, or the newest.

@@ -1,5 +1,6 @@
 //! `llmup plan`: how a model would be started, here or on a machine that is only described. Starts nothing.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::start;
@@ -7,11 +8,14 @@ use crate::cli::PlanArgs;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::hardware::described::{Described, FORM, Machine};
-use crate::hardware::{Hardware, VendorId, memory_for_metal};
+use crate::hardware::{Hardware, VendorId, WHOLE, memory_for_metal, replay};
 use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
 use crate::profile;
+
+/// Bytes of a description.
+const MOST_TEXT: u64 = 4 << 20;
 
 /// Plans and prints.
 pub fn run(args: PlanArgs, paths: &Paths) -> Result<u8> {
@@ -53,7 +57,7 @@ pub(super) fn named(list: &str) -> Result<Hardware> {
     }
     let os = if devices.iter().any(|d| d.vendor == VendorId::Apple) { Os::Macos } else { Os::Linux };
     let memory_bytes = Some(system).filter(|bytes| *bytes > 0);
-    let mut hardware = Machine { os: Some(os), memory_bytes, devices }.hardware();
+    let mut hardware = Machine { os: Some(os), memory_bytes, memory: None, devices }.hardware();
     if system == 0 {
         hardware.problems.push(format!(
             "{} of main memory are assumed there; describe the machine with `--machine FILE` to plan with its own",
@@ -108,16 +112,39 @@ fn described(named: profile::Named) -> Result<(Described, u64)> {
         memory_free_bytes: None,
         architecture: found.architecture,
         unified: found.unified,
+        usable: None,
     };
     Ok((described, system.unwrap_or(0)))
 }
 
 fn read(file: &Path) -> Result<Hardware> {
-    let text = std::fs::read(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
+    if file.is_dir() {
+        return Ok(replay(&[(WHOLE.to_owned(), file.to_owned())])?);
+    }
+    let text = head(file).map_err(|e| crate::fs::FileError::new("read", file, e))?;
     let machine = Machine::read(&text).map_err(|e| {
         Error::from(Plain::new(Exit::Config, format!("{}: {e}", file.display()), format!("expected {FORM}")))
     })?;
-    Ok(machine.hardware())
+    let silent = machine.memory.is_none() && machine.memory_bytes.is_none();
+    let mut hardware = machine.hardware();
+    if silent {
+        hardware.problems.push(format!(
+            "{} of main memory are assumed there; say how much in `memory_bytes`",
+            output::bytes(hardware.memory.total_bytes)
+        ));
+    }
+    Ok(hardware)
+}
+
+/// No more than a description has: a file may also be a device that never ends.
+fn head(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(MOST_TEXT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_TEXT {
+        Err(std::io::Error::other("it is no description of a machine: too long"))
+    } else {
+        Ok(text)
+    }
 }
 
 fn usage(message: String, hint: &str) -> Error {
@@ -187,7 +214,26 @@ mod tests {
         std::fs::write(&file, r#"{"os": "linux", "memory_bytes": 1000, "devices": [{"vendor": "nvidia", "name": "X", "memory_total_bytes": 77}]}"#).unwrap();
         let read_back = read(&file).unwrap();
         assert_eq!((read_back.memory.total_bytes, read_back.devices[0].memory_total_bytes), (1000, 77));
+        assert!(read_back.problems.is_empty());
         std::fs::write(&file, "{\"devices\": 1}").unwrap();
         assert_eq!(read(&file).unwrap_err().exit(), Exit::Config);
+        std::fs::write(&file, "{}").unwrap();
+        let bare = read(&file).unwrap();
+        assert!(bare.memory.total_bytes == 64 << 30 && bare.problems.len() == 1, "{bare:?}");
+        std::fs::write(&file, vec![b' '; MOST_TEXT as usize + 1]).unwrap();
+        assert_eq!(read(&file).unwrap_err().exit(), Exit::Config);
+    }
+
+    #[test]
+    fn what_hardware_prints_describes_its_machine() {
+        let mut own = named("2x4090").unwrap();
+        own.memory = crate::hardware::Memory { total_bytes: 48 << 30, available_bytes: 40 << 30 };
+        own.devices[1].usable = false;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("machine.json");
+        std::fs::write(&file, crate::commands::hardware::json(&own).unwrap()).unwrap();
+        let told = read(&file).unwrap();
+        assert_eq!((told.os, &told.memory, &told.devices), (own.os, &own.memory, &own.devices));
+        assert!(told.problems.is_empty(), "{:?}", told.problems);
     }
 }

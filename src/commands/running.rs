@@ -51,9 +51,12 @@ impl Live {
     }
 }
 
-/// The newest running instance. What crashed ones left behind is ended on the way.
+/// The newest instance that clients can be told of, else the newest that is only being started. What crashed ones left
+/// behind is ended on the way.
 pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
-    Ok(all(paths)?.into_iter().next())
+    let mut all = all(paths)?;
+    let at = all.iter().position(Instance::was_ready).unwrap_or(0);
+    Ok((at < all.len()).then(|| all.swap_remove(at)))
 }
 
 /// All running instances, the newest first. What crashed ones left behind is ended on the way.
@@ -93,7 +96,13 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
             )
         })?),
     };
-    let running = newest(paths)?.as_ref().map(session);
+    let newest = newest(paths)?;
+    if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.base_url.is_none()) {
+        let message = format!("{} is still being started: its context is not known yet", loading.model);
+        let hints = vec![format!("once `llmup status` says ready: `llmup env {}`", args.client)];
+        return Err(Plain { message, exit: Exit::Missing, hints }.into());
+    }
+    let running = newest.as_ref().filter(|i| i.was_ready()).map(session);
     let asked = super::env::EnvArgs {
         client: args.client,
         shell,
@@ -109,7 +118,7 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
 
 /// `llmup doctor`.
 pub fn doctor(args: DoctorArgs, paths: &Paths) -> Exit {
-    let running = newest(paths).ok().flatten();
+    let running = newest(paths).ok().flatten().filter(Instance::was_ready);
     let engines = engine::find::find(&RealHost, paths);
     let inputs = Inputs {
         hardware: Some(hardware::detect(&RealHost)),

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
-use crate::state::{Instance, Sizes};
+use crate::state::{Instance, Phase, Sizes};
 use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
@@ -61,6 +61,7 @@ fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
         "url": instance.url,
         "context": instance.context,
         "pid": instance.process.pid,
+        "phase": instance.phase,
         "started_at": instance.started_at,
         "seconds": now.saturating_sub(instance.started_at),
         "engine": {
@@ -80,16 +81,22 @@ fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
 
 fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
     let engine = &instance.engine;
-    let mut out = format!("{} on {}\n", instance.model, instance.url);
+    let place = if instance.url.is_empty() { String::new() } else { format!(" on {}", instance.url) };
+    let mut out = format!("{}{place}\n", instance.model);
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
     let pid = engine.process.as_ref().map(|p| format!(", pid {}", p.pid)).unwrap_or_default();
-    line("engine", format!("{}, port {}{pid}", engine.name, engine.port));
+    if !engine.name.is_empty() {
+        line("engine", format!("{}, port {}{pid}", engine.name, engine.port));
+    }
     line("llmup", format!("pid {}, up {}", instance.process.pid, duration(now.saturating_sub(instance.started_at))));
     match &known.live {
         Some(live) => {
             let crashed = live.last_crash.as_ref().map(|why| format!("; the last crash: {why}")).unwrap_or_default();
-            let restarts =
-                if live.restarts > 0 { format!(", restarted {} times{crashed}", live.restarts) } else { String::new() };
+            let restarts = match live.restarts {
+                0 => String::new(),
+                1 => format!(", restarted once{crashed}"),
+                times => format!(", restarted {times} times{crashed}"),
+            };
             line("state", format!("{}{restarts}", live.state));
             let counts = &live.counts;
             let share = (counts.prompt_tokens > 0)
@@ -105,6 +112,9 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
                 ),
             );
         }
+        None if instance.control.is_none() && instance.phase == Phase::Loading => {
+            line("state", "preparing: what is missing is downloaded and installed".to_owned());
+        }
         None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
         None => {}
     }
@@ -118,6 +128,9 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
         line("log", log.display().to_string());
     }
     let rows = rows(instance);
+    if rows.is_empty() && instance.context == 0 {
+        return out;
+    }
     if rows.is_empty() {
         line("context", format!("{} tokens", instance.context));
         return out;
@@ -212,7 +225,7 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Engine, Process, VERSION};
+    use crate::state::{Engine, Phase, Process, VERSION};
 
     fn instance() -> Instance {
         let planned = Sizes {
@@ -231,6 +244,7 @@ mod tests {
         };
         Instance {
             version: VERSION,
+            phase: Phase::Ready,
             process: Process { pid: 10, birth: "b".into() },
             url: "http://127.0.0.1:4000".into(),
             key: "sesame".into(),

@@ -10,7 +10,7 @@ use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
-use crate::state::{self, Instance};
+use crate::state::{self, Instance, Phase};
 use crate::supervisor::{Remains, process, reap};
 
 /// Between two looks.
@@ -76,7 +76,9 @@ impl Explain for NobodyError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            NobodyError::Nothing => vec!["see `llmup status`".to_owned()],
+            NobodyError::Nothing => {
+                vec!["start a model: `llmup start MODEL`, for a trial `llmup start demo`".to_owned()]
+            }
             NobodyError::Unknown { .. } => vec!["see what runs: `llmup status`".to_owned()],
             NobodyError::Several { running } => vec![
                 format!("name one: `llmup stop {}`", running.first().map_or("NAME", String::as_str)),
@@ -117,6 +119,10 @@ pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
     for (instance, told) in meant.iter().zip(told) {
         match told {
             Ok(()) => wait(instance, args.now, paths)?,
+            // It does not listen while it downloads and installs, which can be cut at any moment.
+            Err(deaf) if instance.control.is_none() && instance.phase == Phase::Loading => {
+                end(instance, paths).map_err(|()| deaf)?;
+            }
             Err(deaf) if args.now => end(instance, paths).map_err(|()| deaf)?,
             Err(deaf) => return Err(deaf.into()),
         }
@@ -130,6 +136,10 @@ pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
     let instance = meant(args.name.as_deref(), &running::all(paths)?)?;
     let engine = |instance: &Instance| instance.engine.process.clone();
     let before = engine(&instance);
+    if before.is_none() && instance.phase == Phase::Loading {
+        output::note(&format!("{} is only being started: there is nothing to restart", instance.model));
+        return Ok(Exit::Ok.code());
+    }
     if before.is_none() {
         output::note(&format!("{} has no engine of llmup's own: there is nothing to restart", instance.model));
         return Ok(Exit::Ok.code());
@@ -144,7 +154,7 @@ pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
                 output::note(&format!("see what happened: `llmup logs {model}`"));
                 return Err(NobodyError::Deaf { model, pid, source: None }.into());
             }
-            Some(now) if engine(&now) != before => {
+            Some(now) if engine(&now) != before && now.phase == Phase::Ready => {
                 output::note(&format!("{} is ready again", now.model));
                 return Ok(Exit::Ok.code());
             }
@@ -195,11 +205,12 @@ fn leftovers(instance: &Instance) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Engine, Process, VERSION};
+    use crate::state::{Engine, Phase, Process, VERSION};
 
     fn running(model: &str, pid: u32) -> Instance {
         Instance {
             version: VERSION,
+            phase: Phase::Ready,
             process: Process { pid, birth: "b".into() },
             url: "http://127.0.0.1:4000".into(),
             key: "k".into(),

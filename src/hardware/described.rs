@@ -25,6 +25,8 @@ pub struct Machine {
     pub os: Option<Os>,
     /// Main memory; without it some is assumed.
     pub memory_bytes: Option<u64>,
+    /// The same as `llmup hardware --json` says it.
+    pub memory: Option<Memory>,
     /// Its accelerators.
     #[serde(default)]
     pub devices: Vec<Described>,
@@ -46,6 +48,8 @@ pub struct Described {
     /// It shares the system's memory.
     #[serde(default)]
     pub unified: bool,
+    /// It is, unless said.
+    pub usable: Option<bool>,
 }
 
 impl Machine {
@@ -62,7 +66,9 @@ impl Machine {
         // Memory that is shared is there, and the rest of the system has some beside it.
         let shared = self.devices.iter().filter(|d| d.unified).map(|d| d.memory_total_bytes).max().unwrap_or(0);
         let assumed = ASSUMED_MEMORY.max(shared.saturating_add(shared / 3));
-        let memory = self.memory_bytes.unwrap_or(assumed).min(MOST_MEMORY);
+        let told = self.memory.filter(|memory| memory.total_bytes > 0);
+        let memory = self.memory_bytes.or(told.map(|m| m.total_bytes)).unwrap_or(assumed).min(MOST_MEMORY);
+        let available = told.map_or(memory, |m| m.available_bytes.min(memory));
         let device = |(index, d): (u32, Described)| Device {
             vendor: d.vendor,
             index,
@@ -72,13 +78,13 @@ impl Machine {
             memory_free_bytes: d.memory_free_bytes.map(|free| free.min(MOST_MEMORY)),
             architecture: d.architecture,
             unified: d.unified,
-            usable: true,
+            usable: d.usable.unwrap_or(true),
             problem: None,
         };
         Hardware {
             os: self.os.unwrap_or(Os::Linux),
             cpu: Cpu::default(),
-            memory: Memory { total_bytes: memory, available_bytes: memory },
+            memory: Memory { total_bytes: memory, available_bytes: available },
             devices: numbered(self.devices).map(device).collect(),
             versions: BTreeMap::default(),
             links: Vec::new(),

@@ -100,14 +100,16 @@ pub fn find(name: &str, user_dir: &Path) -> Result<Found, ProfileError> {
         known.push(found.profile);
     }
     let nearest = similar(&wanted, &known);
-    let known = known.into_iter().map(|profile| profile.name).collect();
-    Err(ProfileError::Unknown { name: name.to_owned(), nearest, known })
+    Err(ProfileError::Unknown { name: name.to_owned(), nearest })
 }
 
 /// Every name, without parsing any profile; sorted.
 pub fn names(user_dir: &Path) -> Result<Vec<String>, ProfileError> {
     Ok(sources(user_dir)?.into_iter().map(|source| source.stem).collect())
 }
+
+/// Longer names are like nothing.
+const LONGEST_NAME: usize = 256;
 
 /// Names that look like `name`, best first, at most three; profiles that cannot be read are left out.
 pub fn nearest(name: &str, user_dir: &Path) -> Vec<String> {
@@ -121,6 +123,10 @@ pub fn nearest(name: &str, user_dir: &Path) -> Vec<String> {
 }
 
 fn similar(wanted: &str, known: &[ModelProfile]) -> Vec<String> {
+    // Comparing takes the product of the lengths, and no name is that long.
+    if wanted.len() > LONGEST_NAME {
+        return Vec::new();
+    }
     let mut scored: Vec<(f64, &str)> = known
         .iter()
         .map(|profile| {

@@ -14,8 +14,6 @@ pub enum ProfileError {
         name: String,
         /// Names that look like it, best first.
         nearest: Vec<String>,
-        /// Every name there is.
-        known: Vec<String>,
     },
     /// A profile's text is not a profile.
     #[error("{place}: {message}", place = place(file, *line, *column))]
@@ -52,15 +50,13 @@ impl Explain for ProfileError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            ProfileError::Unknown { nearest, known, .. } => {
+            ProfileError::Unknown { nearest, .. } => {
                 let mut hints = Vec::new();
                 if let Some(best) = nearest.first() {
                     hints.push(format!("did you mean `llmup start {best}`?"));
                 }
-                hints.push(format!(
-                    "known names: {}; or give the path of a model directory or a .gguf file, as in `llmup start ./model`",
-                    known.join(", ")
-                ));
+                hints.push("see the known names: `llmup models`".to_owned());
+                hints.push("or give the path of a model directory or a .gguf file: `llmup start ./model`".to_owned());
                 hints
             }
             ProfileError::Invalid { file, .. } => {

@@ -266,3 +266,40 @@ fn the_readmes_exit_codes_are_the_programs() {
         llmup::exit::Exit::TABLE.iter().map(|(exit, words)| (exit.code(), (*words).to_owned())).collect();
     assert_eq!(rows, table);
 }
+
+#[test]
+fn a_name_that_is_none_is_refused_at_once() {
+    let home = Home::new();
+    let (no_name, no_path) = ("a".repeat(4000), "a".repeat(100_000));
+    for command in ["start", "plan", "pull"] {
+        for empty in ["", " "] {
+            assert!(refused(&home, &[command, empty], 2).contains("`llmup models`"), "{command}");
+        }
+        assert!(refused(&home, &[command, &no_path], 2).contains("longer (100000 bytes)"), "{command}");
+        // Not compared with every name there is, which would take minutes.
+        assert!(refused(&home, &[command, &no_name], 3).contains("`llmup models`"), "{command}");
+    }
+    refused(&home, &["env", &no_path], 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let home = Home::new();
+    for args in [&["models"][..], &["hardware", "--json"]] {
+        let mut command = home.llmup(args);
+        command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && err.contains("cannot write the output"), "{args:?} {err}");
+    }
+}
+
+#[test]
+fn a_machine_is_not_read_without_end() {
+    let home = Home::new();
+    if Path::new("/dev/zero").exists() {
+        let said = refused(&home, &["plan", "glm-4.7-flash", "--machine", "/dev/zero"], 3);
+        assert!(said.contains("too long"), "{said}");
+    }
+}

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use self::target::Target;
 use super::request_log::RequestLog;
 use super::running;
-use super::start::{bind, kept_key, runtime};
+use super::start::{bind, given, kept_key, runtime};
 use crate::cli::{LogWhen, ServeArgs};
 use crate::client::shell;
 use crate::config;
@@ -62,12 +62,13 @@ pub fn run(args: &ServeArgs, paths: &Paths) -> Result<u8> {
             target.ready.native.retain(|id| *id == Id::Chat);
         }
     }
-    let key = match (args.no_auth, &args.api_key, wanted.key.take()) {
-        (true, ..) => None,
-        (_, Some(key), _) => Some(key.clone()),
-        (_, None, Some(key)) => Some(key),
-        (_, None, None) => Some(kept_key(paths)?),
-    };
+    let key =
+        match (args.no_auth, given(args.api_key.as_deref()), wanted.key.take().filter(|key| !key.trim().is_empty())) {
+            (true, ..) => None,
+            (_, Some(key), _) => Some(key.to_owned()),
+            (_, None, Some(key)) => Some(key),
+            (_, None, None) => Some(kept_key(paths)?),
+        };
     let listener = bind(args.host, args.port, paths)?;
     runtime()?.block_on(serve(args, paths, wanted, key, listener))
 }
@@ -204,6 +205,7 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
     let birth = process::birth(std::process::id()).unwrap_or_default();
     Instance {
         version: state::VERSION,
+        phase: state::Phase::Ready,
         process: state::Process { pid: std::process::id(), birth },
         url,
         key: key.unwrap_or_else(|| NO_KEY.to_owned()),

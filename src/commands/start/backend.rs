@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::entry::Entry;
 use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{measure, ollama, retry};
@@ -167,6 +168,7 @@ impl Source<'_> {
 pub(super) struct Launcher<'a> {
     pub args: &'a StartArgs,
     pub paths: &'a Paths,
+    pub entry: &'a Entry,
     pub target: &'a Target,
     /// What is launched; a start that fails for memory changes it, once.
     pub plan: LaunchPlan,
@@ -204,6 +206,7 @@ impl Launcher<'_> {
             let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
             let child = launch::spawn(command, log.clone()).await?;
             self.last.is(&child);
+            self.entry.launched(self.plan.engine.name(), &child, port, &log);
             if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
                 // What it started may hold the accelerator's memory for a moment longer.
                 child.stop(Duration::ZERO).await;

@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::serve::runtime;
-use super::{file_name, ready};
+use super::{entry, file_name, ready};
 use crate::cli::StartArgs;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
-use crate::output;
+use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::state;
+use crate::state::{self, Phase};
 use crate::supervisor::signal::interrupts;
 use crate::supervisor::tail::Tail;
 use crate::supervisor::{self, process};
@@ -32,6 +32,11 @@ pub fn detached() -> bool {
 
 /// Starts it; returns when it is ready or has failed, with its exit code.
 pub fn run(args: &StartArgs, paths: &Paths) -> Result<u8> {
+    let mut lock = entry::lock(paths)?;
+    if let Some(instance) = entry::of_model(&args.model, paths)? {
+        drop(lock);
+        return super::runs_already(args, instance, paths);
+    }
     let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), "run it without `--detach`");
     fs::create_dir(&paths.logs())?;
     let log = log(&args.model, paths);
@@ -45,19 +50,32 @@ pub fn run(args: &StartArgs, paths: &Paths) -> Result<u8> {
     let pid = child.id();
     runtime()?.block_on(async {
         let mut interrupts = interrupts().map_err(bug)?;
-        let mut tail = Tail::new(&log);
+        let (mut tail, mut silent) = (Tail::new(&log), true);
         loop {
             let ended = child.try_wait().map_err(bug)?;
             for line in tail.poll().unwrap_or_default() {
+                silent = false;
                 output::note(&line.text);
             }
             if let Some(status) = ended {
-                return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code()));
+                let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code());
+                drop(lock);
+                if silent && code != 0 {
+                    // On a full disk it cannot even say that.
+                    let error = format!("it ended with code {code} and wrote nothing into {}", log.display());
+                    output::note(&format!("{} {error}", on_stderr(Style::Bad, "error:")));
+                    output::note("hint: see why: run the same without `--detach`; is the disk full?");
+                }
+                return Ok(code);
             }
             let found = state::list(&paths.state(), process::alive)?;
-            if let Some(instance) = found.running.into_iter().find(|i| i.process.pid == pid) {
-                // The box is written behind the file.
-                tokio::time::sleep(LOOK).await;
+            let own = found.running.into_iter().find(|i| i.process.pid == pid);
+            if own.is_some() {
+                // Whoever looks now finds it.
+                lock = None;
+            }
+            if let Some(instance) = own.filter(|i| i.phase == Phase::Ready) {
+                // It says so after it has written everything.
                 for line in tail.poll().unwrap_or_default() {
                     output::note(&line.text);
                 }

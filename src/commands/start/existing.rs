@@ -1,6 +1,7 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
 use super::backend::{Backend, Source};
+use super::entry::Entry;
 use super::serve::{bind, runtime};
 use super::session::Session;
 use crate::cli::StartArgs;
@@ -15,15 +16,15 @@ use crate::paths::Paths;
 use crate::protocol::Id;
 
 /// Serves the engine at `url` until something ends it.
-pub fn run(args: &StartArgs, url: &str, paths: &Paths) -> Result<u8> {
+pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Entry>) -> Result<u8> {
     let (base, prefix) = address(url)?;
-    if args.dry_run {
+    let Some(entry) = entry else {
         output::line(&format!("plan for {}\n  use the engine at {base} as it is; launch nothing", args.model));
         return Ok(Exit::Ok.code());
-    }
+    };
     let listener = bind(args.host, args.port, paths)?;
     runtime()?.block_on(async {
-        let session = Session::open(args, paths, listener, &args.model).await?;
+        let session = Session::open(args, paths, entry, listener, &args.model).await?;
         session.run(Source::Attached(Some(Box::pin(attach(args, &base, prefix))))).await
     })
 }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod detach;
+mod entry;
 mod existing;
 mod flags;
 mod heal;
@@ -21,7 +22,7 @@ mod watchdog;
 pub(super) use backend::file_name;
 pub(super) use pulled::{best_variant, here as weights_here};
 pub(super) use ready::{box_of, next_commands};
-pub(super) use serve::{bind, kept_key, runtime};
+pub(super) use serve::{bind, given, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};
@@ -34,7 +35,9 @@ use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::variant::{self, Machine, Unjudged};
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
+use crate::state::Instance;
 
+use entry::{Claim, Entry};
 use target::Target;
 
 /// The gateway's port unless another is asked for.
@@ -44,13 +47,18 @@ pub const DEFAULT_PORT: u16 = 4000;
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     if detach::detached() {
         crate::supervisor::leave_terminal();
-    } else if let Some(code) = runs_already(&args, paths)? {
-        return Ok(code);
     } else if args.detach {
         return detach::run(&args, paths);
     }
+    let entry = match args.dry_run {
+        true => None,
+        false => match Entry::claim(&args.model, paths)? {
+            Claim::Ours(entry) => Some(entry),
+            Claim::Theirs(instance) => return runs_already(&args, instance, paths),
+        },
+    };
     if let Some(url) = &args.engine_url {
-        return existing::run(&args, url, paths);
+        return existing::run(&args, url, paths, entry.as_ref());
     }
     // Both look at the machine for tens of milliseconds and do not need each other.
     let (hardware, found) = std::thread::scope(|scope| {
@@ -71,10 +79,10 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     let mut engine = engine_for(&plan, &found);
     let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
-    if args.dry_run {
+    let Some(entry) = entry else {
         show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
         return Ok(Exit::Ok.code());
-    }
+    };
     if let Some(needs) = plan.needs {
         return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
     }
@@ -90,7 +98,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
     say(&target, &plan, &hardware);
-    serve::run(&args, paths, target, plan, engine, known)
+    serve::run(&args, paths, &entry, target, plan, engine, known)
 }
 
 /// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
@@ -110,21 +118,15 @@ fn known_flags(
     Ok(known)
 }
 
-/// The same model a second time: the first one is shown.
-fn runs_already(args: &StartArgs, paths: &Paths) -> Result<Option<u8>> {
-    if args.dry_run {
-        return Ok(None);
-    }
-    let running = super::running::all(paths)?;
-    let Some(instance) = running.into_iter().find(|i| i.model == args.model && i.engine.name != "backend") else {
-        return Ok(None);
-    };
+/// The same model a second time: the first one is shown, once it is ready.
+fn runs_already(args: &StartArgs, instance: Instance, paths: &Paths) -> Result<u8> {
+    let instance = entry::wait(instance, paths)?;
     output::note(&format!("{} runs already (pid {})", instance.model, instance.process.pid));
     if args.json {
         output::json(&ready::as_json(&instance));
     }
     ready::show(&instance, crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors()));
-    Ok(Some(Exit::Ok.code()))
+    Ok(Exit::Ok.code())
 }
 
 /// The engine to start: the first that is built for what the plan computes on, where builds differ.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::backend::{Launcher, Source, install};
+use super::entry::Entry;
 use super::ollama;
 use super::session::Session;
 use super::target::Target;
@@ -18,12 +19,14 @@ use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
+use crate::state::Instance;
 use crate::supervisor::port;
 
 /// Launches and serves until something ends it; gives the exit code.
 pub fn run(
     args: &StartArgs,
     paths: &Paths,
+    entry: &Entry,
     target: Target,
     mut plan: LaunchPlan,
     engine: Option<Found>,
@@ -56,10 +59,11 @@ pub fn run(
         }
     }
     runtime()?.block_on(async {
-        let session = Session::open(args, paths, gateway, &target.name).await?;
+        let session = Session::open(args, paths, entry, gateway, &target.name).await?;
         let launcher = Launcher {
             args,
             paths,
+            entry,
             target: &target,
             plan,
             changed: false,
@@ -103,17 +107,18 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
             "choose another with `--port N` (below 1024 needs privileges) and an address of this machine with `--host`";
         return Err(Plain::new(Exit::Taken, format!("cannot listen on {host}:{wanted}: {error}"), hint).into());
     }
-    let ours = crate::commands::running::newest(paths)?.filter(|i| i.url.ends_with(&format!(":{wanted}")));
+    let ours = crate::commands::running::all(paths)?.into_iter().find(|i| i.url.ends_with(&format!(":{wanted}")));
     let holder = match (&ours, port::holder(wanted)) {
         (Some(ours), _) => format!("llmup itself, serving {} (pid {})", ours.model, ours.process.pid),
         (None, Some(holder)) => format!("{} (pid {})", holder.name, holder.pid),
         (None, None) => "another program".to_owned(),
     };
     let mut hints = Vec::new();
+    let ready = ours.as_ref().is_some_and(Instance::was_ready);
     if let Some(free) = port::next_free(host, wanted.saturating_add(1)) {
         hints.push(format!("the next free one: `--port {free}`"));
     }
-    if ours.is_some() {
+    if ready {
         hints.push("or use the one that runs: `llmup env claude`".to_owned());
     }
     let message = format!("port {wanted} is taken by {holder}");
@@ -126,6 +131,11 @@ pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
     let free = free.map(|free| format!("the next free one: `--port {free}`"));
     let hints = free.into_iter().chain([format!("see which ranges: `{}`", port::EXCLUDED)]).collect();
     Plain { message, exit: Exit::Taken, hints }
+}
+
+/// The key that was named. An empty one is none: everybody would know it.
+pub fn given(key: Option<&str>) -> Option<&str> {
+    key.filter(|key| !key.trim().is_empty())
 }
 
 /// The user's key: made once, so that clients stay connected over restarts.

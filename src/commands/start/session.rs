@@ -3,15 +3,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use super::backend::{Backend, LastChild, Source};
+use super::entry::{self, Entry};
 use super::heal::Crashes;
 use super::launch::{self, GRACE};
-use super::serve::kept_key;
+use super::serve::{given, kept_key};
 use super::watchdog::{End, Hung, Watchdog};
 use super::{measure, ready};
 use crate::cli::StartArgs;
@@ -28,9 +29,9 @@ use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
 use crate::protocol::Id;
-use crate::state::{self, Instance};
+use crate::state::{Engine, Phase};
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
-use crate::supervisor::{Child, ExitStatus, Stopped, process};
+use crate::supervisor::{ExitStatus, Stopped};
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_millis(2000);
@@ -49,11 +50,8 @@ const HOLD: Duration = Duration::from_secs(240);
 /// The gateway and everything that can end it.
 pub(super) struct Session<'a> {
     args: &'a StartArgs,
-    paths: &'a Paths,
+    entry: &'a Entry,
     model: String,
-    url: String,
-    key: String,
-    started_at: u64,
     last_child: LastChild,
     state: watch::Sender<BackendState>,
     interrupts: Interrupts,
@@ -101,14 +99,15 @@ impl<'a> Session<'a> {
     pub async fn open(
         args: &'a StartArgs,
         paths: &'a Paths,
+        entry: &'a Entry,
         listener: std::net::TcpListener,
         model: &str,
     ) -> Result<Session<'a>> {
         let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
         let listener = TcpListener::from_std(listener).map_err(bug)?;
         let address = listener.local_addr().map_err(bug)?;
-        let key = match &args.api_key {
-            Some(key) => key.clone(),
+        let key = match given(args.api_key.as_deref()) {
+            Some(key) => key.to_owned(),
             None => kept_key(paths)?,
         };
         let loopback = address.ip().is_loopback();
@@ -145,13 +144,16 @@ impl<'a> Session<'a> {
             ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
             ip => ip,
         };
+        entry.change(|instance| {
+            instance.model = model.to_owned();
+            instance.url = format!("http://{}", SocketAddr::new(shown, address.port()));
+            instance.key = key;
+            instance.control = Some(control.endpoint.clone());
+        });
         Ok(Session {
             args,
-            paths,
+            entry,
             model: model.to_owned(),
-            url: format!("http://{}", SocketAddr::new(shown, address.port())),
-            key,
-            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             last_child: LastChild::default(),
             state,
             interrupts: interrupts().map_err(bug)?,
@@ -183,13 +185,14 @@ impl<'a> Session<'a> {
                     Some(Some(told)) => break self.left(told).await,
                     None => break self.given_up(&crashes, error).await,
                 },
-                First::Told(Told::Order(Order::Restart | Order::Reload)) => continue,
+                First::Told(Told::Order(Order::Restart | Order::Reload)) => {
+                    // The one that was being started holds memory until it is gone.
+                    self.last_child.gone().await;
+                    continue;
+                }
                 First::Told(told) => break self.left(told).await,
             };
-            if let Err(error) = self.ready(&backend, source.plan()) {
-                self.stop_backend(&backend, GRACE).await;
-                break self.failed(error).await;
-            }
+            self.ready(&backend, source.plan());
             let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
             let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
             let end = loop {
@@ -225,7 +228,6 @@ impl<'a> Session<'a> {
             }
         };
         self.log.flush();
-        let _ = state::remove(&self.paths.state(), std::process::id());
         result
     }
 
@@ -245,35 +247,37 @@ impl<'a> Session<'a> {
     }
 
     /// The backend answers: requests go to it, and who looks sees it.
-    fn ready(&mut self, backend: &Backend, plan: Option<&LaunchPlan>) -> Result<()> {
+    fn ready(&mut self, backend: &Backend, plan: Option<&LaunchPlan>) {
         let mut ready = backend.ready.clone();
         ready.heals = backend.child.is_some();
         if self.args.translate {
             ready.native.retain(|id| *id == Id::Chat);
         }
         self.state.send_replace(BackendState::Ready(ready));
-        let instance = self.instance(backend, plan);
+        // What clients need stands in the file before anybody is told; that it is ready, after: who waits for that finds
+        // everything said.
+        let instance = self.entry.change(|instance| {
+            instance.context = backend.ready.context;
+            instance.engine = Engine {
+                port: backend.port,
+                log: backend.log.clone(),
+                ..entry::of_child(backend.engine.name(), backend.child.as_ref())
+            };
+            instance.planned = plan.map(measure::planned);
+            instance.measured = Some(measure::sizes(&backend.measured));
+        });
         if let Some(warning) = measure::beside_the_gpu(backend, plan) {
             output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
         }
-        let written = state::write(&self.paths.state(), &instance);
         if self.restarts() > 0 {
-            // A full disk is no reason to end what serves.
-            if let Err(error) = written {
-                output::note(&format!(
-                    "{} other commands do not see the new engine: {error}",
-                    on_stderr(Style::Warn, "note  ")
-                ));
-            }
             output::note(&format!("{} is ready again", self.model));
-            return Ok(());
+        } else {
+            ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
         }
-        written?;
-        if self.args.json {
+        self.entry.change(|instance| instance.phase = Phase::Ready);
+        if self.restarts() == 0 && self.args.json {
             output::json(&ready::as_json(&instance));
         }
-        ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
-        Ok(())
     }
 
     /// From now on requests wait for the next backend.
@@ -391,30 +395,6 @@ impl<'a> Session<'a> {
 
     fn restarts(&self) -> u32 {
         self.about().restarts
-    }
-
-    fn instance(&self, backend: &Backend, plan: Option<&LaunchPlan>) -> Instance {
-        let of = |pid: u32| state::Process { pid, birth: process::birth(pid).unwrap_or_default() };
-        Instance {
-            version: state::VERSION,
-            process: of(std::process::id()),
-            url: self.url.clone(),
-            key: self.key.clone(),
-            control: Some(self.control.endpoint.clone()),
-            model: self.model.clone(),
-            context: backend.ready.context,
-            engine: state::Engine {
-                name: backend.engine.name().to_owned(),
-                process: backend.child.as_ref().map(|c| of(c.pid())),
-                pgid: backend.child.as_ref().map(Child::pgid),
-                mark: backend.child.as_ref().map(|c| c.mark().to_owned()),
-                port: backend.port,
-                log: backend.log.clone(),
-            },
-            planned: plan.map(measure::planned),
-            measured: Some(measure::sizes(&backend.measured)),
-            started_at: self.started_at,
-        }
     }
 }
 

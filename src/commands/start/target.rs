@@ -70,6 +70,7 @@ impl Explain for TargetError {
                 if !nearest.is_empty() {
                     hints.push(format!("did you mean {}?", nearest.join(", ")));
                 }
+                hints.push("see the models llmup knows: `llmup models`".to_owned());
                 hints.push(format!("for weights of your own: `llmup start {name} --model-dir DIR`"));
                 hints
             }

@@ -42,6 +42,62 @@ fn stop_ends_everything_and_says_so_when_it_is_true() {
     assert_eq!(bench.run(&["stop", "--all"]).0, 0);
 }
 
+/// Until it says of itself that its engine is loading.
+fn loading(bench: &Bench) -> Value {
+    let end = Instant::now() + LONG;
+    loop {
+        let status = bench.status();
+        if status["phase"] == "loading" && status["engine"]["pid"].is_u64() {
+            return status;
+        }
+        assert!(Instant::now() < end, "it is not seen loading: {status}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_start_that_is_still_loading_is_seen_and_stopped() {
+    for flags in [&["stop"][..], &["stop", "demo", "--now"]] {
+        let bench = Bench::new("llama-cpp");
+        let mut llmup = bench.start(&[("FAKE_START_MS", "170000"), ("FAKE_GRANDCHILD", "setsid")]);
+        let status = loading(&bench);
+        assert_eq!((&status["live"]["state"], &status["url"]), (&"loading".into(), &bench.url.as_str().into()));
+        bench.pids(2);
+        // What clients need is not known yet.
+        let (code, out, err) = bench.run(&["env", "claude"]);
+        assert!(code == 4 && out.is_empty() && err.contains("still being started"), "{code} {out} {err}");
+        let (code, _, err) = bench.run(flags);
+        assert!(code == 0 && err.contains("nothing is left running"), "{code} {err}");
+        bench.clean(Duration::ZERO);
+        assert_eq!(llmup.wait(LONG).code(), Some(0), "{}", llmup.err());
+    }
+}
+
+#[test]
+fn starts_at_once_are_one_start() {
+    let bench = Bench::new("llama-cpp");
+    let port = bench.port.to_string();
+    let start = ["start", "demo", "--detach", "--json", "--port", &port, "--api-key", super::KEY];
+    let told: Vec<Value> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut command = bench.home.faked(&["llama-server"], &start);
+                    command.env("FAKE_START_MS", "500").stdin(std::process::Stdio::null());
+                    let Ran { code, out, err } = finish(command);
+                    assert!(code == Some(0) && err.contains("demo is ready"), "{code:?} {err}");
+                    json(&out)
+                })
+            })
+            .collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    assert!(told.iter().all(|one| one == &told[0]), "{told:?}");
+    assert_eq!(bench.home.pids().len(), 1, "one engine");
+    assert_eq!(bench.run(&["stop"]).0, 0);
+    bench.clean(Duration::ZERO);
+}
+
 #[test]
 fn stop_now_does_not_wait_for_requests_or_for_an_engine_that_hears_nothing() {
     let bench = Bench::new("llama-cpp");

@@ -1,0 +1,160 @@
+//! What a start says about itself in the state folder, from its first moment on: `status` shows it, `stop` ends it, and
+//! a second start of the same model waits for it instead of loading the model twice.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::detach::detached;
+use crate::commands::running;
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
+use crate::fs::{self, FileError};
+use crate::output;
+use crate::paths::Paths;
+use crate::state::{self, Engine, Instance, Phase};
+use crate::supervisor::{Child, process};
+
+/// Between two looks at another start.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Looking whether a model runs and writing that it does takes milliseconds; who holds the lock longer is stopped.
+const LOCKED: Duration = Duration::from_secs(30);
+
+/// This start's file; it goes with the value.
+pub(super) struct Entry {
+    dir: PathBuf,
+    instance: Mutex<Instance>,
+}
+
+/// Whose turn it is to start a model.
+pub(super) enum Claim {
+    /// Ours.
+    Ours(Entry),
+    /// It runs, or is being started.
+    Theirs(Instance),
+}
+
+impl Entry {
+    /// Writes that `model` is being started, unless it is already. Of several at once, one is first: this holds
+    /// [`lock`], or is [`detached`] and its parent does.
+    pub fn claim(model: &str, paths: &Paths) -> Result<Claim> {
+        let _lock = if detached() { None } else { lock(paths)? };
+        if let Some(instance) = of_model(model, paths)? {
+            return Ok(Claim::Theirs(instance));
+        }
+        let pid = std::process::id();
+        let instance = Instance {
+            version: state::VERSION,
+            phase: Phase::Loading,
+            process: state::Process { pid, birth: process::birth(pid).unwrap_or_default() },
+            url: String::new(),
+            key: String::new(),
+            control: None,
+            model: model.to_owned(),
+            context: 0,
+            engine: Engine { name: String::new(), process: None, pgid: None, mark: None, port: 0, log: None },
+            planned: None,
+            measured: None,
+            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        };
+        let dir = paths.state();
+        state::write(&dir, &instance)?;
+        Ok(Claim::Ours(Entry { dir, instance: Mutex::new(instance) }))
+    }
+
+    /// Changes what it says. A disk that became full since it was first written is no reason to end what serves.
+    pub fn change(&self, change: impl FnOnce(&mut Instance)) -> Instance {
+        let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut instance);
+        if let Err(error) = state::write(&self.dir, &instance) {
+            let note = output::on_stderr(output::Style::Warn, "note  ");
+            output::note(&format!("{note} other commands do not see how it stands: {error}"));
+        }
+        instance.clone()
+    }
+
+    /// An engine was launched and does not answer yet.
+    pub fn launched(&self, name: &str, child: &Child, port: u16, log: &Path) {
+        let engine = Engine { port, log: Some(log.to_owned()), ..of_child(name, Some(child)) };
+        self.change(|instance| {
+            instance.phase = Phase::Loading;
+            instance.engine = engine;
+        });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let _ = state::remove(&self.dir, std::process::id());
+    }
+}
+
+/// From the look whether a model runs until the file that says so, nobody else may look. A lock that cannot be had in
+/// time is no reason not to start.
+pub(super) fn lock(paths: &Paths) -> Result<Option<File>, FileError> {
+    let began = Instant::now();
+    loop {
+        match fs::try_lock(&paths.data.join("start.lock"))? {
+            None if began.elapsed() < LOCKED => std::thread::sleep(Duration::from_millis(5)),
+            lock => return Ok(lock),
+        }
+    }
+}
+
+/// An engine as the state file has it.
+pub(super) fn of_child(name: &str, child: Option<&Child>) -> Engine {
+    Engine {
+        name: name.to_owned(),
+        process: child.map(|c| state::Process { pid: c.pid(), birth: process::birth(c.pid()).unwrap_or_default() }),
+        pgid: child.map(Child::pgid),
+        mark: child.map(|c| c.mark().to_owned()),
+        port: 0,
+        log: None,
+    }
+}
+
+/// The one that serves this model, or is about to.
+pub(super) fn of_model(model: &str, paths: &Paths) -> Result<Option<Instance>> {
+    Ok(running::all(paths)?.into_iter().find(|i| i.model == model && i.engine.name != "backend"))
+}
+
+/// Waits until another start of the same model is ready.
+pub(super) fn wait(mut instance: Instance, paths: &Paths) -> Result<Instance> {
+    if instance.phase == Phase::Loading {
+        let (model, pid) = (&instance.model, instance.process.pid);
+        output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
+    }
+    while instance.phase == Phase::Loading {
+        std::thread::sleep(LOOK);
+        let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
+        instance = now.ok_or_else(|| {
+            let message = format!("the other start of {} (pid {}) ended", instance.model, instance.process.pid);
+            let hints = vec![format!("see why: `llmup logs {}`", instance.model), "then start it again".to_owned()];
+            Plain { message, exit: Exit::EngineFailed, hints }
+        })?;
+    }
+    Ok(instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_starts_at_once_one_has_the_model_and_its_file_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths { data: dir.path().to_owned(), config: dir.path().to_owned() };
+        let Claim::Ours(entry) = Entry::claim("m", &paths).unwrap() else { panic!("nobody else is there") };
+        let Claim::Theirs(other) = Entry::claim("m", &paths).unwrap() else { panic!("two have it") };
+        assert_eq!((other.phase, other.process.pid), (Phase::Loading, std::process::id()));
+        entry.change(|i| i.phase = Phase::Ready);
+        assert_eq!(wait(other, &paths).unwrap().phase, Phase::Ready);
+        let last = of_model("m", &paths).unwrap().unwrap();
+        drop(entry);
+        assert!(of_model("m", &paths).unwrap().is_none());
+        let error = wait(Instance { phase: Phase::Loading, ..last }, &paths).unwrap_err();
+        assert_eq!(error.exit(), Exit::EngineFailed);
+    }
+}
