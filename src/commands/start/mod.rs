@@ -17,8 +17,8 @@ mod target;
 
 pub(super) use backend::file_name;
 pub(super) use pulled::best_variant;
-pub(super) use ready::{box_of, next_commands};
-pub(super) use serve::{bind, kept_key, runtime};
+pub(super) use ready::{box_of, next_commands, shown_key};
+pub(super) use serve::{bind, given, kept_key, runtime};
 
 use crate::cli::StartArgs;
 use crate::engine::find::{self, Found};

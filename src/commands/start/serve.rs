@@ -116,6 +116,11 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     Err(Plain { message, exit: Exit::Taken, hints }.into())
 }
 
+/// A key that is one: an empty one would be shown by everybody who shows none.
+pub fn given(key: Option<&str>) -> Option<String> {
+    key.map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned)
+}
+
 /// The user's key: made once, so that clients stay connected over restarts.
 pub fn kept_key(paths: &Paths) -> Result<String> {
     let path = paths.data.join("key");

@@ -11,12 +11,14 @@ use tokio::sync::{oneshot, watch};
 use super::backend::{Backend, LastChild, Source};
 use super::heal::Crashes;
 use super::launch::{self, GRACE};
-use super::serve::kept_key;
-use super::{measure, ready};
+use super::serve::{given, kept_key};
+use super::{detach, measure, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
+use crate::commands::log_files::{self, Limit};
 use crate::commands::request_log::{REQUESTS, RequestLog};
 use crate::commands::running::Live;
+use crate::commands::{reach, service};
 use crate::control::{self, Order};
 use crate::engine::driver;
 use crate::error::{Error, Plain, Result};
@@ -53,6 +55,8 @@ pub(super) struct Session<'a> {
     shutdown: Option<oneshot::Sender<()>>,
     gateway: tokio::task::JoinHandle<()>,
     log: RequestLog,
+    /// Keeps the logs small that others write.
+    watching: tokio::task::JoinHandle<()>,
     about: Arc<Mutex<About>>,
 }
 
@@ -98,20 +102,21 @@ impl<'a> Session<'a> {
         let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
         let listener = TcpListener::from_std(listener).map_err(bug)?;
         let address = listener.local_addr().map_err(bug)?;
-        let key = match &args.api_key {
-            Some(key) => key.clone(),
+        let key = match given(args.api_key.as_deref()) {
+            Some(key) => key,
             None => kept_key(paths)?,
         };
         let loopback = address.ip().is_loopback();
         if !loopback {
-            output::note(&format!(
-                "{} everyone who reaches {address} and knows the key can use the model",
-                on_stderr(Style::Warn, "note  ")
-            ));
+            let told = reach::told(address, "the model");
+            output::note(&format!("{} {told}", on_stderr(Style::Warn, "note  ")));
         }
         let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };
         let (state, backend) = watch::channel(loading);
-        let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
+        let limit = Limit::of_user();
+        let log = RequestLog::to_file(&paths.logs().join(REQUESTS), limit)?;
+        let others = vec![launch::log(paths, model), detach::log(&args.model, paths)];
+        let watching = tokio::spawn(log_files::watch(others, limit));
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
             key: Some(key.clone()),
@@ -149,6 +154,7 @@ impl<'a> Session<'a> {
             shutdown: Some(shutdown),
             gateway,
             log,
+            watching,
             about,
         })
     }
@@ -172,15 +178,14 @@ impl<'a> Session<'a> {
                     Some(Some(told)) => break self.left(told).await,
                     None => break self.given_up(&crashes, error).await,
                 },
-                First::Told(Told::Order(Order::Restart | Order::Reload)) => continue,
+                First::Told(Told::Order(Order::Restart)) => continue,
                 First::Told(told) => break self.left(told).await,
             };
             self.ready(&backend, source.plan())?;
             let end = loop {
                 match self.or_told(end_of(&backend)).await {
-                    // Nothing of ours to start anew, or to read again.
+                    // Nothing of ours to start anew.
                     First::Told(Told::Order(Order::Restart)) if !source.heals() => {}
-                    First::Told(Told::Order(Order::Reload)) => {}
                     end => break end,
                 }
             };
@@ -205,6 +210,7 @@ impl<'a> Session<'a> {
                 First::Told(told) => break self.stop(&backend, told).await,
             }
         };
+        self.watching.abort();
         self.log.flush();
         let _ = state::remove(&self.paths.state(), std::process::id());
         result
@@ -219,9 +225,15 @@ impl<'a> Session<'a> {
     }
 
     async fn told(&mut self) -> Told {
-        tokio::select! {
-            interrupt = self.interrupts.next() => Told::Interrupt(interrupt),
-            Some(order) = self.control.orders.recv() => Told::Order(order),
+        loop {
+            tokio::select! {
+                interrupt = self.interrupts.next() => return Told::Interrupt(interrupt),
+                Some(order) = self.control.orders.recv() => return Told::Order(order),
+                Some(wish) = self.control.reloads.recv() => wish.answer(control::Told::Done(vec![format!(
+                    "{} was started by flags: there is no configuration to read again",
+                    self.model
+                )])),
+            }
         }
     }
 
@@ -246,6 +258,7 @@ impl<'a> Session<'a> {
             output::json(&ready::as_json(&instance));
         }
         ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
+        service::ready(&format!("{} is ready", self.model));
         Ok(())
     }
 
@@ -281,7 +294,7 @@ impl<'a> Session<'a> {
         let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
         output::note(&format!("{} {why}; starting it anew {when}", on_stderr(Style::Warn, "note  ")));
         match self.or_told(tokio::time::sleep(pause)).await {
-            First::Done(()) | First::Told(Told::Order(Order::Restart | Order::Reload)) => Some(None),
+            First::Done(()) | First::Told(Told::Order(Order::Restart)) => Some(None),
             First::Told(told) => Some(Some(told)),
         }
     }
@@ -311,6 +324,7 @@ impl<'a> Session<'a> {
     /// the order to end at once, skips to the end.
     async fn stop(&mut self, backend: &Backend, told: Told) -> Result<u8> {
         let at_once = matches!(told, Told::Order(Order::Kill));
+        service::stopping();
         output::note(if at_once { "stopping at once" } else { "stopping (Ctrl-C again ends at once)" });
         let _ = self.shutdown.take().map(|s| s.send(()));
         let (gateway, interrupts, orders) = (&mut self.gateway, &mut self.interrupts, &mut self.control.orders);
