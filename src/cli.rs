@@ -48,6 +48,9 @@ pub enum Command {
     /// Start the engine of a running model anew; the gateway stays, and requests wait.
     #[command(after_help = RESTART_EXAMPLES)]
     Restart(RestartArgs),
+    /// Have a running `serve --config FILE` read its file again; no stream is cut.
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(ReloadArgs),
     /// Show the end of an engine's log, or with --gateway a line per request.
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
@@ -69,6 +72,9 @@ pub enum Command {
     /// Install, list or remove engines.
     #[command(subcommand, after_help = ENGINE_EXAMPLES)]
     Engine(EngineCommand),
+    /// Print what a service manager needs to run llmup, without any key.
+    #[command(subcommand, after_help = EXPORT_EXAMPLES)]
+    Export(ExportCommand),
 }
 
 const START_EXAMPLES: &str = "\
@@ -95,6 +101,25 @@ Examples:
   llmup serve --backend http://127.0.0.1:8000/v1 --model glm-4.7
   llmup serve --backend https://models.example/v1 --backend-key KEY --model glm-4.7 --host 0.0.0.0
   llmup serve --config litellm_config.yaml --port 4000";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  llmup reload                                                the only one that runs
+  llmup reload glm-4.7                                        the one that serves it
+  kill -HUP PID                                               the same, without an answer
+
+Requests on their way end as they began; the next ones get the new models, aliases and key. A file that cannot be used
+changes nothing, and is answered with what is wrong in which line (exit code 3). Variables that the file names are
+those the running llmup was started with.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  llmup export systemd glm-4.7 --port 4000 > ~/.config/systemd/user/llmup-glm-4.7.service
+  llmup export systemd --system -- serve --config /etc/llmup/models.yaml
+  llmup export launchd qwen3-8b > ~/Library/LaunchAgents/llmup-qwen3-8b.plist
+  llmup export windows-task glm-4.7 > llmup.xml
+
+How to install it is said on standard error.";
 
 const ENV_EXAMPLES: &str = "\
 Examples:
@@ -454,6 +479,54 @@ pub struct StopArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RestartArgs {
     /// The model, or llmup's pid; not needed when only one runs.
+    pub name: Option<String>,
+}
+
+/// `llmup export …`.
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// A unit for systemd, ready when the model is.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Systemd {
+        /// For this user's own manager (the default).
+        #[arg(long, conflicts_with = "system")]
+        user: bool,
+        /// For the system's manager; it runs as the user who calls this.
+        #[arg(long)]
+        system: bool,
+        /// A file with LLMUP_API_KEY=… and other secrets, mode 600.
+        #[arg(long, value_name = "FILE")]
+        environment_file: Option<PathBuf>,
+        /// What to run.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// A property list for macOS' launchd.
+    Launchd {
+        /// What to run.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// A task for Windows' scheduler, started at logon.
+    WindowsTask {
+        /// What to run.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// What a service runs.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// A model with the flags of `start`; or behind `--` the whole of a `serve` or `start`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "MODEL")]
+    pub words: Vec<String>,
+}
+
+/// `llmup reload`.
+#[derive(Debug, Clone, Args)]
+pub struct ReloadArgs {
+    /// The first model it serves, or llmup's pid; not needed when only one runs.
     pub name: Option<String>,
 }
 

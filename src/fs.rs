@@ -86,17 +86,21 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     go().map_err(|e| FileError::new("write", path, e))
 }
 
+/// Opens a file to write at its end; private to the user (0600) from its beginning on, also when an older llmup made it
+/// readable for others.
+pub fn append_private(path: &Path) -> Result<File, FileError> {
+    if let Some(dir) = path.parent() {
+        create_dir(dir)?;
+    }
+    os::append_private(path).map_err(|e| FileError::new("open", path, e))
+}
+
 /// Opens (creating) a lock file and takes it. `None`: somebody else holds it. The lock ends with the returned file.
 pub fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
     if let Some(dir) = path.parent() {
         create_dir(dir)?;
     }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(|e| FileError::new("open", path, e))?;
+    let file = os::open_lock(path).map_err(|e| FileError::new("open", path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),

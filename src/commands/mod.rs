@@ -3,14 +3,19 @@
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod export;
 pub mod hardware;
+pub mod log_files;
 pub mod logs;
 pub mod models;
 pub mod plan;
 pub mod pull;
+pub mod reach;
+pub mod reload;
 pub mod request_log;
 pub mod running;
 pub mod serve;
+pub mod service;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -30,6 +35,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Status(args) => status::run(&args, &paths),
         Command::Stop(args) => stop::stop(&args, &paths),
         Command::Restart(args) => stop::restart(&args, &paths),
+        Command::Reload(args) => reload::run(&args, &paths),
+        Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),

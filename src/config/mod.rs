@@ -115,7 +115,7 @@ pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
             };
         }
         master_key = section.get("master_key").map(|key| reader.resolved(&key)).transpose()?;
-        master_key = master_key.filter(|key| !key.is_empty());
+        master_key = master_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     }
     let list = root.get("model_list").ok_or_else(|| root.wrong("a `model_list`: there is none"))?;
     let mut models: Vec<Model> = Vec::new();

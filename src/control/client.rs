@@ -14,6 +14,18 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// No answer is larger.
 const LARGEST: u64 = 4 << 20;
 
+/// Reading a configuration again asks every backend in it.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
+
+/// What an instance says about an order it was told to answer: lines, each with its label (`error`, `hint`, …).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is done.
+    Done(Vec<String>),
+    /// It is not, and nothing has changed.
+    Refused(Vec<(String, String)>),
+}
+
 /// Why a running llmup did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
@@ -44,6 +56,26 @@ pub fn ask(endpoint: &Endpoint) -> Result<Value, Unanswered> {
     exchange(endpoint, "GET", "/status")
 }
 
+/// Has an instance read its configuration again, and waits until it has.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn reload(endpoint: &Endpoint) -> Result<Told, Unanswered> {
+    let port = endpoint.port;
+    let (status, body) =
+        answer(endpoint, "POST", "/reload", RELOAD_LIMIT).map_err(|source| Unanswered::Silent { port, source })?;
+    let told: Option<Value> = serde_json::from_slice(&body).ok();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |name: &str| told.as_ref().and_then(|told| told.get(name)?.as_array().cloned());
+    match status {
+        200 => Ok(Told::Done(list("said").unwrap_or_default().iter().map(text).collect())),
+        409 => Ok(Told::Refused(
+            list("lines").unwrap_or_default().iter().map(|line| (text(&line["label"]), text(&line["text"]))).collect(),
+        )),
+        status => Err(Unanswered::Stranger { port, status }),
+    }
+}
+
 /// Tells an instance what to do. It has heard it when this returns, and not yet done it.
 ///
 /// # Errors
@@ -54,15 +86,15 @@ pub fn order(endpoint: &Endpoint, order: Order) -> Result<(), Unanswered> {
 
 fn exchange(endpoint: &Endpoint, method: &str, path: &str) -> Result<Value, Unanswered> {
     let port = endpoint.port;
-    let (status, body) = answer(endpoint, method, path).map_err(|source| Unanswered::Silent { port, source })?;
+    let (status, body) = answer(endpoint, method, path, LIMIT).map_err(|source| Unanswered::Silent { port, source })?;
     match serde_json::from_slice(&body) {
         Ok(value) if matches!(status, 200 | 202) => Ok(value),
         _ => Err(Unanswered::Stranger { port, status }),
     }
 }
 
-fn answer(endpoint: &Endpoint, method: &str, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    let end = Instant::now() + LIMIT;
+fn answer(endpoint: &Endpoint, method: &str, path: &str, limit: Duration) -> io::Result<(u16, Vec<u8>)> {
+    let end = Instant::now() + limit;
     let left = || {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::Error::from(io::ErrorKind::TimedOut)) } else { Ok(left) }

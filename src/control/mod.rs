@@ -2,16 +2,17 @@
 //! in the instance's private state file, so whoever can read that file may ask. It is how an instance is stopped:
 //! signals do not cross Windows consoles.
 //!
-//! [`open`] listens and gives the [`Orders`] that come; [`ask`] and [`order`] are for the commands. What an order means
-//! is the running instance's affair.
+//! [`open`] listens and gives the [`Orders`] that come; [`ask`], [`order`] and [`reload`] are for the commands. What an
+//! order means is the running instance's affair. Reading a configuration again is the one thing that is answered when
+//! it is done, because it can fail without an end to anything.
 
 mod client;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Unanswered, ask, order};
-pub use server::{Opened, Orders, Status, open};
+pub use client::{Told, Unanswered, ask, order, reload};
+pub use server::{Opened, Orders, Reload, Status, open};
 
 pub use crate::state::Endpoint;
 
@@ -24,13 +25,11 @@ pub enum Order {
     Kill,
     /// Start the engine anew; the gateway stays, and requests wait.
     Restart,
-    /// Read the configuration again.
-    Reload,
 }
 
 impl Order {
     /// All of them.
-    const ALL: [Order; 4] = [Order::Stop, Order::Kill, Order::Restart, Order::Reload];
+    const ALL: [Order; 3] = [Order::Stop, Order::Kill, Order::Restart];
 
     /// The path it is sent to.
     const fn path(self) -> &'static str {
@@ -38,7 +37,6 @@ impl Order {
             Order::Stop => "/stop",
             Order::Kill => "/kill",
             Order::Restart => "/restart",
-            Order::Reload => "/reload",
         }
     }
 }

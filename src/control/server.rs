@@ -16,15 +16,27 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Endpoint, Order};
+use super::{Endpoint, Order, Told};
 
 /// What the instance says about itself.
 pub type Status = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// The orders, as they come.
 pub type Orders = mpsc::UnboundedReceiver<Order>;
+
+/// Somebody wants the configuration to be read again, and waits for the word on it.
+#[derive(Debug)]
+pub struct Reload(oneshot::Sender<Told>);
+
+impl Reload {
+    /// Tells how it went.
+    pub fn answer(self, told: Told) {
+        // Who asked may have gone.
+        let _ = self.0.send(told);
+    }
+}
 
 /// A caller sends its few bytes within this time.
 const HEAD: Duration = Duration::from_secs(5);
@@ -35,6 +47,8 @@ pub struct Opened {
     pub endpoint: Endpoint,
     /// What comes in.
     pub orders: Orders,
+    /// Wishes for the configuration to be read again.
+    pub reloads: mpsc::UnboundedReceiver<Reload>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -55,7 +69,8 @@ pub async fn open(status: Status) -> io::Result<Opened> {
     let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let endpoint = Endpoint { port: listener.local_addr()?.port(), key: key.clone() };
     let (sender, orders) = mpsc::unbounded_channel();
-    let desk = Arc::new(Desk { key, status, sender });
+    let (wishes, reloads) = mpsc::unbounded_channel();
+    let desk = Arc::new(Desk { key, port: endpoint.port, status, sender, wishes });
     let serving = tokio::spawn(async move {
         loop {
             match listener.accept().await {
@@ -64,19 +79,21 @@ pub async fn open(status: Status) -> io::Result<Opened> {
             }
         }
     });
-    Ok(Opened { endpoint, orders, serving })
+    Ok(Opened { endpoint, orders, reloads, serving })
 }
 
 struct Desk {
     key: String,
+    port: u16,
     status: Status,
     sender: mpsc::UnboundedSender<Order>,
+    wishes: mpsc::UnboundedSender<Reload>,
 }
 
 async fn serve(desk: Arc<Desk>, stream: TcpStream) {
     let service = service_fn(move |request| {
-        let answer = desk.answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(&request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false);
@@ -84,14 +101,20 @@ async fn serve(desk: Arc<Desk>, stream: TcpStream) {
 }
 
 impl Desk {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        // No page in a browser has any business here: it sends an Origin, and it does not know the key.
-        if request.headers().contains_key(header::ORIGIN) || !self.knows(request.headers().get(header::AUTHORIZATION)) {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        // No page in a browser has any business here: it sends an Origin, or (a name that was made to lead here) a
+        // foreign Host, and it does not know the key.
+        let headers = request.headers();
+        let from_page = headers.contains_key(header::ORIGIN) || !self.is_our_host(headers.get(header::HOST));
+        if from_page || !self.knows(headers.get(header::AUTHORIZATION)) {
             return say(StatusCode::FORBIDDEN, &json!({"error": "this endpoint is for llmup's own commands"}));
         }
         let path = request.uri().path();
         if request.method() == Method::GET && path == "/status" {
             return say(StatusCode::OK, &(self.status)());
+        }
+        if request.method() == Method::POST && path == "/reload" {
+            return self.reload().await;
         }
         let order = Order::ALL.into_iter().find(|order| request.method() == Method::POST && order.path() == path);
         match order.map(|order| self.sender.send(order)) {
@@ -99,6 +122,25 @@ impl Desk {
             Some(Err(_)) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),
             None => say(StatusCode::NOT_FOUND, &json!({"error": "there is no such order"})),
         }
+    }
+
+    async fn reload(&self) -> Response<Full<Bytes>> {
+        let (sender, told) = oneshot::channel();
+        let _ = self.wishes.send(Reload(sender));
+        match told.await {
+            Ok(Told::Done(said)) => say(StatusCode::OK, &json!({"said": said})),
+            Ok(Told::Refused(lines)) => {
+                let lines: Vec<Value> =
+                    lines.into_iter().map(|(label, text)| json!({"label": label, "text": text})).collect();
+                say(StatusCode::CONFLICT, &json!({"lines": lines}))
+            }
+            Err(_) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),
+        }
+    }
+
+    fn is_our_host(&self, host: Option<&HeaderValue>) -> bool {
+        let own = format!("127.0.0.1:{}", self.port);
+        host.is_some_and(|host| host.as_bytes() == own.as_bytes())
     }
 
     fn knows(&self, shown: Option<&HeaderValue>) -> bool {

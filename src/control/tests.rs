@@ -48,18 +48,22 @@ async fn strangers_and_web_pages_are_told_nothing() {
     let said = blocking(move || {
         let wrong = Endpoint { port, key: "0".repeat(48) };
         assert!(matches!(ask(&wrong), Err(Unanswered::Stranger { status: 403, .. })));
-        let page = format!("POST /stop HTTP/1.1\r\nhost: x\r\norigin: http://x\r\nauthorization: Bearer {key}\r\n\r\n");
-        let get = format!("GET /stop HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+        let own = format!("host: 127.0.0.1:{port}\r\n");
+        let auth = format!("authorization: Bearer {key}\r\n");
         [
-            raw(port, &page),
-            raw(port, &get),
-            raw(port, "POST /stop HTTP/1.1\r\nhost: x\r\n\r\n"),
+            raw(port, &format!("POST /stop HTTP/1.1\r\n{own}origin: http://127.0.0.1:{port}\r\n{auth}\r\n")),
+            // A name of a stranger's that leads here, as far as the browser knows its own site.
+            raw(port, &format!("POST /stop HTTP/1.1\r\nhost: rebound.example:{port}\r\n{auth}\r\n")),
+            raw(port, &format!("POST /stop HTTP/1.1\r\n{auth}\r\n")),
+            raw(port, &format!("GET /stop HTTP/1.1\r\n{own}{auth}\r\n")),
+            raw(port, &format!("POST /stop HTTP/1.1\r\n{own}\r\n")),
             raw(port, "\0\0\r\n\r\n"),
         ]
     })
     .await;
     let status = |said: &str| said.split(' ').nth(1).map(str::to_owned);
-    assert_eq!(said.each_ref().map(|said| status(said)), ["403", "404", "403", "400"].map(|s| Some(s.to_owned())));
+    let expected = ["403", "403", "403", "404", "403", "400"].map(|s| Some(s.to_owned()));
+    assert_eq!(said.each_ref().map(|said| status(said)), expected);
     assert!(opened.orders.try_recv().is_err(), "nothing of that is an order");
 }
 
@@ -78,4 +82,24 @@ async fn what_is_closed_is_silent_and_what_hangs_is_left() {
 fn the_key_is_not_in_what_is_printed() {
     let endpoint = Endpoint { port: 1, key: "sesame".to_owned() };
     assert!(!format!("{endpoint:?}").contains("sesame"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_is_answered_when_it_is_done() {
+    let mut opened = opened().await;
+    let endpoint = opened.endpoint.clone();
+    let lines = vec![("error".to_owned(), "c.yaml:3:7: 你好".to_owned()), ("hint".to_owned(), "x".to_owned())];
+    let refused = lines.clone();
+    let answering = async {
+        opened.reloads.recv().await.unwrap().answer(Told::Done(vec!["one".to_owned()]));
+        opened.reloads.recv().await.unwrap().answer(Told::Refused(refused));
+        // Neither: it ends meanwhile.
+        drop(opened.reloads.recv().await);
+    };
+    let asking = blocking(move || [reload(&endpoint), reload(&endpoint), reload(&endpoint)]);
+    let (told, ()) = tokio::join!(asking, answering);
+    let [done, refused, ending] = told;
+    assert_eq!(done.unwrap(), Told::Done(vec!["one".to_owned()]));
+    assert_eq!(refused.unwrap(), Told::Refused(lines));
+    assert!(matches!(ending, Err(Unanswered::Stranger { status: 503, .. })));
 }

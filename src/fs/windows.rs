@@ -1,7 +1,7 @@
 //! Our own files on Windows. `unsafe` for one system call, which says how much space is left.
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
@@ -55,6 +55,16 @@ pub(super) fn free_bytes(at: &Path) -> Option<u64> {
     // SAFETY: `wide` ends with a zero, `free` outlives the call, the other two results are not asked for.
     let done = unsafe { GetDiskFreeSpaceExW(wide.as_ptr(), &raw mut free, std::ptr::null_mut(), std::ptr::null_mut()) };
     (done != 0).then_some(free)
+}
+
+/// To write at its end.
+pub(super) fn append_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// What is locked.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use super::pulse::Pulse;
 use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::{
-    Shared, auth, body, completions, count, embed, embeddings, models, native, paths, responses, route, translate,
+    Catalog, Shared, auth, body, completions, count, embed, embeddings, models, native, paths, responses, route,
+    translate,
 };
 use crate::protocol::head::Head;
 use crate::protocol::ir::Framing;
@@ -63,26 +64,26 @@ async fn admitted(
     body: Incoming,
     in_flight: &InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let settings = &shared.settings;
-    auth::check_origin(&parts.headers, settings.loopback)?;
+    let terms = shared.terms.now();
+    auth::check_origin(&parts.headers, shared.settings.loopback)?;
     // The key comes before "no such path": strangers learn nothing.
     if !route.as_ref().is_ok_and(Route::open) {
-        auth::check_key(&parts.headers, parts.uri.query(), settings.key.as_deref())?;
+        auth::check_key(&parts.headers, parts.uri.query(), terms.key.as_deref())?;
     }
     let route = route?;
     match route.action {
         Action::Hello => Ok(models::hello()),
-        Action::Health => Ok(models::health(shared)),
+        Action::Health => Ok(models::health(&terms.catalog)),
         Action::Upgrade => Ok(upgrade_refused()),
-        Action::Models => Ok(models::list(shared, dialect)),
-        Action::Model(id) => Ok(models::one(shared, dialect, id)),
+        Action::Models => Ok(models::list(shared, &terms.catalog, dialect)),
+        Action::Model(id) => Ok(models::one(shared, &terms.catalog, dialect, id)),
         Action::Kept(id, wish) => responses::answer(&shared.responses, id, wish, parts.uri.query()),
         Action::NotServed => {
             let message = format!("this is not served yet; there is {}", route::LIST);
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
         Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
-            answer(shared, &route, &parts.headers, body, in_flight.clone()).await
+            answer(shared, &terms.catalog, &route, &parts.headers, body, in_flight.clone()).await
         }
     }
 }
@@ -90,6 +91,7 @@ async fn admitted(
 /// The routes with a body.
 async fn answer(
     shared: &Arc<Shared>,
+    catalog: &Catalog,
     route: &Route<'_>,
     headers: &HeaderMap,
     body: Incoming,
@@ -115,7 +117,7 @@ async fn answer(
     let mut head = if unscanned { Head { model: early, ..Head::default() } } else { scanned(&body)? };
     let model = asked.model.or(head.model.as_deref());
     in_flight.asked(model);
-    let chosen = shared.settings.catalog.find(model)?;
+    let chosen = catalog.find(model)?;
     in_flight.served(&chosen.name());
     let mut state = backend::settled(&mut chosen.served.backend.clone()).await;
     if let BackendState::Ready(ready) = &mut state {

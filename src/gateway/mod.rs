@@ -31,6 +31,7 @@ mod responses;
 mod route;
 mod server;
 mod socket;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -50,13 +51,14 @@ pub use dial::nearby;
 pub use metrics::{Counters, Counts};
 pub use pulse::Limits;
 pub use server::Drained;
+pub use terms::Terms;
 
 /// What a gateway needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The key callers must show; `None` lets everyone in.
+    /// The key callers must show; `None` lets everyone in. Others later by [`Terms::replace`].
     pub key: Option<String>,
-    /// The models on offer.
+    /// The models on offer. Others later by [`Terms::replace`].
     pub catalog: Catalog,
     /// Whether the listener is bound to a loopback address: then `Host` must be one too.
     pub loopback: bool,
@@ -76,6 +78,8 @@ pub struct Gateway {
 /// What every request sees.
 struct Shared {
     settings: Settings,
+    /// The key and the models that count for the next request.
+    terms: Terms,
     counters: Arc<Counters>,
     upstream: upstream::Upstream,
     /// Answers callers may come back to.
@@ -100,6 +104,7 @@ impl Gateway {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Gateway {
             shared: Arc::new(Shared {
+                terms: Terms::new(settings.key.clone(), settings.catalog.clone()),
                 settings,
                 counters: Arc::new(Counters::default()),
                 upstream: upstream::Upstream::new(),
@@ -114,6 +119,11 @@ impl Gateway {
     /// The live counters, readable while it serves.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.shared.counters)
+    }
+
+    /// What can be changed while it serves.
+    pub fn terms(&self) -> Terms {
+        self.shared.terms.clone()
     }
 
     /// Serves until `shutdown` completes, then lets requests in flight end within the grace period.

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::access_log::rfc3339;
 use super::backend::BackendState;
 use super::catalog::Chosen;
 use super::reply::{self, Body};
+use super::{Catalog, Shared};
 use crate::protocol::{Id, Problem, ProblemKind};
 
 /// The model, in the words of OpenAI and Anthropic at once: their clients read the keys they know.
@@ -49,8 +49,8 @@ fn gemini_entry(name: &str, chosen: &Chosen<'_>) -> Value {
 }
 
 /// All models, in one page whatever page is asked for.
-pub(super) fn list(shared: &Shared, dialect: Id) -> Response<Body> {
-    let names = shared.settings.catalog.names();
+pub(super) fn list(shared: &Shared, catalog: &Catalog, dialect: Id) -> Response<Body> {
+    let names = catalog.names();
     if dialect == Id::Gemini {
         let models: Vec<Value> = names.iter().map(|(name, chosen)| gemini_entry(name, chosen)).collect();
         return reply::json(200, json!({"models": models}).to_string());
@@ -65,8 +65,8 @@ pub(super) fn list(shared: &Shared, dialect: Id) -> Response<Body> {
 }
 
 /// One model, under a name that is listed or matches (though a single model answers requests by any name).
-pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
-    match shared.settings.catalog.exactly(id) {
+pub(super) fn one(shared: &Shared, catalog: &Catalog, dialect: Id, id: &str) -> Response<Body> {
+    match catalog.exactly(id) {
         Some(chosen) if dialect == Id::Gemini => reply::json(200, gemini_entry(id, &chosen).to_string()),
         Some(chosen) => reply::json(200, entry(shared, id, &chosen).to_string()),
         None => {
@@ -77,8 +77,8 @@ pub(super) fn one(shared: &Shared, dialect: Id, id: &str) -> Response<Body> {
 }
 
 /// Up when any model is.
-pub(super) fn health(shared: &Shared) -> Response<Body> {
-    let all = shared.settings.catalog.served();
+pub(super) fn health(catalog: &Catalog) -> Response<Body> {
+    let all = catalog.served();
     let up = all.iter().find(|served| matches!(*served.backend.borrow(), BackendState::Ready(_))).or(all.first());
     let Some(served) = up else { return reply::json(200, json!({"status": "ok"}).to_string()) };
     let (state, name) = (served.backend.borrow().clone(), &served.name);

@@ -23,6 +23,15 @@ impl Interrupt {
     }
 }
 
+/// What a signal asks for, of a program that has something to read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// To end.
+    End(Interrupt),
+    /// To read its configuration again: SIGHUP on Unix, unless it tells that the terminal was closed.
+    Reload,
+}
+
 /// The requests to end, as they come.
 #[derive(Debug)]
 pub struct Interrupts {
@@ -39,6 +48,16 @@ impl Interrupts {
     /// Waits for the next request; cancelling loses nothing.
     pub async fn next(&mut self) -> Interrupt {
         let number = self.sources.next().await;
+        self.counted(number)
+    }
+
+    /// Like [`Interrupts::next`], for a program that can read its configuration again.
+    pub async fn word(&mut self) -> Word {
+        let number = self.sources.next().await;
+        if self.sources.asks_for_reload(number) { Word::Reload } else { Word::End(self.counted(number)) }
+    }
+
+    fn counted(&mut self, number: i32) -> Interrupt {
         if std::mem::replace(&mut self.seen, true) { Interrupt::Again(number) } else { Interrupt::First(number) }
     }
 }

@@ -166,6 +166,12 @@ pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    /// There was a terminal when it began to listen.
+    terminal: bool,
+}
+
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 impl Signals {
@@ -174,7 +180,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            terminal: has_terminal(),
         })
+    }
+
+    /// Whether the signal asks to read a configuration again. The same one tells that the terminal was closed: the
+    /// system takes it from all its processes then, and there is none to open any more.
+    pub(super) fn asks_for_reload(&self, signal: i32) -> bool {
+        signal == SignalKind::hangup().as_raw_value() && !(self.terminal && !has_terminal())
     }
 
     pub(super) async fn next(&mut self) -> i32 {

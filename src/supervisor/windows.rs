@@ -187,6 +187,12 @@ impl Signals {
         Ok(Signals { c: ctrl_c()?, pause: ctrl_break()?, close: ctrl_close()? })
     }
 
+    /// Whether the signal asks to read a configuration again; here none does.
+    #[allow(clippy::unused_self)] // the same words on every system
+    pub(super) fn asks_for_reload(&self, _signal: i32) -> bool {
+        false
+    }
+
     pub(super) async fn next(&mut self) -> i32 {
         tokio::select! {
             Some(()) = self.c.recv() => 2,

@@ -3,6 +3,7 @@
 
 pub mod probe;
 mod ready;
+mod reload;
 pub mod target;
 mod watch;
 
@@ -17,6 +18,7 @@ use self::target::Target;
 use super::request_log::RequestLog;
 use super::running;
 use super::start::{bind, given, kept_key, runtime};
+use super::{reach, service};
 use crate::cli::{LogWhen, ServeArgs};
 use crate::client::shell;
 use crate::config;
@@ -30,7 +32,7 @@ use crate::paths::Paths;
 use crate::protocol::Id;
 use crate::state::{self, Instance};
 use crate::supervisor::process;
-use crate::supervisor::signal::interrupts;
+use crate::supervisor::signal::{Interrupts, Word, interrupts};
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -47,6 +49,8 @@ struct Wanted {
     aliases: Vec<(String, String)>,
     /// The key callers must show, when the configuration says one.
     key: Option<String>,
+    /// What the user should know about it.
+    warnings: Vec<String>,
 }
 
 /// Runs the subcommand; gives the exit code.
@@ -57,30 +61,44 @@ pub fn run(args: &ServeArgs, paths: &Paths) -> Result<u8> {
         return Err(Plain::new(Exit::Usage, message, hint).into());
     }
     let mut wanted = wanted(args)?;
+    for warning in wanted.warnings.drain(..) {
+        warn(&warning);
+    }
+    let key = key_for(args, wanted.key.take(), paths)?;
+    let listener = bind(args.host, args.port, paths)?;
+    runtime()?.block_on(serve(args, paths, wanted, key, listener))
+}
+
+fn warn(warning: &str) {
+    output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+}
+
+/// The key callers must show: the flag's, the configuration's, the kept one; `None` only for `--no-auth`.
+fn key_for(args: &ServeArgs, configured: Option<String>, paths: &Paths) -> Result<Option<String>> {
+    match (args.no_auth, given(args.api_key.as_deref()), configured) {
+        (true, ..) => Ok(None),
+        (_, Some(key), _) => Ok(Some(key)),
+        (_, None, Some(key)) => Ok(Some(key)),
+        (_, None, None) => kept_key(paths).map(Some),
+    }
+}
+
+/// What is to be served, by the flags or the file.
+fn wanted(args: &ServeArgs) -> Result<Wanted> {
+    let mut wanted = named(args)?;
     if args.translate {
         for target in &mut wanted.targets {
             target.ready.native.retain(|id| *id == Id::Chat);
         }
     }
-    let key =
-        match (args.no_auth, given(args.api_key.as_deref()), wanted.key.take().filter(|key| !key.trim().is_empty())) {
-            (true, ..) => None,
-            (_, Some(key), _) => Some(key.to_owned()),
-            (_, None, Some(key)) => Some(key),
-            (_, None, None) => Some(kept_key(paths)?),
-        };
-    let listener = bind(args.host, args.port, paths)?;
-    runtime()?.block_on(serve(args, paths, wanted, key, listener))
+    Ok(wanted)
 }
 
-fn wanted(args: &ServeArgs) -> Result<Wanted> {
+fn named(args: &ServeArgs) -> Result<Wanted> {
     if let Some(file) = &args.config {
         let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-        for warning in &config.warnings {
-            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
-        }
         let targets = config.models.iter().map(target::of_model).collect::<Result<Vec<Target>>>()?;
-        return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key });
+        return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key, warnings: config.warnings });
     }
     let (url, model) = (args.backend.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
     let Some((base_url, prefix)) = target::address(url, Id::Chat) else {
@@ -94,7 +112,7 @@ fn wanted(args: &ServeArgs) -> Result<Wanted> {
         ..Ready::chat(base_url, model)
     };
     let target = Target { name: model.to_owned(), ready, context_given: args.context.is_some(), ask: true };
-    Ok(Wanted { targets: vec![target], aliases: Vec::new(), key: None })
+    Ok(Wanted { targets: vec![target], aliases: Vec::new(), key: None, warnings: Vec::new() })
 }
 
 async fn serve(
@@ -110,16 +128,15 @@ async fn serve(
     let mut interrupts = interrupts().map_err(bug)?;
     let loopback = address.ip().is_loopback();
     if !loopback {
-        output::note(&format!(
-            "{} everyone who reaches {address} and knows the key can use the models",
-            on_stderr(Style::Warn, "note  ")
-        ));
+        warn(&reach::told(address, "the models"));
     }
+    let models = reload::Models::of(&wanted.targets, &wanted.aliases);
     let asked = watch::Backends::ask(wanted.targets);
-    let (served, backends) = tokio::select! {
+    let (served, backends, silent) = tokio::select! {
         asked = asked => asked,
         interrupt = interrupts.next() => return Ok(Exit::signal(interrupt.number())),
     };
+    silent.iter().for_each(|silent| warn(silent));
     let catalog = Catalog::new(served, wanted.aliases);
     let log = match args.log {
         LogWhen::Always => Some(RequestLog::to_stderr()),
@@ -136,6 +153,7 @@ async fn serve(
         log: log.as_ref().map(RequestLog::access_log),
     };
     let gateway = Gateway::new(settings);
+    let terms = gateway.terms();
     let mut control = control::open(status(gateway.counters())).await.map_err(bug)?;
     let mut gateway = tokio::spawn(async move {
         let ended = async {
@@ -158,15 +176,47 @@ async fn serve(
         }));
     }
     ready::show(&instance, &catalog, args.no_auth, shell::detect(&RealHost, &shell::ancestors()));
+    service::ready("the gateway is ready");
 
+    let pid = instance.process.pid;
+    let mut reloader = reload::Reloader { args, paths, terms, instance, models, following };
+    let control::Opened { orders, reloads, .. } = &mut control;
     // What is meant for an engine is not for the backends of others.
-    let ordered = async { while !matches!(control.orders.recv().await, None | Some(Order::Stop | Order::Kill)) {} };
-    let code = tokio::select! {
-        interrupt = interrupts.next() => Exit::signal(interrupt.number()),
-        () = ordered => Exit::Ok.code(),
-        _ = &mut gateway => Exit::Bug.code(),
+    let ordered = async { while !matches!(orders.recv().await, None | Some(Order::Stop | Order::Kill)) {} };
+    tokio::pin!(ordered);
+    let (mut waiting, mut again) = (None, false);
+    let code = 'serving: loop {
+        if !std::mem::take(&mut again) {
+            tokio::select! {
+                word = heard(&mut interrupts, args) => match word {
+                    Word::End(interrupt) => break Exit::signal(interrupt.number()),
+                    Word::Reload => {}
+                },
+                Some(wish) = reloads.recv() => waiting = Some(wish),
+                () = &mut ordered => break Exit::Ok.code(),
+                _ = &mut gateway => break Exit::Bug.code(),
+            }
+        }
+        let reading = reloader.again();
+        tokio::pin!(reading);
+        let told = loop {
+            tokio::select! {
+                told = &mut reading => break told,
+                word = heard(&mut interrupts, args) => match word {
+                    Word::End(interrupt) => break 'serving Exit::signal(interrupt.number()),
+                    // The file may have been changed behind the reader's back.
+                    Word::Reload => again = true,
+                },
+                () = &mut ordered => break 'serving Exit::Ok.code(),
+            }
+        };
+        reload::note(&told);
+        if let Some(wish) = waiting.take() {
+            wish.answer(told);
+        }
     };
-    following.abort();
+    service::stopping();
+    reloader.following.abort();
     output::note("stopping (Ctrl-C again ends at once)");
     let _ = shutdown.send(());
     tokio::select! {
@@ -176,9 +226,14 @@ async fn serve(
     if let Some(log) = log {
         log.flush();
     }
-    let _ = state::remove(&paths.state(), instance.process.pid);
+    let _ = state::remove(&paths.state(), pid);
     output::note("stopped; the backends run on");
     Ok(code)
+}
+
+/// The next signal. Without a file there is nothing to read again, and every signal means the end.
+async fn heard(interrupts: &mut Interrupts, args: &ServeArgs) -> Word {
+    if args.config.is_some() { interrupts.word().await } else { Word::End(interrupts.next().await) }
 }
 
 /// What the control endpoint answers.

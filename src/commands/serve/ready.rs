@@ -1,7 +1,7 @@
 //! What is said when everything is up.
 
 use crate::client::shell::Shell;
-use crate::commands::start::{box_of, next_commands};
+use crate::commands::start::{box_of, next_commands, shown_key};
 use crate::gateway::Catalog;
 use crate::state::Instance;
 
@@ -16,7 +16,7 @@ pub fn show(instance: &Instance, catalog: &Catalog, no_auth: bool, shell: Shell)
         names.truncate(SHOWN);
         names.push(format!("and {more} more"));
     }
-    let key = if no_auth { "none is asked for (--no-auth)" } else { &instance.key };
+    let key = if no_auth { "none is asked for (--no-auth)" } else { shown_key(instance) };
     let mut lines = vec![
         "the gateway is ready".to_owned(),
         String::new(),

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use super::probe::{self, Silent};
 use super::target::Target;
 use crate::gateway::{BackendState, Offer, Ready, Served};
-use crate::output::{self, Style, on_stderr};
 
 /// Pause before a backend that did not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(15);
@@ -27,8 +26,8 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Asks every backend once, all at the same time, and tells the user what is wrong with them.
-    pub async fn ask(targets: Vec<Target>) -> (Vec<Served>, Backends) {
+    /// Asks every backend once, all at the same time. The last are lines for the user: what is wrong with them.
+    pub async fn ask(targets: Vec<Target>) -> (Vec<Served>, Backends, Vec<String>) {
         let mut served = Vec::new();
         let mut groups: Vec<Group> = Vec::new();
         for target in targets {
@@ -40,17 +39,17 @@ impl Backends {
                 None => groups.push(Group { done: !target.ask, members: vec![(target, sender)] }),
             }
         }
-        futures_util::future::join_all(groups.iter_mut().map(|group| group.ask(true))).await;
-        (served, Backends { groups })
+        let told = futures_util::future::join_all(groups.iter_mut().map(Group::ask)).await;
+        (served, Backends { groups }, told.concat())
     }
 
     /// Asks again those that did not answer, until all did.
     pub async fn follow(mut self) {
         while self.groups.iter().any(|group| !group.done) {
             tokio::time::sleep(AGAIN).await;
-            futures_util::future::join_all(self.groups.iter_mut().map(|group| group.ask(false))).await;
+            futures_util::future::join_all(self.groups.iter_mut().map(Group::ask)).await;
         }
-        // The senders live as long as the gateway: without them nobody could tell it anything.
+        // The senders live as long as the backends are served: without them nobody could tell the gateway anything.
         std::future::pending().await
     }
 }
@@ -64,19 +63,16 @@ fn together(a: &Target, b: &Target) -> bool {
 }
 
 impl Group {
-    async fn ask(&mut self, first: bool) {
+    /// What is wrong with it, in lines for the user.
+    async fn ask(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
         if self.done {
-            return;
+            return wrong;
         }
-        let Some((target, _)) = self.members.first() else { return };
+        let Some((target, _)) = self.members.first() else { return wrong };
         let told = probe::offers(&target.ready).await;
         self.done = !matches!(told, Err(Silent::Unreachable(_)));
         let place = &target.ready.base_url;
-        let warn = |text: String| {
-            if first {
-                output::note(&format!("{} {text}", on_stderr(Style::Warn, "note  ")));
-            }
-        };
         match told {
             Ok(offers) => {
                 let offers: Arc<[Offer]> = offers.into();
@@ -84,16 +80,17 @@ impl Group {
                     let ready = fitted(target, &offers);
                     if !ready.model.contains('*') && !offers.is_empty() && !listed(&offers, &ready.model) {
                         let known: Vec<&str> = offers.iter().take(5).map(|offer| offer.name.as_str()).collect();
-                        warn(format!("{place} does not list {}; it has {}", ready.model, known.join(", ")));
+                        wrong.push(format!("{place} does not list {}; it has {}", ready.model, known.join(", ")));
                     }
                     state.send_replace(BackendState::Ready(ready));
                 }
             }
             Err(silent @ Silent::Unreachable(_)) => {
-                warn(format!("{place} {silent}; it is served all the same, and answers once it is there"));
+                wrong.push(format!("{place} {silent}; it is served all the same, and answers once it is there"));
             }
-            Err(silent) => warn(format!("{place} {silent}")),
+            Err(silent) => wrong.push(format!("{place} {silent}")),
         }
+        wrong
     }
 }
 

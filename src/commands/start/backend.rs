@@ -199,7 +199,7 @@ impl Launcher<'_> {
             return ollama::attach(server.clone(), target, &self.plan, &progress).await;
         }
         let engine_driver = driver(self.plan.engine);
-        let log = paths.logs().join(format!("{}.log", file_name(&target.name)));
+        let log = launch::log(paths, &target.name);
         fs::create_dir(&paths.logs())?;
         loop {
             let port = engine_port(args)?;

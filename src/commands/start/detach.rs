@@ -109,7 +109,7 @@ fn own_arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Where the llmup that does the work writes.
-fn log(model: &str, paths: &Paths) -> PathBuf {
+pub(super) fn log(model: &str, paths: &Paths) -> PathBuf {
     paths.logs().join(format!("{}.start.log", file_name(model)))
 }
 

@@ -166,6 +166,11 @@ pub fn address(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
+/// Where the engine of a model writes.
+pub fn log(paths: &Paths, model: &str) -> PathBuf {
+    paths.logs().join(format!("{}.log", super::file_name(model)))
+}
+
 /// Starts the engine.
 pub async fn spawn(command: CommandLine, log: PathBuf) -> Result<Child, supervisor::SupervisorError> {
     let mut spec = Spec::new(command.program, log);

@@ -24,7 +24,7 @@ pub fn show(instance: &Instance, shell: Shell) {
         format!("{} is ready", instance.model),
         String::new(),
         format!("URL      {}", instance.url),
-        format!("key      {}", instance.key),
+        format!("key      {}", shown_key(instance)),
         format!("context  {} tokens, {source}", instance.context),
         format!("engine   {}, port {}", instance.engine.name, instance.engine.port),
         String::new(),
@@ -38,6 +38,11 @@ pub fn show(instance: &Instance, shell: Shell) {
     };
     lines.extend([String::new(), end]);
     box_of(&lines);
+}
+
+/// The key for a human's eyes. What is no terminal ends up in a log.
+pub fn shown_key(instance: &Instance) -> &str {
+    if output::watched() { &instance.key } else { "not shown here; `llmup env CLIENT` has it" }
 }
 
 /// The same as data.

@@ -133,9 +133,9 @@ pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
     Plain { message, exit: Exit::Taken, hints }
 }
 
-/// The key that was named. An empty one is none: everybody would know it.
-pub fn given(key: Option<&str>) -> Option<&str> {
-    key.filter(|key| !key.trim().is_empty())
+/// A key that is one: an empty one would be shown by everybody who shows none.
+pub fn given(key: Option<&str>) -> Option<String> {
+    key.map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned)
 }
 
 /// The user's key: made once, so that clients stay connected over restarts.

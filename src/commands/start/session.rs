@@ -14,11 +14,13 @@ use super::heal::Crashes;
 use super::launch::{self, GRACE};
 use super::serve::{given, kept_key};
 use super::watchdog::{End, Hung, Watchdog};
-use super::{measure, ready};
+use super::{detach, measure, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
+use crate::commands::log_files::{self, Limit};
 use crate::commands::request_log::{REQUESTS, RequestLog};
 use crate::commands::running::Live;
+use crate::commands::{reach, service};
 use crate::control::{self, Order};
 use crate::engine::driver;
 use crate::error::{Error, Plain, Result};
@@ -59,6 +61,8 @@ pub(super) struct Session<'a> {
     shutdown: Option<oneshot::Sender<()>>,
     gateway: tokio::task::JoinHandle<()>,
     log: RequestLog,
+    /// Keeps the logs small that others write.
+    watching: tokio::task::JoinHandle<()>,
     about: Arc<Mutex<About>>,
     counters: Arc<Counters>,
 }
@@ -107,19 +111,20 @@ impl<'a> Session<'a> {
         let listener = TcpListener::from_std(listener).map_err(bug)?;
         let address = listener.local_addr().map_err(bug)?;
         let key = match given(args.api_key.as_deref()) {
-            Some(key) => key.to_owned(),
+            Some(key) => key,
             None => kept_key(paths)?,
         };
         let loopback = address.ip().is_loopback();
         if !loopback {
-            output::note(&format!(
-                "{} everyone who reaches {address} and knows the key can use the model",
-                on_stderr(Style::Warn, "note  ")
-            ));
+            let told = reach::told(address, "the model");
+            output::note(&format!("{} {told}", on_stderr(Style::Warn, "note  ")));
         }
         let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };
         let (state, backend) = watch::channel(loading);
-        let log = RequestLog::to_file(&paths.logs().join(REQUESTS))?;
+        let limit = Limit::of_user();
+        let log = RequestLog::to_file(&paths.logs().join(REQUESTS), limit)?;
+        let others = vec![launch::log(paths, model), detach::log(&args.model, paths)];
+        let watching = tokio::spawn(log_files::watch(others, limit));
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
             key: Some(key.clone()),
@@ -161,6 +166,7 @@ impl<'a> Session<'a> {
             shutdown: Some(shutdown),
             gateway,
             log,
+            watching,
             about,
             counters,
         })
@@ -185,7 +191,7 @@ impl<'a> Session<'a> {
                     Some(Some(told)) => break self.left(told).await,
                     None => break self.given_up(&crashes, error).await,
                 },
-                First::Told(Told::Order(Order::Restart | Order::Reload)) => {
+                First::Told(Told::Order(Order::Restart)) => {
                     // The one that was being started holds memory until it is gone.
                     self.last_child.gone().await;
                     continue;
@@ -197,9 +203,8 @@ impl<'a> Session<'a> {
             let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
             let end = loop {
                 match self.or_told(watch.end_of(backend.child.as_ref())).await {
-                    // Nothing of ours to start anew, or to read again.
+                    // Nothing of ours to start anew.
                     First::Told(Told::Order(Order::Restart)) if !source.heals() => {}
-                    First::Told(Told::Order(Order::Reload)) => {}
                     end => break end,
                 }
             };
@@ -227,6 +232,7 @@ impl<'a> Session<'a> {
                 First::Told(told) => break self.stop(&backend, told).await,
             }
         };
+        self.watching.abort();
         self.log.flush();
         result
     }
@@ -240,9 +246,15 @@ impl<'a> Session<'a> {
     }
 
     async fn told(&mut self) -> Told {
-        tokio::select! {
-            interrupt = self.interrupts.next() => Told::Interrupt(interrupt),
-            Some(order) = self.control.orders.recv() => Told::Order(order),
+        loop {
+            tokio::select! {
+                interrupt = self.interrupts.next() => return Told::Interrupt(interrupt),
+                Some(order) = self.control.orders.recv() => return Told::Order(order),
+                Some(wish) = self.control.reloads.recv() => wish.answer(control::Told::Done(vec![format!(
+                    "{} was started by flags: there is no configuration to read again",
+                    self.model
+                )])),
+            }
         }
     }
 
@@ -278,6 +290,7 @@ impl<'a> Session<'a> {
         if self.restarts() == 0 && self.args.json {
             output::json(&ready::as_json(&instance));
         }
+        service::ready(&format!("{} is ready", self.model));
     }
 
     /// From now on requests wait for the next backend.
@@ -319,7 +332,7 @@ impl<'a> Session<'a> {
         let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
         output::note(&format!("{} {why}; starting it anew {when}", on_stderr(Style::Warn, "note  ")));
         match self.or_told(tokio::time::sleep(pause)).await {
-            First::Done(()) | First::Told(Told::Order(Order::Restart | Order::Reload)) => Some(None),
+            First::Done(()) | First::Told(Told::Order(Order::Restart)) => Some(None),
             First::Told(told) => Some(Some(told)),
         }
     }
@@ -349,6 +362,7 @@ impl<'a> Session<'a> {
     /// the order to end at once, skips to the end.
     async fn stop(&mut self, backend: &Backend, told: Told) -> Result<u8> {
         let at_once = matches!(told, Told::Order(Order::Kill));
+        service::stopping();
         output::note(if at_once { "stopping at once" } else { "stopping (Ctrl-C again ends at once)" });
         let began = Instant::now();
         let _ = self.shutdown.take().map(|s| s.send(()));
