@@ -187,7 +187,7 @@ impl Signals {
     /// Whether the signal asks to read a configuration again. The same one tells that the terminal was closed: the
     /// system takes it from all its processes then, and there is none to open any more.
     pub(super) fn asks_for_reload(&self, signal: i32) -> bool {
-        signal == SignalKind::hangup().as_raw_value() && !(self.terminal && !has_terminal())
+        signal == SignalKind::hangup().as_raw_value() && (!self.terminal || has_terminal())
     }
 
     pub(super) async fn next(&mut self) -> i32 {
