@@ -34,9 +34,11 @@ impl Home {
             let link = bin.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
             if !link.exists() {
                 #[cfg(unix)]
-                std::os::unix::fs::symlink(program(), link).unwrap();
+                let made = std::os::unix::fs::symlink(program(), &link);
                 #[cfg(not(unix))]
-                std::fs::copy(program(), link).unwrap();
+                let made = std::fs::copy(program(), &link);
+                // Another thread of the same test may have been first.
+                assert!(made.is_ok() || link.exists(), "{}: {made:?}", link.display());
             }
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
