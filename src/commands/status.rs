@@ -1,7 +1,5 @@
 //! `llmup status`: what runs, and how what was planned compares with what the engine says it got.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
 use super::running::{self, Live};
@@ -10,13 +8,14 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
+use crate::protocol::ids;
 use crate::state::{Instance, Phase, Sizes};
 use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
     let found = running::all(paths)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = ids::now();
     if args.json {
         output::json(&json!({ "running": found.iter().map(|i| as_json(i, &live(i), now)).collect::<Vec<_>>() }));
     } else if found.is_empty() {

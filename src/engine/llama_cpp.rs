@@ -16,10 +16,6 @@ impl Engine for LlamaCpp {
         &[Format::Gguf]
     }
 
-    fn program(&self) -> &'static str {
-        "llama-server"
-    }
-
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
         let mut args: Vec<OsString> = launch.prefix_args.iter().map(OsString::from).collect();
         let mut flag = |name: &str, value: OsString| {

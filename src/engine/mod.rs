@@ -97,8 +97,6 @@ pub trait Engine: Sync {
     fn id(&self) -> EngineId;
     /// The formats it loads, best first.
     fn formats(&self) -> &'static [Format];
-    /// The program's name on PATH.
-    fn program(&self) -> &'static str;
     /// The exact command.
     fn command(&self, launch: &Launch<'_>) -> CommandLine;
     /// The path that answers 200 when it is ready.

@@ -17,10 +17,6 @@ impl Engine for Ollama {
         &[Format::OllamaTag]
     }
 
-    fn program(&self) -> &'static str {
-        "ollama"
-    }
-
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
         let mut args: Vec<OsString> = launch.prefix_args.iter().map(OsString::from).collect();
         args.push("serve".into());

@@ -17,10 +17,6 @@ impl Engine for Vllm {
         &[Format::Safetensors]
     }
 
-    fn program(&self) -> &'static str {
-        "vllm"
-    }
-
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
         let mut args: Vec<OsString> = launch.prefix_args.iter().map(OsString::from).collect();
         args.push("serve".into());

@@ -197,8 +197,7 @@ struct Writer {
 
 impl Writer {
     fn new(model: &str) -> Writer {
-        let created = std::time::SystemTime::now();
-        let created = created.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let created = ids::now();
         let (id, model) = (ids::new("cmpl-"), quote(model));
         Writer {
             head: format!(

@@ -100,8 +100,7 @@ impl Shared {
 impl Gateway {
     /// A gateway that does nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let started =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let started = crate::protocol::ids::now();
         Gateway {
             shared: Arc::new(Shared {
                 terms: Terms::new(settings.key.clone(), settings.catalog.clone()),

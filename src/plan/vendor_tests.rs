@@ -1,13 +1,12 @@
 //! Plans for every vendor's accelerators.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::*;
 use crate::error::Explain;
 use crate::hardware::{Cpu, Device, Link, LinkKind, Memory, VendorId};
 use crate::host::Os;
-use crate::model::{Format, Shape};
+use crate::model::Format;
 use crate::profile::{AcceleratorRecipe, ModelProfile};
 
 const GIB: u64 = 1 << 30;
@@ -46,25 +45,7 @@ fn several(count: u32, vendor: VendorId, name: &str, architecture: Option<&str>,
 
 /// 32 layers of 8 KV heads of 128: 128 KiB of KV cache per token.
 fn weights(format: Format, gib: u64, quantization: Option<&str>) -> Weights {
-    Weights {
-        format,
-        path: Some(PathBuf::from("/models/some-model")),
-        tag: None,
-        bytes: Some(gib * GIB),
-        architecture: Some("SomeForCausalLM".into()),
-        quantization: quantization.map(str::to_owned),
-        context_max: Some(131_072),
-        shape: Some(Shape {
-            layers: 32,
-            hidden: 4096,
-            heads: 32,
-            kv_heads: 8,
-            head_dim: 128,
-            vocab: 128_256,
-            ..Shape::default()
-        }),
-        chat_template: true,
-    }
+    Weights { quantization: quantization.map(str::to_owned), ..tests::weights(format, gib) }
 }
 
 fn built(engine: EngineId, accelerator: Accelerator) -> Installed {

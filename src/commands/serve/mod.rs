@@ -9,7 +9,6 @@ mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -29,7 +28,7 @@ use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::protocol::Id;
+use crate::protocol::{Id, ids};
 use crate::state::{self, Instance};
 use crate::supervisor::process;
 use crate::supervisor::signal::{Interrupts, Word, interrupts};
@@ -277,7 +276,7 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
         },
         planned: None,
         measured: None,
-        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        started_at: ids::now(),
     }
 }
 

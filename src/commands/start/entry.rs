@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::detach::detached;
 use crate::commands::running;
@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::fs::{self, FileError};
 use crate::output;
 use crate::paths::Paths;
+use crate::protocol::ids;
 use crate::state::{self, Engine, Instance, Phase};
 use crate::supervisor::{Child, process};
 
@@ -57,7 +58,7 @@ impl Entry {
             engine: Engine { name: String::new(), process: None, pgid: None, mark: None, port: 0, log: None },
             planned: None,
             measured: None,
-            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            started_at: ids::now(),
         };
         let dir = paths.state();
         state::write(&dir, &instance)?;

@@ -135,7 +135,7 @@ fn own_command(
 ) -> CommandLine {
     let engine_driver = driver(plan.engine);
     let mut command = engine_driver.command(&Launch {
-        program: engine.map_or_else(|| PathBuf::from(engine_driver.program()), |f| f.program.clone()),
+        program: engine.map_or_else(|| PathBuf::from(plan.engine.program()), |f| f.program.clone()),
         prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
         // Where nothing is installed, the plan's own word.
         cpu_build: engine.map_or(plan.accelerator == Accelerator::Cpu, |f| f.build.as_deref() == Some("cpu")),
