@@ -1,8 +1,10 @@
 //! What values of several flags have in common.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::EnginePort;
+use crate::config;
 
 pub(super) fn engine_port(text: &str) -> Result<EnginePort, String> {
     match text {
@@ -23,6 +25,18 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         0 => Err("it is empty; see the models llmup knows with `llmup models`".into()),
         length => Err(format!("it is longer ({length} bytes) than any name or path")),
     }
+}
+
+/// What the parser is given for a model that was not named. No argument of a process can hold it.
+pub(super) const NOT_NAMED: &str = "\0";
+
+/// A name, or the empty text that stands for none.
+pub(super) fn name_if_any(text: &str) -> Result<String, String> {
+    if text == NOT_NAMED { Ok(String::new()) } else { name(text) }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).ok_or_else(|| format!("it is no length of time: {}", config::DURATION))
 }
 
 pub(super) fn share(text: &str) -> Result<f64, String> {

@@ -4,6 +4,7 @@
 mod document;
 mod entry;
 mod error;
+mod policy;
 mod provider;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use document::{Document, Node};
 pub use error::ConfigError;
+pub use policy::{DURATION, Policy, duration};
 pub use provider::{Provider, Speaks};
 
 /// A configuration.

@@ -45,6 +45,7 @@ pub const DEFAULT_PORT: u16 = 4000;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
+    several_not_yet(&args)?;
     if detach::detached() {
         crate::supervisor::leave_terminal();
     } else if args.detach {
@@ -101,6 +102,15 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     serve::run(&args, paths, &entry, target, plan, engine, known)
 }
 
+/// Refuses what is about several models, and about starting and stopping them while llmup runs.
+fn several_not_yet(args: &StartArgs) -> Result<()> {
+    if args.more.is_empty() && args.config.is_none() && !args.keep && args.ttl.is_none() && !args.on_demand {
+        return Ok(());
+    }
+    let message = "several models, --config, --keep, --ttl and --on-demand are not in this build of llmup";
+    Err(Plain::new(Exit::Usage, message, "start one model: `llmup start MODEL`").into())
+}
+
 /// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
 fn known_flags(
     args: &StartArgs,
@@ -142,6 +152,7 @@ fn engine_for(plan: &LaunchPlan, found: &[Found]) -> Option<Found> {
 /// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
 pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Paths) -> Result<u8> {
     let args = StartArgs { dry_run: true, ..args };
+    several_not_yet(&args)?;
     let Some((hardware, words)) = other else { return run(args, paths) };
     let mut target = target::resolve(&args, paths)?;
     // What is installed there is not known.
