@@ -8,6 +8,7 @@ pub mod target;
 mod watch;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -20,9 +21,9 @@ use super::start::{bind, given, kept_key, runtime};
 use super::{reach, service};
 use crate::cli::{LogWhen, ServeArgs};
 use crate::client::shell;
-use crate::config;
+use crate::config::{self, Backend, Model};
 use crate::control::{self, Order};
-use crate::error::{Error, Plain, Result};
+use crate::error::{Error, Plain, Result, paste};
 use crate::exit::Exit;
 use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings};
 use crate::host::RealHost;
@@ -96,7 +97,7 @@ fn wanted(args: &ServeArgs) -> Result<Wanted> {
 fn named(args: &ServeArgs) -> Result<Wanted> {
     if let Some(file) = &args.config {
         let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-        let targets = config.models.iter().map(target::of_model).collect::<Result<Vec<Target>>>()?;
+        let targets = targets(&config.models, file)?;
         return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key, warnings: config.warnings });
     }
     let (url, model) = (args.backend.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
@@ -112,6 +113,24 @@ fn named(args: &ServeArgs) -> Result<Wanted> {
     };
     let target = Target { name: model.to_owned(), ready, context_given: args.context.is_some(), ask: true };
     Ok(Wanted { targets: vec![target], aliases: Vec::new(), key: None, warnings: Vec::new() })
+}
+
+/// The backends of a file's models. It may name none that llmup would have to launch.
+fn targets(models: &[Model], file: &Path) -> Result<Vec<Target>> {
+    let target = |model: &Model| match &model.backend {
+        Backend::Remote(remote) => target::of_remote(model, remote),
+        Backend::Launched(launch) => {
+            let place = model.place.as_deref().unwrap_or_default();
+            let message = format!(
+                "{place}: {} is a model that llmup launches (llmup/{}), and serve launches none",
+                model.name, launch.model
+            );
+            let hint =
+                format!("launch it, and serve the others beside it: `llmup start --config {}`", paste::path(file));
+            Err(Plain::new(Exit::Config, message, hint).into())
+        }
+    };
+    models.iter().map(target).collect()
 }
 
 async fn serve(
