@@ -28,7 +28,8 @@ impl Explain for Refused {
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &ReloadArgs, paths: &Paths) -> Result<u8> {
-    let instance = stop::meant(args.name.as_deref(), &running::all(paths)?)?;
+    let instance =
+        stop::meant(args.name.as_deref(), &running::all(paths)?).map_err(|nobody| nobody.met_by("reload"))?;
     let (model, pid) = (instance.model.clone(), instance.process.pid);
     let deaf = |source| stop::NobodyError::Deaf { model, pid, source };
     let told = match &instance.control {

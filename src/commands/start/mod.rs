@@ -16,6 +16,7 @@ mod serve;
 mod session;
 #[cfg(test)]
 mod snapshots;
+mod standstill;
 mod target;
 mod watchdog;
 
