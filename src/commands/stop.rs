@@ -22,9 +22,6 @@ const ORDERLY: Duration = Duration::from_secs(40);
 /// After the order to end at once.
 const AT_ONCE: Duration = Duration::from_secs(25);
 
-/// The subcommand whose errors these are unless it is said otherwise.
-const STOP: &str = "stop";
-
 /// Why there is nobody to give an order to.
 #[derive(Debug, thiserror::Error)]
 pub enum NobodyError {
@@ -44,8 +41,6 @@ pub enum NobodyError {
     Several {
         /// Their names.
         running: Vec<String>,
-        /// The command that wants one of them.
-        wanted_by: &'static str,
     },
     /// It is older than the endpoint, or it hangs.
     #[error("{model} (pid {pid}) takes no orders")]
@@ -85,26 +80,14 @@ impl Explain for NobodyError {
                 vec!["start a model: `llmup start MODEL`, for a trial `llmup start demo`".to_owned()]
             }
             NobodyError::Unknown { .. } => vec!["see what runs: `llmup status`".to_owned()],
-            NobodyError::Several { running, wanted_by } => {
-                let name = running.first().map_or("NAME", String::as_str);
-                let all = (*wanted_by == STOP).then(|| "or end them all: `llmup stop --all`".to_owned());
-                std::iter::once(format!("name one: `llmup {wanted_by} {name}`")).chain(all).collect()
-            }
+            NobodyError::Several { running } => vec![
+                format!("name one: `llmup stop {}`", running.first().map_or("NAME", String::as_str)),
+                "or end them all: `llmup stop --all`".to_owned(),
+            ],
             NobodyError::Deaf { model, .. } | NobodyError::Stays { model, .. } => {
                 vec![format!("end it at once: `llmup stop {model} --now`")]
             }
         }
-    }
-}
-
-impl NobodyError {
-    /// The same, met by another command than `stop`.
-    #[must_use]
-    pub fn met_by(mut self, command: &'static str) -> NobodyError {
-        if let NobodyError::Several { wanted_by, .. } = &mut self {
-            *wanted_by = command;
-        }
-        self
     }
 }
 
@@ -114,7 +97,7 @@ pub fn meant(name: Option<&str>, running: &[Instance]) -> Result<Instance, Nobod
     match (name, running) {
         (_, []) => Err(NobodyError::Nothing),
         (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(NobodyError::Several { running: names(), wanted_by: STOP }),
+        (None, _) => Err(NobodyError::Several { running: names() }),
         (Some(name), _) => {
             let pid = |i: &Instance| i.process.pid.to_string() == name;
             let found = running.iter().find(|i| i.model == name).or_else(|| running.iter().find(|i| pid(i)));
@@ -150,7 +133,7 @@ pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
 
 /// `llmup restart`.
 pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
-    let instance = meant(args.name.as_deref(), &running::all(paths)?).map_err(|nobody| nobody.met_by("restart"))?;
+    let instance = meant(args.name.as_deref(), &running::all(paths)?)?;
     let engine = |instance: &Instance| instance.engine.process.clone();
     let before = engine(&instance);
     if before.is_none() && instance.phase == Phase::Loading {
@@ -252,8 +235,5 @@ mod tests {
         assert_eq!(of(Some("qwen"), &both), Ok(4_000_002));
         assert_eq!(of(Some("4000001"), &both), Ok(4_000_001));
         assert_eq!(of(Some("gemma"), &both), Err(Exit::Missing));
-        let several = || meant(None, &both).unwrap_err();
-        assert_eq!(several().hints(), ["name one: `llmup stop glm`", "or end them all: `llmup stop --all`"]);
-        assert_eq!(several().met_by("reload").hints(), ["name one: `llmup reload glm`"]);
     }
 }
