@@ -9,6 +9,8 @@ mod lifecycle;
 mod ollama;
 mod orphans;
 mod readback;
+#[cfg(unix)]
+mod surroundings;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
