@@ -42,6 +42,9 @@ pub enum Command {
     /// Show what runs, and what was planned beside what the engine says it got.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Watch devices, models and requests in the terminal.
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(TopArgs),
     /// End a running model, its engine and everything it started.
     #[command(after_help = STOP_EXAMPLES)]
     Stop(StopArgs),
@@ -171,6 +174,11 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   llmup status
   llmup status --json";
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  llmup top                   q quits, ? tells the other keys
+  llmup top --once            one frame as plain text, for a pipe or a report";
 
 const STOP_EXAMPLES: &str = "\
 Examples:
@@ -555,6 +563,14 @@ pub struct StatusArgs {
     /// As JSON: every figure, planned, measured, and the deviation as a share.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmup top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+    /// Print one frame as plain text and end.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `llmup models`.

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::held::{self, Held};
 use super::running::{self, Live};
 use crate::cli::StatusArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::hardware::load::Load;
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::ids;
@@ -14,14 +16,24 @@ use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
+    let devices = held::ask();
     let found = running::all(paths)?;
     let now = ids::now();
     if args.json {
-        output::json(&json!({ "running": found.iter().map(|i| as_json(i, &live(i), now)).collect::<Vec<_>>() }));
+        let lives: Vec<Option<Live>> = found.iter().map(Live::of).collect();
+        let loads = devices.soon();
+        let known = known(&found, lives, &loads);
+        let running: Vec<Value> = found.iter().zip(&known).map(|(i, known)| as_json(i, known, now)).collect();
+        output::json(&json!({ "running": running, "devices": loads }));
     } else if found.is_empty() {
         output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
     } else {
-        let shown: Vec<String> = found.iter().map(|i| as_text(i, &live(i), now)).collect();
+        let lives: Vec<Option<Live>> = found.iter().map(Live::of).collect();
+        let loads = devices.soon();
+        let known = known(&found, lives, &loads);
+        let mut shown: Vec<String> = found.iter().zip(&known).map(|(i, known)| as_text(i, known, now)).collect();
+        let devices: String = loads.iter().map(|load| held::device_text(load) + "\n").collect();
+        shown.extend(Some(devices).filter(|devices| !devices.is_empty()));
         output::data(&shown.join("\n"));
     }
     Ok(Exit::Ok.code())
@@ -31,22 +43,21 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
 #[derive(Debug, Default)]
 struct Now {
     live: Option<Live>,
-    /// Main memory of llmup and of the engine's whole tree.
+    /// Main memory of llmup.
     own_bytes: Option<u64>,
-    engine_bytes: Option<u64>,
+    /// Memory of the engine's whole tree.
+    engine: Held,
 }
 
-fn live(instance: &Instance) -> Now {
-    let engine = instance.engine.process.as_ref().map(|engine| {
-        let mut tree = process::descendants(engine.pid);
-        tree.push(engine.pid);
-        tree
-    });
-    Now {
-        live: Live::of(instance),
+fn known(found: &[Instance], lives: Vec<Option<Live>>, loads: &[Load]) -> Vec<Now> {
+    let engines: Vec<Option<u32>> = found.iter().map(|i| i.engine.process.as_ref().map(|p| p.pid)).collect();
+    let held = held::by_engines(&engines, loads);
+    let one = |((instance, live), engine): ((&Instance, _), _)| Now {
+        live,
         own_bytes: process::memory(&[instance.process.pid]),
-        engine_bytes: engine.and_then(|tree| process::memory(&tree)),
-    }
+        engine,
+    };
+    found.iter().zip(lives).zip(held).map(one).collect()
 }
 
 /// Without the key: it is for clients, who get it from `env`.
@@ -71,7 +82,11 @@ fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
         },
         "answers": known.live.is_some(),
         "live": known.live,
-        "memory": {"llmup_bytes": known.own_bytes, "engine_bytes": known.engine_bytes},
+        "memory": {
+            "llmup_bytes": known.own_bytes,
+            "engine_bytes": known.engine.main,
+            "engine_on_devices": known.engine.json(),
+        },
         "planned": instance.planned,
         "measured": instance.measured,
         "deviation": deviation,
@@ -117,9 +132,10 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
         None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
         None => {}
     }
-    let memory = [("llmup", known.own_bytes), ("engine", known.engine_bytes)];
-    let memory: Vec<String> =
+    let memory = [("llmup", known.own_bytes), ("engine", known.engine.main)];
+    let mut memory: Vec<String> =
         memory.iter().filter_map(|(who, bytes)| Some(format!("{who} {}", output::bytes((*bytes)?)))).collect();
+    memory.extend(known.engine.text());
     if !memory.is_empty() {
         line("memory", memory.join(", "));
     }
