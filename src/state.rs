@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fs::{self, FileError};
 
 /// The format of the file. A file of another version is left alone and not listed.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A process that cannot be confused with a later one under the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Endpoint {
 }
 
 /// The engine behind an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
     /// Its name: `vllm`, `llama.cpp`, …
     pub name: String,
@@ -86,6 +86,36 @@ pub enum Phase {
     /// It serves, and whoever started it has been told.
     #[default]
     Ready,
+    /// Its engine does not run, and is started when somebody asks for it.
+    Asleep,
+    /// Its engine cannot be had.
+    Gone,
+}
+
+/// A model of a running llmup.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name, as clients say it.
+    pub name: String,
+    /// How far it is.
+    pub phase: Phase,
+    /// The context length in tokens that engine, gateway and clients agreed on; before that the planned one, or 0.
+    pub context: u64,
+    /// The engine.
+    pub engine: Engine,
+    /// What the plan expected; `None` for an engine that ran before.
+    #[serde(default)]
+    pub planned: Option<Sizes>,
+    /// What the engine says; `None` when it has not been ready yet.
+    #[serde(default)]
+    pub measured: Option<Sizes>,
+}
+
+impl Model {
+    /// One that is about to be started.
+    pub fn loading(name: &str) -> Model {
+        Model { name: name.to_owned(), phase: Phase::Loading, ..Model::default() }
+    }
 }
 
 /// A running llmup.
@@ -93,7 +123,7 @@ pub enum Phase {
 pub struct Instance {
     /// [`VERSION`].
     pub version: u32,
-    /// How far it is.
+    /// Ready once whoever started it has been told so; later each model has its own.
     #[serde(default)]
     pub phase: Phase,
     /// llmup itself.
@@ -105,18 +135,11 @@ pub struct Instance {
     /// Where it takes orders.
     #[serde(default)]
     pub control: Option<Endpoint>,
-    /// The model's name, as clients say it.
-    pub model: String,
-    /// The context length in tokens that engine, gateway and clients agreed on; 0 before that.
-    pub context: u64,
-    /// The engine.
-    pub engine: Engine,
-    /// What the plan expected; `None` for an engine that ran before.
+    /// Its model; of several the first, which clients are told of.
+    pub model: Model,
+    /// The others.
     #[serde(default)]
-    pub planned: Option<Sizes>,
-    /// What the engine says.
-    #[serde(default)]
-    pub measured: Option<Sizes>,
+    pub others: Vec<Model>,
     /// Seconds since 1970.
     pub started_at: u64,
 }
@@ -124,7 +147,17 @@ pub struct Instance {
 impl Instance {
     /// Whether clients can be told where it is and how much it takes: it was ready once.
     pub fn was_ready(&self) -> bool {
-        self.phase == Phase::Ready || self.measured.is_some()
+        self.phase == Phase::Ready || self.models().any(|model| model.measured.is_some())
+    }
+
+    /// All its models.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        std::iter::once(&self.model).chain(&self.others)
+    }
+
+    /// The model at this place.
+    pub fn model_mut(&mut self, at: usize) -> Option<&mut Model> {
+        if at == 0 { Some(&mut self.model) } else { self.others.get_mut(at - 1) }
     }
 }
 
@@ -227,18 +260,20 @@ mod tests {
             url: "http://127.0.0.1:4242".to_owned(),
             key: "k".to_owned(),
             control: None,
-            model: "m".to_owned(),
-            context: 65_536,
-            engine: Engine {
-                name: "vllm".to_owned(),
-                process: Some(Process { pid: pid + 1, birth: "e".to_owned() }),
-                pgid: Some(pid + 1),
-                mark: Some("mark".to_owned()),
-                port: 4243,
-                log: None,
+            model: Model {
+                context: 65_536,
+                engine: Engine {
+                    name: "vllm".to_owned(),
+                    process: Some(Process { pid: pid + 1, birth: "e".to_owned() }),
+                    pgid: Some(pid + 1),
+                    mark: Some("mark".to_owned()),
+                    port: 4243,
+                    log: None,
+                },
+                planned: Some(Sizes { context: Some(131_072), ..Sizes::default() }),
+                ..Model::loading("m")
             },
-            planned: Some(Sizes { context: Some(131_072), ..Sizes::default() }),
-            measured: None,
+            others: vec![Model::loading("n")],
             started_at,
         }
     }
@@ -271,7 +306,7 @@ mod tests {
         let alive = |pid: u32, birth: &str| matches!((pid, birth), (10, "new") | (20, "b") | (30, "c"));
         let mut reaped = Vec::new();
         let found = heal(dir.path(), alive, |i| {
-            reaped.push((i.process.pid, i.engine.pgid));
+            reaped.push((i.process.pid, i.model.engine.pgid));
             true
         })
         .unwrap();

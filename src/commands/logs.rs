@@ -29,7 +29,7 @@ pub fn run(args: &LogsArgs, paths: &Paths) -> Result<u8> {
         (paths.logs().join(REQUESTS), None)
     } else {
         match stop::meant(args.name.as_deref(), &running) {
-            Ok(instance) => match instance.engine.log.clone().or_else(|| preparing(&instance, paths)) {
+            Ok(instance) => match log_of(args.name.as_deref(), &instance).or_else(|| preparing(&instance, paths)) {
                 Some(log) => (log, Some(instance)),
                 None => return Err(without(&instance).into()),
             },
@@ -59,14 +59,20 @@ pub fn run(args: &LogsArgs, paths: &Paths) -> Result<u8> {
     }
 }
 
+/// The engine's log of the named model, or of the first.
+fn log_of(name: Option<&str>, instance: &Instance) -> Option<PathBuf> {
+    let named = instance.models().find(|model| Some(model.name.as_str()) == name);
+    named.unwrap_or(&instance.model).engine.log.clone()
+}
+
 /// What a start that has no engine yet says, when it has no terminal.
 fn preparing(instance: &Instance, paths: &Paths) -> Option<PathBuf> {
-    let path = paths.logs().join(format!("{}.start.log", super::start::file_name(&instance.model)));
+    let path = paths.logs().join(format!("{}.start.log", super::start::file_name(&instance.model.name)));
     (instance.phase == Phase::Loading && path.is_file()).then_some(path)
 }
 
 fn without(instance: &Instance) -> Plain {
-    let model = &instance.model;
+    let model = &instance.model.name;
     if instance.phase == Phase::Loading {
         let message = format!("the engine of {model} has not been started yet, so there is no log");
         return Plain::new(Exit::Missing, message, "see how far it is: `llmup status`");

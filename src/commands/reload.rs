@@ -29,7 +29,7 @@ impl Explain for Refused {
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &ReloadArgs, paths: &Paths) -> Result<u8> {
     let instance = stop::meant(args.name.as_deref(), &running::all(paths)?)?;
-    let (model, pid) = (instance.model.clone(), instance.process.pid);
+    let (model, pid) = (instance.model.name.clone(), instance.process.pid);
     let deaf = |source| stop::NobodyError::Deaf { model, pid, source };
     let told = match &instance.control {
         Some(endpoint) => control::reload(endpoint).map_err(|unanswered| deaf(Some(unanswered)))?,

@@ -12,10 +12,10 @@ use crate::client::shell::Shell;
 use crate::control;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::Counts;
+use crate::gateway::{BackendState, Counts, Served};
 use crate::host::RealHost;
 use crate::paths::Paths;
-use crate::state::Instance;
+use crate::state::{Instance, Process};
 use crate::supervisor::{self, process};
 use crate::{client, engine, hardware, state};
 
@@ -23,23 +23,56 @@ use crate::{client, engine, hardware, state};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Live {
-    /// `loading`, `ready` or `gone`.
+    /// The gateway's counters.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Each model by itself.
+    pub models: Vec<LiveModel>,
+}
+
+/// One model of a running llmup.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LiveModel {
+    /// Its name.
+    pub name: String,
+    /// `asleep`, `waiting` (somebody asked for it, and there is no room yet), `loading`, `ready` or `gone`.
     pub state: String,
-    /// How often the engine was started anew.
+    /// What it waits for, or why it is gone.
+    pub because: Option<String>,
+    /// How often its engine was started anew.
     pub restarts: u32,
     /// Why, the last time it was a crash.
     pub last_crash: Option<String>,
-    /// The gateway's counters.
+    /// For how long nobody has used it; `None` while somebody does.
+    pub idle_seconds: Option<u64>,
+    /// What it has done.
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-impl Live {
-    /// In this state, with nothing counted.
-    pub fn new(state: &str) -> Live {
-        Live { state: state.to_owned(), ..Live::default() }
+impl LiveModel {
+    /// A model as the gateway sees it.
+    pub fn of(served: &Served) -> LiveModel {
+        let (state, because) = match &*served.backend.borrow() {
+            BackendState::Asleep { waits_for: None, .. } => ("asleep", None),
+            BackendState::Asleep { waits_for: Some(why), .. } => ("waiting", Some(why.to_string())),
+            BackendState::Loading { .. } => ("loading", None),
+            BackendState::Ready(_) => ("ready", None),
+            BackendState::Gone { reason } => ("gone", Some(reason.clone())),
+        };
+        LiveModel {
+            name: served.name.clone(),
+            state: state.to_owned(),
+            because,
+            idle_seconds: served.counters.idle().map(|idle| idle.as_secs()),
+            counts: served.counters.read(),
+            ..LiveModel::default()
+        }
     }
+}
 
+impl Live {
     /// As the endpoint tells it.
     pub fn json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
@@ -62,12 +95,12 @@ pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
 /// All running instances, the newest first. What crashed ones left behind is ended on the way.
 pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
     let found = state::heal(&paths.state(), process::alive, |crashed| {
-        let Some(engine) = &crashed.engine.process else { return true };
-        supervisor::reap(supervisor::Remains {
-            pid: engine.pid,
-            birth: &engine.birth,
-            mark: crashed.engine.mark.as_deref(),
-        });
+        for engine in crashed.models().map(|model| &model.engine) {
+            if let Some(process) = &engine.process {
+                let Process { pid, birth } = process;
+                supervisor::reap(supervisor::Remains { pid: *pid, birth, mark: engine.mark.as_deref() });
+            }
+        }
         true
     })?;
     Ok(found.running)
@@ -78,9 +111,9 @@ pub fn session(instance: &Instance) -> Session {
     Session {
         base_url: instance.url.clone(),
         key: instance.key.clone(),
-        model: instance.model.clone(),
-        context: instance.context,
-        max_output: client::output_limit(instance.context),
+        model: instance.model.name.clone(),
+        context: instance.model.context,
+        max_output: client::output_limit(instance.model.context),
     }
 }
 
@@ -98,7 +131,7 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
     };
     let newest = newest(paths)?;
     if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.base_url.is_none()) {
-        let message = format!("{} is still being started: its context is not known yet", loading.model);
+        let message = format!("{} is still being started: its context is not known yet", loading.model.name);
         let hints = vec![format!("once `llmup status` says ready: `llmup env {}`", args.client)];
         return Err(Plain { message, exit: Exit::Missing, hints }.into());
     }
@@ -131,7 +164,7 @@ pub fn doctor(args: DoctorArgs, paths: &Paths) -> Exit {
             })
             .collect(),
         gateway_port: super::start::DEFAULT_PORT,
-        running: running.map(|i| Running { session: session(&i), engine: i.engine.name }),
+        running: running.map(|i| Running { session: session(&i), engine: i.model.engine.name }),
     };
     super::doctor::run(args.json, inputs, Arc::new(RealHost))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::held::{self, Held};
-use super::running::{self, Live};
+use super::running::{self, Live, LiveModel};
 use crate::cli::StatusArgs;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -11,7 +11,7 @@ use crate::hardware::load::Load;
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::ids;
-use crate::state::{Instance, Phase, Sizes};
+use crate::state::{Instance, Model, Phase, Sizes};
 use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
@@ -20,18 +20,16 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
     let found = running::all(paths)?;
     let now = ids::now();
     if args.json {
-        let lives: Vec<Option<Live>> = found.iter().map(Live::of).collect();
         let loads = devices.soon();
-        let known = known(&found, lives, &loads);
-        let running: Vec<Value> = found.iter().zip(&known).map(|(i, known)| as_json(i, known, now)).collect();
+        let running: Vec<Value> =
+            each(&found, &loads).iter().map(|(i, model, known)| as_json(i, model, known, now)).collect();
         output::json(&json!({ "running": running, "devices": loads }));
     } else if found.is_empty() {
         output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
     } else {
-        let lives: Vec<Option<Live>> = found.iter().map(Live::of).collect();
         let loads = devices.soon();
-        let known = known(&found, lives, &loads);
-        let mut shown: Vec<String> = found.iter().zip(&known).map(|(i, known)| as_text(i, known, now)).collect();
+        let mut shown: Vec<String> =
+            each(&found, &loads).iter().map(|(i, model, known)| as_text(i, model, known, now)).collect();
         let devices: String = loads.iter().map(|load| held::device_text(load) + "\n").collect();
         shown.extend(Some(devices).filter(|devices| !devices.is_empty()));
         output::data(&shown.join("\n"));
@@ -39,46 +37,55 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
     Ok(Exit::Ok.code())
 }
 
-/// What is known of a running instance besides its file.
+/// What is known of a running model besides its file.
 #[derive(Debug, Default)]
 struct Now {
-    live: Option<Live>,
+    live: Option<LiveModel>,
     /// Main memory of llmup.
     own_bytes: Option<u64>,
     /// Memory of the engine's whole tree.
     engine: Held,
 }
 
-fn known(found: &[Instance], lives: Vec<Option<Live>>, loads: &[Load]) -> Vec<Now> {
-    let engines: Vec<Option<u32>> = found.iter().map(|i| i.engine.process.as_ref().map(|p| p.pid)).collect();
-    let held = held::by_engines(&engines, loads);
-    let one = |((instance, live), engine): ((&Instance, _), _)| Now {
-        live,
-        own_bytes: process::memory(&[instance.process.pid]),
-        engine,
-    };
-    found.iter().zip(lives).zip(held).map(one).collect()
+/// Every model of every instance.
+fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<(&'a Instance, &'a Model, Now)> {
+    let models = || found.iter().flat_map(Instance::models);
+    let engines: Vec<Option<u32>> = models().map(|model| model.engine.process.as_ref().map(|p| p.pid)).collect();
+    let mut held = held::by_engines(&engines, loads).into_iter();
+    let mut all = Vec::new();
+    for instance in found {
+        let live = Live::of(instance);
+        let own_bytes = process::memory(&[instance.process.pid]);
+        for model in instance.models() {
+            // Without a name in common the file and the answer speak of the same one.
+            let of =
+                |live: &Live| live.models.iter().find(|live| live.name == model.name).or(live.models.first()).cloned();
+            let engine = held.next().unwrap_or_default();
+            all.push((instance, model, Now { live: live.as_ref().and_then(of), own_bytes, engine }));
+        }
+    }
+    all
 }
 
 /// Without the key: it is for clients, who get it from `env`.
-fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
-    let deviation: serde_json::Map<String, Value> = rows(instance)
+fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
+    let deviation: serde_json::Map<String, Value> = rows(model)
         .into_iter()
         .filter_map(|row| Some((row.key.to_owned(), json!((row.deviation()? * 1000.0).round() / 1000.0))))
         .collect();
     json!({
-        "model": instance.model,
+        "model": model.name,
         "url": instance.url,
-        "context": instance.context,
+        "context": model.context,
         "pid": instance.process.pid,
-        "phase": instance.phase,
+        "phase": model.phase,
         "started_at": instance.started_at,
         "seconds": now.saturating_sub(instance.started_at),
         "engine": {
-            "name": instance.engine.name,
-            "pid": instance.engine.process.as_ref().map(|p| p.pid),
-            "port": instance.engine.port,
-            "log": instance.engine.log,
+            "name": model.engine.name,
+            "pid": model.engine.process.as_ref().map(|p| p.pid),
+            "port": model.engine.port,
+            "log": model.engine.log,
         },
         "answers": known.live.is_some(),
         "live": known.live,
@@ -87,16 +94,16 @@ fn as_json(instance: &Instance, known: &Now, now: u64) -> Value {
             "engine_bytes": known.engine.main,
             "engine_on_devices": known.engine.json(),
         },
-        "planned": instance.planned,
-        "measured": instance.measured,
+        "planned": model.planned,
+        "measured": model.measured,
         "deviation": deviation,
     })
 }
 
-fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
-    let engine = &instance.engine;
+fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String {
+    let engine = &model.engine;
     let place = if instance.url.is_empty() { String::new() } else { format!(" on {}", instance.url) };
-    let mut out = format!("{}{place}\n", instance.model);
+    let mut out = format!("{}{place}\n", model.name);
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
     let pid = engine.process.as_ref().map(|p| format!(", pid {}", p.pid)).unwrap_or_default();
     if !engine.name.is_empty() {
@@ -111,7 +118,8 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
                 1 => format!(", restarted once{crashed}"),
                 times => format!(", restarted {times} times{crashed}"),
             };
-            line("state", format!("{}{restarts}", live.state));
+            let because = live.because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            line("state", format!("{}{because}{restarts}", live.state));
             let counts = &live.counts;
             let share = (counts.prompt_tokens > 0)
                 .then(|| format!(" ({} % cached)", counts.cached_tokens * 100 / counts.prompt_tokens));
@@ -126,7 +134,7 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
                 ),
             );
         }
-        None if instance.control.is_none() && instance.phase == Phase::Loading => {
+        None if instance.control.is_none() && model.phase == Phase::Loading => {
             line("state", "preparing: what is missing is downloaded and installed".to_owned());
         }
         None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
@@ -142,12 +150,12 @@ fn as_text(instance: &Instance, known: &Now, now: u64) -> String {
     if let Some(log) = &engine.log {
         line("log", log.display().to_string());
     }
-    let rows = rows(instance);
-    if rows.is_empty() && instance.context == 0 {
+    let rows = rows(model);
+    if rows.is_empty() && model.context == 0 {
         return out;
     }
     if rows.is_empty() {
-        line("context", format!("{} tokens", instance.context));
+        line("context", format!("{} tokens", model.context));
         return out;
     }
     out.push_str(&format!("  {:<22}{:>14}{:>14}\n", "", "planned", "real"));
@@ -200,7 +208,7 @@ impl Unit {
 type Figure = fn(&Sizes) -> Option<f64>;
 
 /// The figures of which at least one side is known.
-fn rows(instance: &Instance) -> Vec<Row> {
+fn rows(model: &Model) -> Vec<Row> {
     const FIGURES: &[(&str, &str, Unit, Figure)] = &[
         ("context", "context, tokens", Unit::Tokens, |s| s.context.map(|n| n as f64)),
         ("kv_bytes", "KV cache", Unit::Bytes, |s| s.kv_bytes.map(|n| n as f64)),
@@ -219,8 +227,8 @@ fn rows(instance: &Instance) -> Vec<Row> {
             key,
             name,
             unit: *unit,
-            planned: of(&instance.planned, *figure),
-            real: of(&instance.measured, *figure),
+            planned: of(&model.planned, *figure),
+            real: of(&model.measured, *figure),
         })
         .filter(|row| row.planned.is_some() || row.real.is_some())
         .collect()
@@ -264,11 +272,15 @@ mod tests {
             url: "http://127.0.0.1:4000".into(),
             key: "sesame".into(),
             control: None,
-            model: "m".into(),
-            context: 65_536,
-            engine: Engine { name: "vllm".into(), process: None, pgid: None, mark: None, port: 7, log: None },
-            planned: Some(planned),
-            measured: Some(measured),
+            model: Model {
+                phase: Phase::Ready,
+                context: 65_536,
+                engine: Engine { name: "vllm".into(), port: 7, ..Engine::default() },
+                planned: Some(planned),
+                measured: Some(measured),
+                ..Model::loading("m")
+            },
+            others: Vec::new(),
             started_at: 100,
         }
     }
@@ -287,13 +299,13 @@ m on http://127.0.0.1:4000
   weights                      1.0 GiB             -
   on the GPU                         -          62 %
 ";
-        let text = as_text(&instance(), &Now::default(), 100 + 3700);
+        let text = as_text(&instance(), &instance().model, &Now::default(), 100 + 3700);
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
     }
 
     #[test]
     fn json_has_the_deviation_and_no_key() {
-        let value = as_json(&instance(), &Now::default(), 160);
+        let value = as_json(&instance(), &instance().model, &Now::default(), 160);
         assert_eq!((value["seconds"].as_u64(), value["measured"]["context"].as_u64()), (Some(60), Some(65_536)));
         assert_eq!(value["deviation"], json!({"context": -0.5, "kv_bytes": -0.25}));
         assert!(!value.to_string().contains("sesame"));

@@ -10,7 +10,7 @@ use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
-use crate::state::{self, Instance, Phase};
+use crate::state::{self, Instance, Model, Phase};
 use crate::supervisor::{Remains, process, reap};
 
 /// Between two looks.
@@ -91,31 +91,44 @@ impl Explain for NobodyError {
     }
 }
 
-/// The instance that is meant: the named one, or the only one.
+/// The instance that is meant: the one with the model of that name, the one with that pid, or the only one.
 pub fn meant(name: Option<&str>, running: &[Instance]) -> Result<Instance, NobodyError> {
-    let names = || running.iter().map(|i| i.model.clone()).collect::<Vec<_>>();
+    let names = || running.iter().flat_map(Instance::models).map(|model| model.name.clone()).collect::<Vec<_>>();
     match (name, running) {
         (_, []) => Err(NobodyError::Nothing),
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(NobodyError::Several { running: names() }),
         (Some(name), _) => {
             let pid = |i: &Instance| i.process.pid.to_string() == name;
-            let found = running.iter().find(|i| i.model == name).or_else(|| running.iter().find(|i| pid(i)));
+            let has = |i: &&Instance| i.models().any(|model| model.name == name);
+            let found = running.iter().find(has).or_else(|| running.iter().find(|i| pid(i)));
             found.cloned().ok_or_else(|| NobodyError::Unknown { name: name.to_owned(), running: names() })
         }
     }
 }
 
+/// The one of several models of an instance that a name means.
+fn one_of_several<'i>(name: Option<&str>, instance: &'i Instance) -> Option<&'i Model> {
+    let named = instance.models().find(|model| Some(model.name.as_str()) == name);
+    named.filter(|_| !instance.others.is_empty())
+}
+
 /// `llmup stop`.
 pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
     let running = running::all(paths)?;
-    let meant = if args.all { running } else { vec![meant(args.name.as_deref(), &running)?] };
+    let name = args.name.as_deref();
+    let meant = if args.all { running } else { vec![meant(name, &running)?] };
     if meant.is_empty() {
         output::note("nothing is running");
     }
+    if let [instance] = &meant[..]
+        && let Some(model) = one_of_several(name, instance).filter(|_| !args.all)
+    {
+        return sleep(instance, &model.name, paths);
+    }
     // All are told before any is waited for.
-    let told: Vec<_> =
-        meant.iter().map(|instance| tell(instance, if args.now { Order::Kill } else { Order::Stop })).collect();
+    let order = if args.now { Order::Kill } else { Order::Stop };
+    let told: Vec<_> = meant.iter().map(|instance| tell(instance, &order)).collect();
     for (instance, told) in meant.iter().zip(told) {
         match told {
             Ok(()) => wait(instance, args.now, paths)?,
@@ -126,36 +139,60 @@ pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
             Err(deaf) if args.now => end(instance, paths).map_err(|()| deaf)?,
             Err(deaf) => return Err(deaf.into()),
         }
-        output::note(&format!("stopped {} (pid {}); nothing is left running", instance.model, instance.process.pid));
+        let names: Vec<&str> = instance.models().map(|model| model.name.as_str()).collect();
+        let pid = instance.process.pid;
+        output::note(&format!("stopped {} (pid {pid}); nothing is left running", names.join(", ")));
     }
     Ok(Exit::Ok.code())
+}
+
+/// Ends the engine of one of several models; the others serve on.
+fn sleep(instance: &Instance, name: &str, paths: &Paths) -> Result<u8> {
+    tell(instance, &Order::Sleep(name.to_owned()))?;
+    let began = Instant::now();
+    loop {
+        let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
+        let model = now.iter().flat_map(Instance::models).find(|model| model.name == name);
+        if model.is_none_or(|model| matches!(model.phase, Phase::Asleep | Phase::Gone)) {
+            output::note(&format!("stopped the engine of {name}; it is started again when somebody asks for it"));
+            output::note("hint: end all of them: `llmup stop --all`");
+            return Ok(Exit::Ok.code());
+        }
+        if began.elapsed() > ORDERLY {
+            let (model, pid) = (name.to_owned(), instance.process.pid);
+            return Err(NobodyError::Stays { model, pid, seconds: ORDERLY.as_secs() }.into());
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// `llmup restart`.
 pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
     let instance = meant(args.name.as_deref(), &running::all(paths)?)?;
-    let engine = |instance: &Instance| instance.engine.process.clone();
-    let before = engine(&instance);
-    if before.is_none() && instance.phase == Phase::Loading {
-        output::note(&format!("{} is only being started: there is nothing to restart", instance.model));
+    let model = one_of_several(args.name.as_deref(), &instance).unwrap_or(&instance.model);
+    let (name, before) = (model.name.clone(), model.engine.process.clone());
+    let why = match (&before, model.phase) {
+        (Some(_), Phase::Loading | Phase::Ready) => None,
+        (None, Phase::Loading) => Some("is only being started"),
+        (_, Phase::Asleep) => Some("is asleep"),
+        _ => Some("has no engine of llmup's own"),
+    };
+    if let Some(why) = why {
+        output::note(&format!("{name} {why}: there is nothing to restart"));
         return Ok(Exit::Ok.code());
     }
-    if before.is_none() {
-        output::note(&format!("{} has no engine of llmup's own: there is nothing to restart", instance.model));
-        return Ok(Exit::Ok.code());
-    }
-    tell(&instance, Order::Restart)?;
-    output::note(&format!("restarting the engine of {}; requests wait for it", instance.model));
+    tell(&instance, &Order::Restart(Some(name.clone())))?;
+    output::note(&format!("restarting the engine of {name}; requests wait for it"));
     loop {
         let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
-        match now {
+        let now = now.iter().flat_map(Instance::models).find(|model| model.name == name);
+        match now.filter(|model| model.phase != Phase::Gone) {
             None => {
-                let (model, pid) = (instance.model.clone(), instance.process.pid);
-                output::note(&format!("see what happened: `llmup logs {model}`"));
-                return Err(NobodyError::Deaf { model, pid, source: None }.into());
+                output::note(&format!("see what happened: `llmup logs {name}`"));
+                return Err(NobodyError::Deaf { model: name, pid: instance.process.pid, source: None }.into());
             }
-            Some(now) if engine(&now) != before && now.phase == Phase::Ready => {
-                output::note(&format!("{} is ready again", now.model));
+            Some(now) if now.engine.process != before && now.phase == Phase::Ready => {
+                output::note(&format!("{name} is ready again"));
                 return Ok(Exit::Ok.code());
             }
             Some(_) => std::thread::sleep(LOOK),
@@ -163,8 +200,8 @@ pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
     }
 }
 
-fn tell(instance: &Instance, order: Order) -> Result<(), NobodyError> {
-    let deaf = |source| NobodyError::Deaf { model: instance.model.clone(), pid: instance.process.pid, source };
+fn tell(instance: &Instance, order: &Order) -> Result<(), NobodyError> {
+    let deaf = |source| NobodyError::Deaf { model: instance.model.name.clone(), pid: instance.process.pid, source };
     let endpoint = instance.control.as_ref().ok_or_else(|| deaf(None))?;
     control::order(endpoint, order).map_err(|unanswered| deaf(Some(unanswered)))
 }
@@ -178,7 +215,7 @@ fn wait(instance: &Instance, now: bool, paths: &Paths) -> Result<(), NobodyError
             if now && end(instance, paths).is_ok() {
                 break;
             }
-            let (model, pid) = (instance.model.clone(), instance.process.pid);
+            let (model, pid) = (instance.model.name.clone(), instance.process.pid);
             return Err(NobodyError::Stays { model, pid, seconds: limit.as_secs() });
         }
         std::thread::sleep(LOOK);
@@ -197,15 +234,17 @@ fn end(instance: &Instance, paths: &Paths) -> Result<(), ()> {
 }
 
 fn leftovers(instance: &Instance) {
-    if let Some(engine) = &instance.engine.process {
-        reap(Remains { pid: engine.pid, birth: &engine.birth, mark: instance.engine.mark.as_deref() });
+    for engine in instance.models().map(|model| &model.engine) {
+        if let Some(process) = &engine.process {
+            reap(Remains { pid: process.pid, birth: &process.birth, mark: engine.mark.as_deref() });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Engine, Phase, Process, VERSION};
+    use crate::state::{Process, VERSION};
 
     fn running(model: &str, pid: u32) -> Instance {
         Instance {
@@ -215,11 +254,8 @@ mod tests {
             url: "http://127.0.0.1:4000".into(),
             key: "k".into(),
             control: None,
-            model: model.into(),
-            context: 1,
-            engine: Engine { name: "vllm".into(), process: None, pgid: None, mark: None, port: 7, log: None },
-            planned: None,
-            measured: None,
+            model: Model { phase: Phase::Ready, ..Model::loading(model) },
+            others: vec![Model::loading(&format!("{model}-small"))],
             started_at: 0,
         }
     }
@@ -235,5 +271,8 @@ mod tests {
         assert_eq!(of(Some("qwen"), &both), Ok(4_000_002));
         assert_eq!(of(Some("4000001"), &both), Ok(4_000_001));
         assert_eq!(of(Some("gemma"), &both), Err(Exit::Missing));
+        assert_eq!(of(Some("qwen-small"), &both), Ok(4_000_002), "its models are one process");
+        let of = |name| one_of_several(name, &both[1]).map(|model| model.name.as_str());
+        assert_eq!([of(Some("qwen-small")), of(Some("4000002")), of(None)], [Some("qwen-small"), None, None]);
     }
 }

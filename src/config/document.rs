@@ -32,7 +32,7 @@ pub(super) struct Node<'d> {
     path: Path<'d>,
 }
 
-/// At most four steps lead to anything that is read: `model_list[0].litellm_params.extra_headers.X`.
+/// At most five steps lead to anything that is read: `model_list[0].litellm_params.engine_args[1]`.
 type Path<'d> = [Option<Step<'d>>; 5];
 
 impl Document {
@@ -206,6 +206,12 @@ impl<'d> Node<'d> {
             name => format!("{name}: expected {expected}, found {found}"),
         };
         ConfigError::Invalid { place: self.place(), message }
+    }
+
+    /// It contradicts something; `member`, if it is there, is where that is best seen.
+    pub(super) fn against(&self, member: Option<Node<'_>>, why: &str) -> ConfigError {
+        let at = member.unwrap_or(*self);
+        ConfigError::Invalid { place: at.place(), message: format!("{}: {why}", at.name()) }
     }
 
     /// It stands for a variable that is not set.

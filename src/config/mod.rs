@@ -4,15 +4,20 @@
 mod document;
 mod entry;
 mod error;
+mod launch;
+mod policy;
 mod provider;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use document::{Document, Node};
 pub use error::ConfigError;
+use launch::Said;
+pub use launch::{Engine, Launch};
+pub use policy::{DURATION, Policy, duration};
 pub use provider::{Provider, Speaks};
 
 /// A configuration.
@@ -34,19 +39,9 @@ pub struct Model {
     /// What callers call it.
     pub name: String,
     /// Who serves it.
-    pub provider: &'static Provider,
-    /// What the provider calls it.
-    pub model: String,
-    /// Where, when not at the provider's own address.
-    pub api_base: Option<String>,
-    /// The provider's key.
-    pub api_key: Option<String>,
+    pub backend: Backend,
     /// Members of requests for callers that leave them out, under Chat's names.
     pub defaults: Vec<(String, serde_json::Value)>,
-    /// Headers of every request.
-    pub headers: Vec<(String, String)>,
-    /// Context in tokens, when the file says it.
-    pub context: Option<u64>,
     /// Whether it reads pictures, when the file says it.
     pub images: Option<bool>,
     /// Whether it reads documents, likewise.
@@ -59,13 +54,59 @@ pub struct Model {
     pub timeout: Option<Duration>,
     /// How often a failed request is sent again.
     pub retries: u32,
+    /// `file:line:column` of a model that is launched, for messages. It moves with the lines above it: compare
+    /// `backend` to see whether a file says something else.
+    pub place: Option<String>,
+}
+
+/// Who serves a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backend {
+    /// An engine that llmup launches.
+    Launched(Launch),
+    /// A server that runs already.
+    Remote(Remote),
+}
+
+/// A model at a server that runs already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remote {
+    /// Whose server it is, and what it speaks.
+    pub provider: &'static Provider,
+    /// What the provider calls the model.
+    pub model: String,
+    /// Where, when not at the provider's own address.
+    pub api_base: Option<String>,
+    /// The provider's key.
+    pub api_key: Option<String>,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
+    /// Context in tokens, when the file says it.
+    pub context: Option<u64>,
+}
+
+impl Model {
+    /// How it is launched, when llmup does it.
+    pub fn launch(&self) -> Option<&Launch> {
+        if let Backend::Launched(launch) = &self.backend { Some(launch) } else { None }
+    }
+
+    fn launch_mut(&mut self) -> Option<&mut Launch> {
+        if let Backend::Launched(launch) = &mut self.backend { Some(launch) } else { None }
+    }
 }
 
 /// Sections and keys of the file that are used; others are named in a warning.
-const SECTIONS: &[&str] =
-    &["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"];
+const SECTIONS: &[&str] = &[
+    "model_list",
+    "litellm_settings",
+    "router_settings",
+    "general_settings",
+    "environment_variables",
+    "llmup_settings",
+];
 
-/// Reads a configuration. `env` looks up variables.
+/// Reads a configuration. `env` looks up variables. Relative paths in it are those from its own folder.
 pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| crate::fs::FileError::new("read", path, source))?;
     parse(&path.display().to_string(), &text, env)
@@ -75,7 +116,8 @@ pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
 pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     let document = Document::parse(file, text)?;
     let root = document.root();
-    let mut reader = Reader { env, own: Vec::new(), warnings: Vec::new() };
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let mut reader = Reader { env, folder, own: Vec::new(), launched: Said::default(), warnings: Vec::new() };
     root.map()?;
     reader.unused(&root, SECTIONS)?;
     if let Some(section) = root.get("environment_variables") {
@@ -117,29 +159,52 @@ pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Re
         master_key = section.get("master_key").map(|key| reader.resolved(&key)).transpose()?;
         master_key = master_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     }
+    if let Some(section) = root.get("llmup_settings").filter(|section| !section.is_null()) {
+        reader.launched = Said::settings(&mut reader, &section)?;
+    }
     let list = root.get("model_list").ok_or_else(|| root.wrong("a `model_list`: there is none"))?;
-    let mut models: Vec<Model> = Vec::new();
+    let (mut models, mut items): (Vec<Model>, Vec<Node<'_>>) = (Vec::new(), Vec::new());
     for item in list.list()? {
         // Only what is used must be complete: a second entry may want a key that is not there.
         let named = item.get("model_name");
         let name = named.and_then(|name| name.text().ok());
-        if let Some(name) = name.filter(|name| models.iter().any(|known| known.name == *name)) {
-            let place = named.unwrap_or(item).place();
-            let note = "only the first is used; sharing requests between several is not done yet";
-            reader.warnings.push(format!("{place}: another entry named {name}: {note}"));
-        } else {
-            models.extend(entry::read(&mut reader, &item, (timeout, retries))?);
+        if let Some(first) = name.and_then(|name| models.iter().position(|known| known.name == name)) {
+            again(&mut reader, &item, (items.get(first), models.get(first)))?;
+        } else if let Some(model) = entry::read(&mut reader, &item, (timeout, retries))? {
+            models.push(model);
+            items.push(item);
         }
     }
     if models.is_empty() {
         return Err(list.wrong("at least one model that can be used"));
     }
+    launch::groups(&mut reader, &items, &mut models)?;
     models.iter_mut().for_each(|model| model.refuses_media = refuses_media);
     let aliases = match root.get("router_settings").and_then(|section| section.get("model_group_alias")) {
         Some(section) => aliases(&mut reader, &section, &list, &models)?,
         None => Vec::new(),
     };
     Ok(Config { models, aliases, master_key, warnings: reader.warnings })
+}
+
+/// A second entry of a name.
+fn again(
+    reader: &mut Reader<'_>,
+    item: &Node<'_>,
+    (first, known): (Option<&Node<'_>>, Option<&Model>),
+) -> Result<(), ConfigError> {
+    let named = item.get("model_name").unwrap_or(*item);
+    let name = known.map_or("", |model| model.name.as_str());
+    let model = item.get("litellm_params").and_then(|params| params.get("model"));
+    let launched = model.and_then(|model| reader.resolved(&model).ok()).is_some_and(|m| m.starts_with(launch::PREFIX));
+    if launched || known.is_some_and(|model| model.launch().is_some()) {
+        let place = first.map(|first| first.place_of("model_name")).unwrap_or_default();
+        let why = format!("{name} is the name of another entry ({place}), and llmup launches one model for a name");
+        return Err(named.against(None, &why));
+    }
+    let note = "only the first is used; sharing requests between several is not done yet";
+    reader.warnings.push(format!("{}: another entry named {name}: {note}", named.place()));
+    Ok(())
 }
 
 /// Aliases lead to a `model_name`; many files name the entry by its provider's name instead, which is as clear.
@@ -176,24 +241,51 @@ fn aliases(
 /// What reading needs to know, and what it has to say.
 struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
+    /// The file's.
+    folder: &'e Path,
     /// `environment_variables` of the file itself.
     own: Vec<(String, String)>,
+    /// `llmup_settings`.
+    launched: Said,
     warnings: Vec<String>,
 }
 
 impl Reader<'_> {
     /// Warns of keys that are not in `known`, each name once.
     fn unused(&mut self, node: &Node<'_>, known: &[&str]) -> Result<(), ConfigError> {
+        self.unused_here(node, known, (&[], ""))
+    }
+
+    /// The same; those in `elsewhere` are used in other entries, which is told with these words.
+    fn unused_here(
+        &mut self,
+        node: &Node<'_>,
+        known: &[&str],
+        (elsewhere, words): (&[&str], &str),
+    ) -> Result<(), ConfigError> {
         for (key, _) in node.map()? {
             if known.contains(&key.as_str()) {
                 continue;
             }
-            let said = format!(": {} is not used by llmup", node.name_of(&key));
+            let words = if elsewhere.contains(&key.as_str()) { words } else { "is not used by llmup" };
+            let said = format!(": {} {words}", node.name_of(&key));
             if !self.warnings.iter().any(|warning| warning.ends_with(&said)) {
                 self.warnings.push(format!("{}{said}", node.place_of(&key)));
             }
         }
         Ok(())
+    }
+
+    /// A path, from the file's folder or the user's.
+    fn path(&self, text: &str) -> PathBuf {
+        let home = || (self.env)("HOME").or_else(|| (self.env)("USERPROFILE"));
+        if let Some(rest) = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', '\\']))
+            && let Some(home) = home()
+        {
+            return Path::new(&home).join(rest.trim_start_matches(['/', '\\']));
+        }
+        // A path that is absolute stays as it is.
+        self.folder.join(text)
     }
 
     /// A text, with `os.environ/NAME` and `${NAME}` looked up.

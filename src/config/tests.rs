@@ -2,11 +2,20 @@ use super::*;
 use crate::error::Explain;
 use crate::exit::Exit;
 
+mod launched;
+
 fn env(name: &str) -> Option<String> {
     match name {
         "SET" => Some("value".to_owned()),
         "OPENAI_API_KEY" => Some("from-env".to_owned()),
         _ => None,
+    }
+}
+
+fn remote(model: &Model) -> &Remote {
+    match &model.backend {
+        Backend::Remote(remote) => remote,
+        Backend::Launched(launch) => panic!("{launch:?}"),
     }
 }
 
@@ -58,17 +67,18 @@ general_settings:
 ";
     let config = read(text).unwrap();
     let [glm, kimi, any, opus] = config.models.as_slice() else { panic!("{:?}", config.models) };
-    assert_eq!((glm.model.as_str(), glm.provider.prefix), ("glm-4.7", "openai"));
-    assert_eq!(glm.api_base.as_deref(), Some("http://127.0.0.1:8000/v1"));
-    assert_eq!(glm.api_key.as_deref(), Some("EMPTY"));
-    assert_eq!(glm.headers, [("X-Team".to_owned(), "value".to_owned())]);
+    let at = [glm, kimi, any, opus].map(remote);
+    assert_eq!((at[0].model.as_str(), at[0].provider.prefix), ("glm-4.7", "openai"));
+    assert_eq!(at[0].api_base.as_deref(), Some("http://127.0.0.1:8000/v1"));
+    assert_eq!(at[0].api_key.as_deref(), Some("EMPTY"));
+    assert_eq!(at[0].headers, [("X-Team".to_owned(), "value".to_owned())]);
     assert_eq!(glm.defaults, [("temperature".into(), 0.7.into()), ("max_tokens".into(), 150.into())]);
-    assert_eq!((glm.context, glm.timeout, glm.retries), (Some(8192), Some(Duration::from_secs(600)), 3));
+    assert_eq!((at[0].context, glm.timeout, glm.retries), (Some(8192), Some(Duration::from_secs(600)), 3));
     assert_eq!((glm.images, glm.documents, glm.refuses_media), (Some(false), None, true));
-    assert_eq!((kimi.model.as_str(), kimi.provider.prefix), ("moonshotai/kimi:free", "openrouter"));
-    assert_eq!((kimi.api_key.as_deref(), kimi.timeout), (Some("value"), Some(Duration::from_millis(1500))));
-    assert_eq!((any.name.as_str(), any.model.as_str(), &any.api_key), ("*", "*", &None));
-    assert_eq!((opus.provider.prefix, opus.api_key.as_deref()), ("openai", Some("from-env")));
+    assert_eq!((at[1].model.as_str(), at[1].provider.prefix), ("moonshotai/kimi:free", "openrouter"));
+    assert_eq!((at[1].api_key.as_deref(), kimi.timeout), (Some("value"), Some(Duration::from_millis(1500))));
+    assert_eq!((any.name.as_str(), at[2].model.as_str(), &at[2].api_key), ("*", "*", &None));
+    assert_eq!((at[3].provider.prefix, at[3].api_key.as_deref()), ("openai", Some("from-env")));
     assert_eq!(config.master_key.as_deref(), Some("sk-1234"));
     let aliases: Vec<_> = config.aliases.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     assert_eq!(aliases, [("gpt-4", "glm"), ("gpt-5", "glm"), ("hidden", "kimi")]);
@@ -147,7 +157,7 @@ fn variables_are_filled_in_and_the_files_own_ones_too() {
         "{MODEL}      api_key: a-${{SET}}-${{OWN}}-${{NONE:-d}}\nenvironment_variables:\n  OWN: own\ngeneral_settings: {{master_key: os.environ/OWN}}\n"
     );
     let config = read(&text).unwrap();
-    assert_eq!(config.models[0].api_key.as_deref(), Some("a-value-own-d"));
+    assert_eq!(remote(&config.models[0]).api_key.as_deref(), Some("a-value-own-d"));
     assert_eq!(config.master_key.as_deref(), Some("own"));
     assert_eq!(config.warnings, Vec::<String>::new());
 }

@@ -53,7 +53,7 @@ pub enum Unanswered {
 /// # Errors
 /// [`Unanswered`].
 pub fn ask(endpoint: &Endpoint) -> Result<Value, Unanswered> {
-    exchange(endpoint, "GET", "/status")
+    exchange(endpoint, "GET", "/status", "")
 }
 
 /// Has an instance read its configuration again, and waits until it has.
@@ -62,8 +62,8 @@ pub fn ask(endpoint: &Endpoint) -> Result<Value, Unanswered> {
 /// [`Unanswered`].
 pub fn reload(endpoint: &Endpoint) -> Result<Told, Unanswered> {
     let port = endpoint.port;
-    let (status, body) =
-        answer(endpoint, "POST", "/reload", RELOAD_LIMIT).map_err(|source| Unanswered::Silent { port, source })?;
+    let (status, body) = answer(endpoint, ("POST", "/reload"), "", RELOAD_LIMIT)
+        .map_err(|source| Unanswered::Silent { port, source })?;
     let told: Option<Value> = serde_json::from_slice(&body).ok();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |name: &str| told.as_ref().and_then(|told| told.get(name)?.as_array().cloned());
@@ -80,20 +80,27 @@ pub fn reload(endpoint: &Endpoint) -> Result<Told, Unanswered> {
 ///
 /// # Errors
 /// [`Unanswered`].
-pub fn order(endpoint: &Endpoint, order: Order) -> Result<(), Unanswered> {
-    exchange(endpoint, "POST", order.path()).map(|_| ())
+pub fn order(endpoint: &Endpoint, order: &Order) -> Result<(), Unanswered> {
+    let (path, model) = order.sent();
+    exchange(endpoint, "POST", path, model).map(|_| ())
 }
 
-fn exchange(endpoint: &Endpoint, method: &str, path: &str) -> Result<Value, Unanswered> {
+fn exchange(endpoint: &Endpoint, method: &str, path: &str, body: &str) -> Result<Value, Unanswered> {
     let port = endpoint.port;
-    let (status, body) = answer(endpoint, method, path, LIMIT).map_err(|source| Unanswered::Silent { port, source })?;
+    let (status, body) =
+        answer(endpoint, (method, path), body, LIMIT).map_err(|source| Unanswered::Silent { port, source })?;
     match serde_json::from_slice(&body) {
         Ok(value) if matches!(status, 200 | 202) => Ok(value),
         _ => Err(Unanswered::Stranger { port, status }),
     }
 }
 
-fn answer(endpoint: &Endpoint, method: &str, path: &str, limit: Duration) -> io::Result<(u16, Vec<u8>)> {
+fn answer(
+    endpoint: &Endpoint,
+    (method, path): (&str, &str),
+    body: &str,
+    limit: Duration,
+) -> io::Result<(u16, Vec<u8>)> {
     let end = Instant::now() + limit;
     let left = || {
         let left = end.saturating_duration_since(Instant::now());
@@ -105,7 +112,8 @@ fn answer(endpoint: &Endpoint, method: &str, path: &str, limit: Duration) -> io:
     let (port, key) = (endpoint.port, &endpoint.key);
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
-         content-length: 0\r\n\r\n"
+         content-length: {}\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(request.as_bytes())?;
     let (mut got, mut piece) = (Vec::new(), [0; 8192]);

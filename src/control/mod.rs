@@ -17,26 +17,37 @@ pub use server::{Opened, Orders, Reload, Status, open};
 pub use crate::state::Endpoint;
 
 /// What a running llmup can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// End in order: requests in flight may finish, then the engine, then llmup.
+    /// End in order: requests in flight may finish, then the engines, then llmup.
     Stop,
     /// End at once.
     Kill,
-    /// Start the engine anew; the gateway stays, and requests wait.
-    Restart,
+    /// Start the engine of this model anew, or all; the gateway stays, and requests wait.
+    Restart(Option<String>),
+    /// End the engine of this model; it is started again when somebody asks for it.
+    Sleep(String),
 }
 
 impl Order {
-    /// All of them.
-    const ALL: [Order; 3] = [Order::Stop, Order::Kill, Order::Restart];
-
-    /// The path it is sent to.
-    const fn path(self) -> &'static str {
+    /// The path it is sent to, and the model it is about, which is the request's body.
+    fn sent(&self) -> (&'static str, &str) {
         match self {
-            Order::Stop => "/stop",
-            Order::Kill => "/kill",
-            Order::Restart => "/restart",
+            Order::Stop => ("/stop", ""),
+            Order::Kill => ("/kill", ""),
+            Order::Restart(model) => ("/restart", model.as_deref().unwrap_or_default()),
+            Order::Sleep(model) => ("/sleep", model),
+        }
+    }
+
+    /// What was sent.
+    fn received(path: &str, model: String) -> Option<Order> {
+        match path {
+            "/stop" => Some(Order::Stop),
+            "/kill" => Some(Order::Kill),
+            "/restart" => Some(Order::Restart(Some(model).filter(|model| !model.is_empty()))),
+            "/sleep" => Some(Order::Sleep(model)),
+            _ => None,
         }
     }
 }

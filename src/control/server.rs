@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,6 +37,9 @@ impl Reload {
         let _ = self.0.send(told);
     }
 }
+
+/// Bytes of the longest body: a model's name.
+const LONGEST: usize = 64 << 10;
 
 /// A caller sends its few bytes within this time.
 const HEAD: Duration = Duration::from_secs(5);
@@ -93,7 +96,7 @@ struct Desk {
 async fn serve(desk: Arc<Desk>, stream: TcpStream) {
     let service = service_fn(move |request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(&request).await) }
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false);
@@ -101,7 +104,7 @@ async fn serve(desk: Arc<Desk>, stream: TcpStream) {
 }
 
 impl Desk {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         // No page in a browser has any business here: it sends an Origin, or (a name that was made to lead here) a
         // foreign Host, and it does not know the key.
         let headers = request.headers();
@@ -116,7 +119,10 @@ impl Desk {
         if request.method() == Method::POST && path == "/reload" {
             return self.reload().await;
         }
-        let order = Order::ALL.into_iter().find(|order| request.method() == Method::POST && order.path() == path);
+        let (method, path) = (request.method().clone(), path.to_owned());
+        let body = Limited::new(request.into_body(), LONGEST).collect().await.map(Collected::to_bytes);
+        let model = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+        let order = Order::received(&path, model).filter(|_| method == Method::POST);
         match order.map(|order| self.sender.send(order)) {
             Some(Ok(())) => say(StatusCode::ACCEPTED, &json!({"accepted": true})),
             Some(Err(_)) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),

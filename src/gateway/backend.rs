@@ -1,4 +1,4 @@
-//! The backend as the gateway sees it: an address that is loading, ready or gone. The supervising side sets it.
+//! The backend as the gateway sees it: an address that is asleep, loading, ready or gone. The supervising side sets it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +13,13 @@ use crate::protocol::{Id, Problem, ProblemKind, Target, Vendor};
 /// Where the backend stands.
 #[derive(Debug, Clone)]
 pub enum BackendState {
+    /// It does not run, and is started when somebody asks for it ([`super::Served::wanted`]).
+    Asleep {
+        /// A request waits this long for it.
+        hold: Duration,
+        /// What it waits for itself, when somebody has asked: room that others have.
+        waits_for: Option<Arc<str>>,
+    },
     /// It is coming up.
     Loading {
         /// Since when.
@@ -23,7 +30,7 @@ pub enum BackendState {
         hold: Duration,
     },
     /// It answers.
-    Ready(Ready),
+    Ready(Arc<Ready>),
     /// It will not come back by itself.
     Gone {
         /// Why, for the caller to read.
@@ -110,10 +117,17 @@ impl Ready {
     }
 }
 
+impl From<Ready> for BackendState {
+    fn from(ready: Ready) -> BackendState {
+        BackendState::Ready(Arc::new(ready))
+    }
+}
+
 impl BackendState {
     /// How much longer requests are held for a backend that is coming up.
     pub(super) fn held(&self) -> Option<Duration> {
         match self {
+            BackendState::Asleep { hold, .. } => Some(*hold).filter(|hold| !hold.is_zero()),
             BackendState::Loading { since, hold, .. } => {
                 hold.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
             }
@@ -122,9 +136,13 @@ impl BackendState {
     }
 
     /// The backend, or what to tell the caller instead.
-    pub fn ready(&self) -> Result<&Ready, Problem> {
+    pub fn ready(&self) -> Result<&Arc<Ready>, Problem> {
         match self {
             BackendState::Ready(ready) => Ok(ready),
+            BackendState::Asleep { waits_for, .. } => {
+                let why = waits_for.as_deref().unwrap_or("it is about to be started");
+                Err(Problem::new(ProblemKind::Overloaded, format!("the model does not run: {why}")).retry_after(5))
+            }
             BackendState::Loading { since, retry_after, .. } => Err(Problem::new(
                 ProblemKind::Overloaded,
                 format!("the model is still loading ({} s so far)", since.elapsed().as_secs()),
@@ -139,9 +157,15 @@ impl BackendState {
 
 /// A backend's state, once it is one to act on: while it is coming up, a request waits as long as it is held.
 pub(super) async fn settled(backend: &mut watch::Receiver<BackendState>) -> BackendState {
+    let began = Instant::now();
     loop {
         let state = backend.borrow_and_update().clone();
-        let Some(left) = state.held() else { return state };
+        let left = match &state {
+            // What it waits for may change many times.
+            BackendState::Asleep { hold, .. } => hold.checked_sub(began.elapsed()),
+            state => state.held(),
+        };
+        let Some(left) = left else { return state };
         // The sender gone, or nothing new in time: what it says then is what counts.
         if !matches!(tokio::time::timeout(left, backend.changed()).await, Ok(Ok(()))) {
             return backend.borrow().clone();

@@ -1,10 +1,12 @@
 //! The models on offer, and which of them a request gets.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::backend::{BackendState, Ready};
+use super::metrics::Counters;
 use crate::protocol::{Problem, ProblemKind};
 
 /// One model on offer, or with a `*` in its name many.
@@ -15,9 +17,18 @@ pub struct Served {
     pub name: String,
     /// Its backend as it comes, stays and goes.
     pub backend: watch::Receiver<BackendState>,
+    /// What it has done.
+    pub counters: Arc<Counters>,
+    /// Rung when somebody asks for it while it does not answer, and when nobody uses it any more.
+    pub wanted: Arc<Notify>,
 }
 
 impl Served {
+    /// A model and its backend, with nothing counted.
+    pub fn new(name: impl Into<String>, backend: watch::Receiver<BackendState>) -> Served {
+        Served { name: name.into(), backend, counters: Arc::default(), wanted: Arc::default() }
+    }
+
     /// What a name with a `*` says for `asked`; `None` when it does not match.
     fn captured<'n>(&self, asked: &'n str) -> Option<&'n str> {
         let (begin, end) = self.name.split_once('*')?;
@@ -49,8 +60,9 @@ impl Chosen<'_> {
     }
 
     /// Makes the backend the one of this very model: its name where the backend's has a `*`, and its context.
-    pub fn fit(&self, backend: &mut Ready) {
+    pub fn fit(&self, backend: &mut Arc<Ready>) {
         let Some(part) = &self.captured else { return };
+        let backend = Arc::make_mut(backend);
         if backend.model.contains('*') {
             backend.model = backend.model.replacen('*', part, 1);
         }
@@ -74,7 +86,7 @@ pub struct Catalog {
 impl Catalog {
     /// One model that answers to every name: coding tools ask for names of their own.
     pub fn single(name: impl Into<String>, backend: watch::Receiver<BackendState>) -> Catalog {
-        Catalog::new(vec![Served { name: name.into(), backend }], Vec::new())
+        Catalog::new(vec![Served::new(name, backend)], Vec::new())
     }
 
     /// Several models and other names for them (alias, name). Of two with one name the first counts; an alias of
@@ -167,14 +179,14 @@ mod tests {
         let offers =
             offers.iter().map(|name| Offer { name: (*name).to_owned(), context: 4096, ..Offer::default() }).collect();
         let ready = Ready { offers, ..Ready::chat("http://x", model) };
-        Served { name: name.to_owned(), backend: watch::channel(BackendState::Ready(ready)).1 }
+        Served::new(name, watch::channel(BackendState::from(ready)).1)
     }
 
     fn model(catalog: &Catalog, name: Option<&str>) -> Result<(String, String), u16> {
         let chosen = catalog.find(name).map_err(|problem| problem.status())?;
         let mut ready = chosen.served.backend.borrow().ready().unwrap().clone();
         chosen.fit(&mut ready);
-        Ok((chosen.name().into_owned(), ready.model))
+        Ok((chosen.name().into_owned(), ready.model.clone()))
     }
 
     #[test]

@@ -1,18 +1,21 @@
-//! The request path, read top to bottom: route → origin → key → backend → body → native or translated → answer.
+//! The request path, read top to bottom: route → origin → key → body → model → backend, up or waited for → native or
+//! translated → answer.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 
-use super::backend::{self, BackendState};
+use super::backend::BackendState;
+use super::catalog::Chosen;
 use super::exchange::{Asked, Exchange};
 use super::metrics::InFlight;
 use super::pulse::Pulse;
 use super::reply::{self, Body};
 use super::route::{Action, Route};
 use super::{
-    Catalog, Shared, auth, body, completions, count, embed, embeddings, models, native, paths, responses, route,
+    Shared, auth, body, completions, count, embed, embeddings, models, native, paths, queue, responses, route,
     translate,
 };
 use crate::protocol::head::Head;
@@ -83,47 +86,78 @@ async fn admitted(
             Err(Problem::new(ProblemKind::Unsupported, message))
         }
         Action::Generate { .. } | Action::Count { .. } | Action::Compact | Action::Embed { .. } | Action::Pass(_) => {
-            answer(shared, &terms.catalog, &route, &parts.headers, body, in_flight.clone()).await
+            let body = body::read(body, &shared.settings.limits).await?;
+            let asking = Asking::of(&route, &body)?;
+            in_flight.asked(asking.model());
+            let chosen = terms.catalog.find(asking.model())?;
+            in_flight.served(&chosen.name(), chosen.served);
+            let state = chosen.served.backend.borrow().clone();
+            if state.held().is_none() {
+                return forward(shared, &route, &parts.headers, asking, body, (&chosen, state), in_flight.clone())
+                    .await;
+            }
+            let framing = asking.framing(&body);
+            let waiting = queue::Waiting { shared, terms: &terms, route: &route, parts, framing };
+            queue::wait(waiting, chosen.served, body, in_flight).await
         }
     }
 }
 
-/// The routes with a body.
-async fn answer(
+/// What a request with a body asks for, as far as can be told without its backend.
+pub(super) struct Asking<'a> {
+    /// What the path says.
+    asked: Asked<'a>,
+    head: Head,
+    /// The head holds the model alone, or nothing: what is translated is read as a whole later, and then a scan before
+    /// would be for nothing.
+    unscanned: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn of(route: &Route<'a>, body: &[u8]) -> Result<Asking<'a>, Problem> {
+        let asked = match route.action {
+            Action::Generate { model, framing } => Asked { model, framing },
+            Action::Count { model } => Asked { model, framing: None },
+            Action::Embed { model, .. } => Asked { model: Some(model), framing: None },
+            _ => Asked::default(),
+        };
+        let generates = matches!(route.action, Action::Generate { .. });
+        let early = if generates && asked.model.is_none() { Head::early_model(body) } else { None };
+        let unscanned = generates && (asked.model.is_some() || early.is_some());
+        let head = if unscanned { Head { model: early, ..Head::default() } } else { scanned(body)? };
+        Ok(Asking { asked, head, unscanned })
+    }
+
+    /// The model it names.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.asked.model.or(self.head.model.as_deref())
+    }
+
+    /// How its answer is to come.
+    fn framing(&self, body: &[u8]) -> Framing {
+        self.asked.framing.unwrap_or_else(|| {
+            let streams =
+                if self.unscanned { Head::scan(body).is_some_and(|head| head.stream) } else { self.head.stream };
+            if streams { Framing::Events } else { Framing::Whole }
+        })
+    }
+}
+
+/// To the backend, which is up or has its reason not to be, and back.
+pub(super) async fn forward(
     shared: &Arc<Shared>,
-    catalog: &Catalog,
     route: &Route<'_>,
     headers: &HeaderMap,
-    body: Incoming,
+    asking: Asking<'_>,
+    mut body: Bytes,
+    (chosen, mut state): (&Chosen<'_>, BackendState),
     in_flight: InFlight,
 ) -> Result<Response<Body>, Problem> {
-    let mut body = body::read(body, &shared.settings.limits).await?;
-    let mut asked = Asked::default();
-    if let Action::Generate { model, .. } | Action::Count { model } = route.action {
-        asked.model = model;
-    }
-    if let Action::Embed { model, .. } = route.action {
-        asked.model = Some(model);
-    }
-    if let Action::Generate { framing, .. } = route.action {
-        asked.framing = framing;
-    }
-    // What is translated is read as a whole later: then a scan before would be for nothing.
-    let early = match route.action {
-        Action::Generate { .. } if asked.model.is_none() => Head::early_model(&body),
-        _ => None,
-    };
-    let unscanned = matches!(route.action, Action::Generate { .. }) && (asked.model.is_some() || early.is_some());
-    let mut head = if unscanned { Head { model: early, ..Head::default() } } else { scanned(&body)? };
-    let model = asked.model.or(head.model.as_deref());
-    in_flight.asked(model);
-    let chosen = catalog.find(model)?;
-    in_flight.served(&chosen.name());
-    let mut state = backend::settled(&mut chosen.served.backend.clone()).await;
     if let BackendState::Ready(ready) = &mut state {
         chosen.fit(ready);
     }
     let backend = state.ready()?;
+    let Asking { asked, mut head, unscanned } = asking;
     if unscanned && backend.native.contains(&route.dialect) {
         head = scanned(&body)?;
     }
@@ -145,7 +179,7 @@ async fn answer(
         headers,
         head: &head,
         asked,
-        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits, &shared.counters),
+        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits, &chosen.served.counters),
         in_flight,
     };
     let answered = match route.action {

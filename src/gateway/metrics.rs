@@ -1,19 +1,24 @@
 //! Counters, and the request in flight: it counts, and its record is open, until its response body is dropped, on
 //! every path.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use tokio::sync::Notify;
+
 use super::access_log::{AccessLog, Record, Way};
+use super::catalog::Served;
 use crate::protocol::Id;
 use crate::protocol::event::Usage;
 
-/// Live counters since the gateway was made.
-#[derive(Debug, Default)]
+/// Live counters, of the gateway or of one model, since they were made.
+#[derive(Debug)]
 pub struct Counters {
+    made: Instant,
     requests: AtomicU64,
     in_flight: AtomicU64,
     prompt_tokens: AtomicU64,
@@ -23,6 +28,27 @@ pub struct Counters {
     dropped: AtomicU64,
     clamped: AtomicU64,
     heard: AtomicU64,
+    /// When the last request ended, milliseconds after they were made.
+    used: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        let zero = AtomicU64::default;
+        Counters {
+            made: Instant::now(),
+            requests: zero(),
+            in_flight: zero(),
+            prompt_tokens: zero(),
+            cached_tokens: zero(),
+            output_tokens: zero(),
+            errors: zero(),
+            dropped: zero(),
+            clamped: zero(),
+            heard: zero(),
+            used: zero(),
+        }
+    }
 }
 
 /// The counters at one moment.
@@ -56,6 +82,27 @@ impl Counters {
         self.heard.fetch_add(1, Relaxed);
     }
 
+    /// For how long nobody has used it; `None` while somebody does. A request counts before it looks whether its
+    /// backend is up: who says that it is not, and then finds nobody, takes it away from nobody.
+    pub fn idle(&self) -> Option<Duration> {
+        if self.in_flight.load(SeqCst) > 0 {
+            return None;
+        }
+        Some(self.made.elapsed().saturating_sub(Duration::from_millis(self.used.load(Relaxed))))
+    }
+
+    /// One more request.
+    fn begin(&self, counted: bool) {
+        self.requests.fetch_add(counted.into(), Relaxed);
+        self.in_flight.fetch_add(1, SeqCst);
+    }
+
+    /// One less in flight; whether it was the last.
+    fn end(&self) -> bool {
+        self.used.store(u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.in_flight.fetch_sub(1, SeqCst) == 1
+    }
+
     /// The counters now.
     pub fn read(&self) -> Counts {
         Counts {
@@ -77,6 +124,8 @@ pub(super) struct InFlight(Arc<Entry>);
 
 struct Entry {
     counters: Arc<Counters>,
+    /// Those of the model that answers, and who is told when nobody uses it any more.
+    model: OnceLock<(Arc<Counters>, Arc<Notify>)>,
     log: Option<AccessLog>,
     /// Whether it is meant for the model.
     counted: bool,
@@ -101,8 +150,7 @@ impl InFlight {
         headers: &HeaderMap,
     ) -> Self {
         if counted {
-            counters.requests.fetch_add(1, Relaxed);
-            counters.in_flight.fetch_add(1, Relaxed);
+            counters.begin(true);
         }
         let record = Record {
             id: id.to_owned(),
@@ -127,6 +175,7 @@ impl InFlight {
         };
         InFlight(Arc::new(Entry {
             counters: Arc::clone(counters),
+            model: OnceLock::new(),
             log: log.cloned(),
             counted,
             began: Instant::now(),
@@ -146,9 +195,20 @@ impl InFlight {
         self.record().asked = model.map(str::to_owned);
     }
 
-    /// The model that answers.
-    pub(super) fn served(&self, model: &str) {
-        self.record().served = Some(model.to_owned());
+    /// The model that answers, under this name. From here on it is in use. Once.
+    pub(super) fn served(&self, name: &str, model: &Served) {
+        self.record().served = Some(name.to_owned());
+        if self.0.model.set((Arc::clone(&model.counters), Arc::clone(&model.wanted))).is_ok() {
+            model.counters.begin(self.0.counted);
+        }
+    }
+
+    /// Adds to one of the gateway's counters, and to the model's.
+    fn add(&self, which: impl Fn(&Counters) -> &AtomicU64, more: u64) {
+        which(&self.0.counters).fetch_add(more, Relaxed);
+        if let Some((model, _)) = self.0.model.get() {
+            which(model).fetch_add(more, Relaxed);
+        }
     }
 
     /// How the backend is asked.
@@ -165,16 +225,15 @@ impl InFlight {
 
     /// What the answer cost. Once.
     pub(super) fn usage(&self, usage: Usage) {
-        let counters = &self.0.counters;
-        counters.prompt_tokens.fetch_add(usage.prompt, Relaxed);
-        counters.cached_tokens.fetch_add(usage.cached, Relaxed);
-        counters.output_tokens.fetch_add(usage.output, Relaxed);
+        self.add(|counters| &counters.prompt_tokens, usage.prompt);
+        self.add(|counters| &counters.cached_tokens, usage.cached);
+        self.add(|counters| &counters.output_tokens, usage.output);
         self.record().usage = Some(usage).filter(|usage| *usage != Usage::default());
     }
 
     /// It failed, before or inside the answer.
     pub(super) fn error(&self, why: &str) {
-        self.0.counters.errors.fetch_add(1, Relaxed);
+        self.add(|counters| &counters.errors, 1);
         self.record().error = Some(why.to_owned());
     }
 
@@ -183,7 +242,7 @@ impl InFlight {
         if parts.is_empty() {
             return;
         }
-        self.0.counters.dropped.fetch_add(parts.len() as u64, Relaxed);
+        self.add(|counters| &counters.dropped, parts.len() as u64);
         let mut record = self.record();
         for part in parts {
             if !record.dropped.contains(part) {
@@ -195,7 +254,7 @@ impl InFlight {
     /// The limit on the answer was lowered to this, if it was.
     pub(super) fn clamped(&self, limit: Option<u64>) {
         if limit.is_some() {
-            self.0.counters.clamped.fetch_add(1, Relaxed);
+            self.add(|counters| &counters.clamped, 1);
             self.record().clamped = limit;
         }
     }
@@ -238,7 +297,12 @@ pub(super) const USAGE_HEADERS: [HeaderName; 3] = [
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.counted {
-            self.counters.in_flight.fetch_sub(1, Relaxed);
+            self.counters.end();
+        }
+        if let Some((counters, wanted)) = self.model.get()
+            && counters.end()
+        {
+            wanted.notify_one();
         }
         let Some(log) = &self.log else { return };
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);

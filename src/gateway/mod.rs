@@ -1,4 +1,4 @@
-//! The gateway: one local address that speaks the callers' protocols and hands requests to the one backend.
+//! The gateway: one local address that speaks the callers' protocols and hands requests to their models' backends.
 //!
 //! [`handle`] is the request path, read top to bottom; the files beside it are its steps. Wire formats live in
 //! `protocol`; who starts the engine and when it is ready comes in through [`BackendState`].
@@ -24,6 +24,7 @@ mod models;
 mod native;
 mod paths;
 mod pulse;
+mod queue;
 mod relay;
 mod rename;
 mod reply;

@@ -79,11 +79,16 @@ pub(super) fn one(shared: &Shared, catalog: &Catalog, dialect: Id, id: &str) -> 
 /// Up when any model is.
 pub(super) fn health(catalog: &Catalog) -> Response<Body> {
     let all = catalog.served();
-    let up = all.iter().find(|served| matches!(*served.backend.borrow(), BackendState::Ready(_))).or(all.first());
+    let is = |wanted: fn(&BackendState) -> bool| all.iter().find(move |served| wanted(&served.backend.borrow()));
+    let up = is(|state| matches!(state, BackendState::Ready(_)))
+        .or_else(|| is(|state| matches!(state, BackendState::Asleep { .. })))
+        .or(all.first());
     let Some(served) = up else { return reply::json(200, json!({"status": "ok"}).to_string()) };
     let (state, name) = (served.backend.borrow().clone(), &served.name);
     let (status, body) = match &state {
         BackendState::Ready(ready) => (200, json!({"status": "ok", "model": name, "context": ready.context})),
+        // Whoever asks for it gets it.
+        BackendState::Asleep { .. } => (200, json!({"status": "ok", "model": name, "asleep": true})),
         BackendState::Loading { since, .. } => {
             (503, json!({"status": "loading", "model": name, "seconds": since.elapsed().as_secs()}))
         }

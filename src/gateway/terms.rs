@@ -28,6 +28,11 @@ impl Terms {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
+    /// The models on offer now.
+    pub fn catalog(&self) -> Catalog {
+        self.now().catalog.clone()
+    }
+
     /// For one request, from its beginning to its end. The lock is held for the copy of a pointer.
     pub(super) fn now(&self) -> Arc<Now> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))

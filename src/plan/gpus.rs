@@ -6,7 +6,7 @@ use super::flags::Flags;
 use super::memory::{Card, ENCODER_OUTSIDE, Job, Lean, Rank, SMALL, Spread};
 use super::{Bill, Facts, LEAST_CONTEXT, PlanError, Reason, Verdict, alternatives, pick, spread};
 use crate::engine::Accelerator;
-use crate::hardware::{Device, VendorId};
+use crate::hardware::Device;
 use crate::model::{Cache, CacheGroup};
 use crate::output::bytes;
 use crate::profile::EngineRecipe;
@@ -310,7 +310,7 @@ impl Try {
         }
         let needed = rank.layout.as_ref().map_or(0, |l| l.needed(if context == 0 { wanted } else { context }));
         let bill = |g: &&Device| Bill {
-            place: format!("{} {} ({})", if g.vendor == VendorId::Ascend { "NPU" } else { "GPU" }, g.index, g.name),
+            place: super::place(g),
             weights_bytes: rank.weights,
             kv_bytes_needed: needed,
             kv_bytes_available: room,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::find::Found;
 use crate::engine::{Accelerator, EngineId};
-use crate::hardware::Hardware;
+use crate::hardware::{Device, Hardware, VendorId};
 use crate::model::Weights;
 use crate::profile::{EngineRecipe, ModelProfile};
 
@@ -46,6 +46,12 @@ pub const LEAST_CONTEXT: u64 = 4 * 1024;
 
 /// What [`Bill::place`] says of main memory.
 pub const MEMORY: &str = "memory";
+
+/// What [`Bill::place`] says of a device.
+pub fn place(device: &Device) -> String {
+    let kind = if device.vendor == VendorId::Ascend { "NPU" } else { "GPU" };
+    format!("{kind} {} ({})", device.index, device.name)
+}
 
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
@@ -199,6 +205,18 @@ pub struct LaunchPlan {
 }
 
 impl LaunchPlan {
+    /// What the engine takes of a place, bytes: vLLM fills its share, the others take what they need.
+    pub fn takes(&self, bill: &Bill) -> u64 {
+        match (self.engine, self.accelerator) {
+            (EngineId::Vllm, Accelerator::Cpu) => {
+                let cache = self.kv_cache_gib.saturating_mul(1 << 30).max(bill.kv_bytes_needed);
+                bill.weights_bytes.saturating_add(bill.overhead_bytes).saturating_add(cache)
+            }
+            (EngineId::Vllm, _) => bill.budget_bytes.max(bill.needed_bytes()),
+            _ => bill.needed_bytes(),
+        }
+    }
+
     /// Where it computes: 2 all on accelerators, 1 a part of it, 0 on the processor.
     pub fn speed(&self) -> u8 {
         match &self.offload {

@@ -213,7 +213,7 @@ impl<'a> Pool<'a> {
         let mut bills: Vec<Bill> = Vec::new();
         for (gpu, held) in places.gpus.iter().zip(&places.layout.gpus) {
             if held.weights > 0 {
-                let place = format!("GPU {} ({})", gpu.index, gpu.name);
+                let place = super::place(gpu);
                 bills.push(bill(place, held, self.overhead, budget(self.facts, gpu), gpu.memory_total_bytes));
             }
         }

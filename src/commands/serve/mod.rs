@@ -5,9 +5,10 @@ pub mod probe;
 mod ready;
 mod reload;
 pub mod target;
-mod watch;
+pub mod watch;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -20,11 +21,11 @@ use super::start::{bind, given, kept_key, runtime};
 use super::{reach, service};
 use crate::cli::{LogWhen, ServeArgs};
 use crate::client::shell;
-use crate::config;
+use crate::config::{self, Backend, Model};
 use crate::control::{self, Order};
-use crate::error::{Error, Plain, Result};
+use crate::error::{Error, Plain, Result, paste};
 use crate::exit::Exit;
-use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings};
+use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings, Terms};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
@@ -96,7 +97,7 @@ fn wanted(args: &ServeArgs) -> Result<Wanted> {
 fn named(args: &ServeArgs) -> Result<Wanted> {
     if let Some(file) = &args.config {
         let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-        let targets = config.models.iter().map(target::of_model).collect::<Result<Vec<Target>>>()?;
+        let targets = targets(&config.models, file)?;
         return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key, warnings: config.warnings });
     }
     let (url, model) = (args.backend.as_deref().unwrap_or_default(), args.model.as_deref().unwrap_or_default());
@@ -112,6 +113,24 @@ fn named(args: &ServeArgs) -> Result<Wanted> {
     };
     let target = Target { name: model.to_owned(), ready, context_given: args.context.is_some(), ask: true };
     Ok(Wanted { targets: vec![target], aliases: Vec::new(), key: None, warnings: Vec::new() })
+}
+
+/// The backends of a file's models. It may name none that llmup would have to launch.
+fn targets(models: &[Model], file: &Path) -> Result<Vec<Target>> {
+    let target = |model: &Model| match &model.backend {
+        Backend::Remote(remote) => target::of_remote(model, remote),
+        Backend::Launched(launch) => {
+            let place = model.place.as_deref().unwrap_or_default();
+            let message = format!(
+                "{place}: {} is a model that llmup launches (llmup/{}), and serve launches none",
+                model.name, launch.model
+            );
+            let hint =
+                format!("launch it, and serve the others beside it: `llmup start --config {}`", paste::path(file));
+            Err(Plain::new(Exit::Config, message, hint).into())
+        }
+    };
+    models.iter().map(target).collect()
 }
 
 async fn serve(
@@ -153,7 +172,7 @@ async fn serve(
     };
     let gateway = Gateway::new(settings);
     let terms = gateway.terms();
-    let mut control = control::open(status(gateway.counters())).await.map_err(bug)?;
+    let mut control = control::open(status(gateway.counters(), terms.clone())).await.map_err(bug)?;
     let mut gateway = tokio::spawn(async move {
         let ended = async {
             let _ = ended.await;
@@ -169,9 +188,9 @@ async fn serve(
     state::write(&paths.state(), &instance)?;
     if args.json {
         output::json(&serde_json::json!({
-            "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
+            "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model.name,
             "models": catalog.names().into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            "context": instance.context, "pid": instance.process.pid,
+            "context": instance.model.context, "pid": instance.process.pid,
         }));
     }
     ready::show(&instance, &catalog, args.no_auth, shell::detect(&RealHost, &shell::ancestors()));
@@ -236,8 +255,11 @@ async fn heard(interrupts: &mut Interrupts, args: &ServeArgs) -> Word {
 }
 
 /// What the control endpoint answers.
-fn status(counters: Arc<Counters>) -> control::Status {
-    Arc::new(move || running::Live { counts: counters.read(), ..running::Live::new("ready") }.json())
+fn status(counters: Arc<Counters>, terms: Terms) -> control::Status {
+    Arc::new(move || {
+        let models = terms.catalog().served().iter().map(running::LiveModel::of).collect();
+        running::Live { counts: counters.read(), models }.json()
+    })
 }
 
 /// What `env` and `doctor` find: the first model stands for all.
@@ -255,7 +277,7 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
         chosen.fit(backend);
     }
     let context = backend.as_ref().map(|backend| backend.context).filter(|context| *context > 0);
-    let base = backend.map(|backend| backend.base_url).unwrap_or_default();
+    let base = backend.map(|backend| backend.base_url.clone()).unwrap_or_default();
     let birth = process::birth(std::process::id()).unwrap_or_default();
     Instance {
         version: state::VERSION,
@@ -264,18 +286,15 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
         url,
         key: key.unwrap_or_else(|| NO_KEY.to_owned()),
         control: None,
-        model,
-        context: context.unwrap_or(ASSUMED_CONTEXT),
-        engine: state::Engine {
-            name: "backend".to_owned(),
-            process: None,
-            pgid: None,
-            mark: None,
-            port: port(&base),
-            log: None,
+        model: state::Model {
+            name: model,
+            phase: state::Phase::Ready,
+            context: context.unwrap_or(ASSUMED_CONTEXT),
+            engine: state::Engine { name: "backend".to_owned(), port: port(&base), ..state::Engine::default() },
+            planned: None,
+            measured: None,
         },
-        planned: None,
-        measured: None,
+        others: Vec::new(),
         started_at: ids::now(),
     }
 }

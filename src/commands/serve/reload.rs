@@ -131,11 +131,10 @@ impl Models {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::serve::target;
 
     fn models(text: &str) -> Models {
         let config = crate::config::parse("c", text, &|_| None).unwrap();
-        let targets: Vec<Target> = config.models.iter().map(|model| target::of_model(model).unwrap()).collect();
+        let targets = crate::commands::serve::targets(&config.models, std::path::Path::new("c")).unwrap();
         Models::of(&targets, &config.aliases)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
-use crate::config::{Model, Speaks};
+use crate::config::{Model, Remote, Speaks};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::{Options, Ready};
@@ -52,38 +52,33 @@ pub fn address(url: &str, speaks: Id) -> Option<(String, Option<String>)> {
     Some((root, (!own).then_some(begins)))
 }
 
-/// The backend of a model in a configuration.
-pub fn of_model(model: &Model) -> Result<Target> {
-    let speaks = match model.provider.speaks {
+/// The backend of a model in a configuration that a server serves which runs already.
+pub fn of_remote(model: &Model, remote: &Remote) -> Result<Target> {
+    let speaks = match remote.provider.speaks {
         Speaks::Chat => Id::Chat,
         Speaks::Messages => Id::Messages,
         Speaks::Gemini => Id::Gemini,
         Speaks::Ollama => Id::Ollama,
     };
-    let url = model.api_base.as_deref().or(model.provider.base).unwrap_or_default();
+    let url = remote.api_base.as_deref().or(remote.provider.base).unwrap_or_default();
     let Some((base_url, prefix)) = address(url, speaks) else {
         let message = format!("{url:?}, the api_base of {}, is not a URL", model.name);
         return Err(Plain::new(Exit::Config, message, "as in `api_base: http://127.0.0.1:8000/v1`").into());
     };
     let ready = Ready {
         prefix,
-        context: model.context.unwrap_or(0),
+        context: remote.context.unwrap_or(0),
         // Translated to unless it is the caller's own protocol.
         native: if speaks == Id::Ollama { Vec::new() } else { vec![speaks] },
         speaks,
-        vendor: vendor(model.provider.prefix, &base_url),
-        api_key: model.api_key.clone(),
-        accepts: Accepts {
-            images: model.images,
-            documents: model.documents,
-            audio: model.audio,
-            otherwise: if model.refuses_media { Otherwise::Refuse } else { Otherwise::Note },
-        },
-        options: Arc::new(options(model)?),
-        ..Ready::chat(base_url, &model.model)
+        vendor: vendor(remote.provider.prefix, &base_url),
+        api_key: remote.api_key.clone(),
+        accepts: accepts(model),
+        options: Arc::new(options(model, &remote.headers)?),
+        ..Ready::chat(base_url, &remote.model)
     };
-    let ask = model.api_base.is_some() || speaks == Id::Ollama;
-    Ok(Target { name: model.name.clone(), context_given: model.context.is_some(), ready, ask })
+    let ask = remote.api_base.is_some() || speaks == Id::Ollama;
+    Ok(Target { name: model.name.clone(), context_given: remote.context.is_some(), ready, ask })
 }
 
 /// Whose server it is: by its host, else by what the user calls it.
@@ -113,9 +108,20 @@ fn vendor(prefix: &str, base_url: &str) -> Vendor {
     }
 }
 
-fn options(model: &Model) -> Result<Options> {
+/// What a model can read, as far as the file says.
+pub fn accepts(model: &Model) -> Accepts {
+    Accepts {
+        images: model.images,
+        documents: model.documents,
+        audio: model.audio,
+        otherwise: if model.refuses_media { Otherwise::Refuse } else { Otherwise::Note },
+    }
+}
+
+/// What its requests carry besides, with these headers.
+pub fn options(model: &Model, more: &[(String, String)]) -> Result<Options> {
     let mut headers = Vec::new();
-    for (name, value) in &model.headers {
+    for (name, value) in more {
         match (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
             (Ok(name), Ok(value)) => headers.push((name, value)),
             _ => {
@@ -170,7 +176,7 @@ model_list:
   - {model_name: j, litellm_params: {model: gpt-4o, api_key: k}}
 ";
         let config = crate::config::parse("c", text, &|_| None).unwrap();
-        let targets: Vec<Target> = config.models.iter().map(|model| of_model(model).unwrap()).collect();
+        let targets = super::super::targets(&config.models, std::path::Path::new("c")).unwrap();
         let shown: Vec<_> = targets.iter().map(|t| (t.ready.speaks, t.ready.vendor, t.ask)).collect();
         assert_eq!(
             shown,

@@ -31,8 +31,8 @@ impl Backends {
         let mut served = Vec::new();
         let mut groups: Vec<Group> = Vec::new();
         for target in targets {
-            let (sender, backend) = watch::channel(BackendState::Ready(target.ready.clone()));
-            served.push(Served { name: target.name.clone(), backend });
+            let (sender, backend) = watch::channel(BackendState::from(target.ready.clone()));
+            served.push(Served::new(&target.name, backend));
             let same = |group: &&mut Group| group.members.iter().any(|(known, _)| together(known, &target));
             match groups.iter_mut().find(same) {
                 Some(group) => group.members.push((target, sender)),
@@ -82,7 +82,7 @@ impl Group {
                         let known: Vec<&str> = offers.iter().take(5).map(|offer| offer.name.as_str()).collect();
                         wrong.push(format!("{place} does not list {}; it has {}", ready.model, known.join(", ")));
                     }
-                    state.send_replace(BackendState::Ready(ready));
+                    state.send_replace(BackendState::from(ready));
                 }
             }
             Err(silent @ Silent::Unreachable(_)) => {

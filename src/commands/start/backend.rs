@@ -17,11 +17,12 @@ use crate::engine::{EngineId, KnownFlags, Measured, Serves, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
-use crate::gateway::Ready;
+use crate::gateway::{Options, Ready};
+use crate::hardware::Hardware;
 use crate::host::{Os, RealHost};
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::LaunchPlan;
+use crate::plan::{self, Installed, LaunchPlan, PlanError};
 use crate::progress::Progress;
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Vendor};
@@ -123,14 +124,14 @@ impl LastChild {
 }
 
 /// Where the backend of a run comes from.
-pub(super) enum Source<'a> {
+pub(super) enum Source {
     /// llmup launches it, and anew when it dies.
-    Launched(Box<Launcher<'a>>),
+    Launched(Box<Launcher>),
     /// It runs already; what reaches it. Once.
-    Attached(Option<Pin<Box<dyn Future<Output = Result<Backend>> + 'a>>>),
+    Attached(Option<Pin<Box<dyn Future<Output = Result<Backend>> + Send>>>),
 }
 
-impl Source<'_> {
+impl Source {
     /// Brings it up. Dropping the future ends what was launched.
     pub async fn bring(&mut self) -> Result<Backend> {
         match self {
@@ -155,6 +156,13 @@ impl Source<'_> {
         }
     }
 
+    /// The next start is by this plan.
+    pub fn use_plan(&mut self, plan: Option<Box<LaunchPlan>>) {
+        if let (Source::Launched(launcher), Some(plan)) = (self, plan) {
+            (launcher.plan, launcher.changed) = (*plan, false);
+        }
+    }
+
     /// Makes the next start a smaller one when the engine died for memory; what is said about that. Once.
     pub fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
         match self {
@@ -164,18 +172,37 @@ impl Source<'_> {
     }
 }
 
+/// A model that is to be started, with all that was found out about it.
+pub(super) struct Prepared {
+    pub args: StartArgs,
+    /// What its requests carry besides.
+    pub options: Arc<Options>,
+    /// What it can read, as far as the user says.
+    pub accepts: Accepts,
+    pub paths: Paths,
+    pub target: Target,
+    pub engine: Option<Found>,
+    pub known: Option<KnownFlags>,
+}
+
+impl Prepared {
+    /// Its plan for the machine as it is, with the engine it has.
+    pub fn plan(&self, hardware: &Hardware) -> std::result::Result<LaunchPlan, PlanError> {
+        let installed: Vec<Installed> = self.engine.iter().map(Installed::of).collect();
+        plan::plan(super::facts(&self.target, &super::request(&self.args, false), hardware, &installed))
+    }
+}
+
 /// The facts of a launch.
-pub(super) struct Launcher<'a> {
-    pub args: &'a StartArgs,
-    pub paths: &'a Paths,
-    pub entry: &'a Entry,
-    pub target: &'a Target,
+pub(super) struct Launcher {
+    pub model: Arc<Prepared>,
+    pub entry: Arc<Entry>,
+    /// Its place among the models.
+    pub at: usize,
     /// What is launched; a start that fails for memory changes it, once.
     pub plan: LaunchPlan,
     /// It was changed.
     pub changed: bool,
-    pub engine: Option<&'a Found>,
-    pub known: Option<&'a KnownFlags>,
     /// An Ollama that runs already.
     pub reuse: Option<ollama::Server>,
     /// The key only the gateway and the engine know.
@@ -183,9 +210,9 @@ pub(super) struct Launcher<'a> {
     pub last: LastChild,
 }
 
-impl Launcher<'_> {
+impl Launcher {
     fn leaner(&mut self, failure: &launch::LaunchError) -> Option<String> {
-        let again = retry::again(self.args, &self.plan, failure.remedy()?).filter(|_| !self.changed)?;
+        let again = retry::again(&self.model.args, &self.plan, failure.remedy()?).filter(|_| !self.changed)?;
         self.changed = true;
         self.plan = again.plan;
         Some(again.said)
@@ -194,7 +221,9 @@ impl Launcher<'_> {
     /// Launches the engine and waits until it answers. Dropping the future ends it.
     async fn launch(&mut self) -> Result<Backend> {
         let progress = Progress::new();
-        let Launcher { args, paths, target, engine, known, .. } = *self;
+        let model = Arc::clone(&self.model);
+        let Prepared { args, options, accepts: said, paths, target, engine, known } = &*model;
+        let (engine, known) = (engine.as_ref(), known.as_ref());
         if let Some(server) = &self.reuse {
             return ollama::attach(server.clone(), target, &self.plan, &progress).await;
         }
@@ -206,7 +235,7 @@ impl Launcher<'_> {
             let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
             let child = launch::spawn(command, log.clone()).await?;
             self.last.is(&child);
-            self.entry.launched(self.plan.engine.name(), &child, port, &log);
+            self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);
             if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
                 // What it started may hold the accelerator's memory for a moment longer.
                 child.stop(Duration::ZERO).await;
@@ -240,7 +269,8 @@ impl Launcher<'_> {
                     native: native(serves),
                     vendor: vendor(self.plan.engine),
                     api_key: Some(self.key.clone()),
-                    accepts: accepts(self.plan.engine, &args.engine_args),
+                    accepts: said.or(accepts(self.plan.engine, &args.engine_args)),
+                    options: Arc::clone(options),
                     ..Ready::chat(format!("http://{}", launch::address(port)), &target.name)
                 },
                 measured,

@@ -31,15 +31,15 @@ pub fn detached() -> bool {
 }
 
 /// Starts it; returns when it is ready or has failed, with its exit code.
-pub fn run(args: &StartArgs, paths: &Paths) -> Result<u8> {
+pub fn run(args: &StartArgs, models: &[String], paths: &Paths) -> Result<u8> {
     let mut lock = entry::lock(paths)?;
-    if let Some(instance) = entry::of_model(&args.model, paths)? {
+    if let Some(instance) = entry::of_models(models, paths)? {
         drop(lock);
         return super::runs_already(args, instance, paths);
     }
     let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), "run it without `--detach`");
     fs::create_dir(&paths.logs())?;
-    let log = log(&args.model, paths);
+    let log = log(models, paths);
     fs::write_private(&log, b"")?;
     let open = || std::fs::File::options().append(true).open(&log).map_err(|e| FileError::new("open", &log, e));
     let mut command = Command::new(std::env::current_exe().map_err(bug)?);
@@ -109,8 +109,9 @@ fn own_arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Where the llmup that does the work writes.
-pub(super) fn log(model: &str, paths: &Paths) -> PathBuf {
-    paths.logs().join(format!("{}.start.log", file_name(model)))
+pub(super) fn log(models: &[String], paths: &Paths) -> PathBuf {
+    let first = models.first().map(String::as_str).unwrap_or_default();
+    paths.logs().join(format!("{}.start.log", file_name(first)))
 }
 
 #[cfg(test)]

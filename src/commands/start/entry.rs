@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::detach::detached;
@@ -14,7 +14,7 @@ use crate::fs::{self, FileError};
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::ids;
-use crate::state::{self, Engine, Instance, Phase};
+use crate::state::{self, Engine, Instance, Model, Phase};
 use crate::supervisor::{Child, process};
 
 /// Between two looks at another start.
@@ -32,20 +32,21 @@ pub(super) struct Entry {
 /// Whose turn it is to start a model.
 pub(super) enum Claim {
     /// Ours.
-    Ours(Entry),
+    Ours(Arc<Entry>),
     /// It runs, or is being started.
-    Theirs(Instance),
+    Theirs(Box<Instance>),
 }
 
 impl Entry {
-    /// Writes that `model` is being started, unless it is already. Of several at once, one is first: this holds
-    /// [`lock`], or is [`detached`] and its parent does.
-    pub fn claim(model: &str, paths: &Paths) -> Result<Claim> {
+    /// Writes that these models are being started, unless they are already. Of several starts at once, one is first:
+    /// this holds [`lock`], or is [`detached`] and its parent does.
+    pub fn claim(models: &[String], paths: &Paths) -> Result<Claim> {
         let _lock = if detached() { None } else { lock(paths)? };
-        if let Some(instance) = of_model(model, paths)? {
-            return Ok(Claim::Theirs(instance));
+        if let Some(instance) = of_models(models, paths)? {
+            return Ok(Claim::Theirs(Box::new(instance)));
         }
         let pid = std::process::id();
+        let mut all = models.iter().map(|name| Model::loading(name));
         let instance = Instance {
             version: state::VERSION,
             phase: Phase::Loading,
@@ -53,20 +54,17 @@ impl Entry {
             url: String::new(),
             key: String::new(),
             control: None,
-            model: model.to_owned(),
-            context: 0,
-            engine: Engine { name: String::new(), process: None, pgid: None, mark: None, port: 0, log: None },
-            planned: None,
-            measured: None,
+            model: all.next().unwrap_or_default(),
+            others: all.collect(),
             started_at: ids::now(),
         };
         let dir = paths.state();
         state::write(&dir, &instance)?;
-        Ok(Claim::Ours(Entry { dir, instance: Mutex::new(instance) }))
+        Ok(Claim::Ours(Arc::new(Entry { dir, instance: Mutex::new(instance) })))
     }
 
     /// Changes what it says. A disk that became full since it was first written is no reason to end what serves.
-    pub fn change(&self, change: impl FnOnce(&mut Instance)) -> Instance {
+    pub fn change_all(&self, change: impl FnOnce(&mut Instance)) -> Instance {
         let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut instance);
         if let Err(error) = state::write(&self.dir, &instance) {
@@ -76,12 +74,21 @@ impl Entry {
         instance.clone()
     }
 
+    /// Changes what it says of one model.
+    pub fn change(&self, at: usize, change: impl FnOnce(&mut Model)) -> Instance {
+        self.change_all(|instance| {
+            if let Some(model) = instance.model_mut(at) {
+                change(model);
+            }
+        })
+    }
+
     /// An engine was launched and does not answer yet.
-    pub fn launched(&self, name: &str, child: &Child, port: u16, log: &Path) {
+    pub fn launched(&self, at: usize, name: &str, child: &Child, port: u16, log: &Path) {
         let engine = Engine { port, log: Some(log.to_owned()), ..of_child(name, Some(child)) };
-        self.change(|instance| {
-            instance.phase = Phase::Loading;
-            instance.engine = engine;
+        self.change(at, |model| {
+            model.phase = Phase::Loading;
+            model.engine = engine;
         });
     }
 }
@@ -116,23 +123,39 @@ pub(super) fn of_child(name: &str, child: Option<&Child>) -> Engine {
     }
 }
 
-/// The one that serves this model, or is about to.
-pub(super) fn of_model(model: &str, paths: &Paths) -> Result<Option<Instance>> {
-    Ok(running::all(paths)?.into_iter().find(|i| i.model == model && i.engine.name != "backend"))
+/// The one that serves these models, or is about to.
+pub(super) fn of_models(models: &[String], paths: &Paths) -> Result<Option<Instance>> {
+    let mut running = running::all(paths)?;
+    running.retain(|instance| instance.model.engine.name != "backend");
+    let has = |instance: &Instance, name: &String| instance.models().any(|model| model.name == *name);
+    if let Some(at) = running.iter().position(|instance| models.iter().all(|name| has(instance, name))) {
+        return Ok(Some(running.swap_remove(at)));
+    }
+    let some = models.iter().find_map(|name| Some((name, running.iter().find(|instance| has(instance, name))?)));
+    let Some((name, instance)) = some else { return Ok(None) };
+    let message = format!("{name} runs already (pid {})", instance.process.pid);
+    let others: Vec<&str> = models.iter().filter(|model| *model != name).map(String::as_str).collect();
+    let hints = vec![
+        format!("start the others alone: `llmup start {} --port 0`", others.join(" ")),
+        format!("or end it first, then start all together: `llmup stop {name}`"),
+    ];
+    Err(Plain { message, exit: Exit::Taken, hints }.into())
 }
 
-/// Waits until another start of the same model is ready.
+/// Waits until another start of the same models is ready.
 pub(super) fn wait(mut instance: Instance, paths: &Paths) -> Result<Instance> {
-    if instance.phase == Phase::Loading {
-        let (model, pid) = (&instance.model, instance.process.pid);
+    let loading = |i: &Instance| i.phase == Phase::Loading || i.model.phase == Phase::Loading;
+    if loading(&instance) {
+        let (model, pid) = (&instance.model.name, instance.process.pid);
         output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
     }
-    while instance.phase == Phase::Loading {
+    while loading(&instance) {
         std::thread::sleep(LOOK);
         let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
         instance = now.ok_or_else(|| {
-            let message = format!("the other start of {} (pid {}) ended", instance.model, instance.process.pid);
-            let hints = vec![format!("see why: `llmup logs {}`", instance.model), "then start it again".to_owned()];
+            let message = format!("the other start of {} (pid {}) ended", instance.model.name, instance.process.pid);
+            let hints =
+                vec![format!("see why: `llmup logs {}`", instance.model.name), "then start it again".to_owned()];
             Plain { message, exit: Exit::EngineFailed, hints }
         })?;
     }
@@ -147,14 +170,19 @@ mod tests {
     fn of_many_starts_at_once_one_has_the_model_and_its_file_goes_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { data: dir.path().to_owned(), config: dir.path().to_owned() };
-        let Claim::Ours(entry) = Entry::claim("m", &paths).unwrap() else { panic!("nobody else is there") };
-        let Claim::Theirs(other) = Entry::claim("m", &paths).unwrap() else { panic!("two have it") };
+        let Claim::Ours(entry) = Entry::claim(&["m".to_owned()], &paths).unwrap() else {
+            panic!("nobody else is there")
+        };
+        let Claim::Theirs(other) = Entry::claim(&["m".to_owned()], &paths).unwrap() else { panic!("two have it") };
         assert_eq!((other.phase, other.process.pid), (Phase::Loading, std::process::id()));
-        entry.change(|i| i.phase = Phase::Ready);
-        assert_eq!(wait(other, &paths).unwrap().phase, Phase::Ready);
-        let last = of_model("m", &paths).unwrap().unwrap();
+        entry.change(0, |model| model.phase = Phase::Ready);
+        entry.change_all(|instance| instance.phase = Phase::Ready);
+        assert_eq!(wait(*other, &paths).unwrap().phase, Phase::Ready);
+        let error = of_models(&["x".to_owned(), "m".to_owned()], &paths).unwrap_err();
+        assert_eq!(error.exit(), Exit::Taken, "half of them run");
+        let last = of_models(&["m".to_owned()], &paths).unwrap().unwrap();
         drop(entry);
-        assert!(of_model("m", &paths).unwrap().is_none());
+        assert!(of_models(&["m".to_owned()], &paths).unwrap().is_none());
         let error = wait(Instance { phase: Phase::Loading, ..last }, &paths).unwrap_err();
         assert_eq!(error.exit(), Exit::EngineFailed);
     }

@@ -1,12 +1,16 @@
 //! `start --engine-url URL`: somebody else's engine behind our gateway. Nothing is launched, nothing is ended.
 
+use std::sync::Arc;
+
 use super::backend::{Backend, Source};
 use super::entry::Entry;
+use super::room::Bytes;
 use super::serve::{bind, runtime};
-use super::session::Session;
+use super::session::{Offer, Post, Session};
 use crate::cli::StartArgs;
 use crate::commands::serve::probe::{self, Silent};
 use crate::commands::serve::{self, ASSUMED_CONTEXT, target};
+use crate::config::Policy;
 use crate::engine::{EngineId, Measured};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
@@ -16,17 +20,24 @@ use crate::paths::Paths;
 use crate::protocol::Id;
 
 /// Serves the engine at `url` until something ends it.
-pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Entry>) -> Result<u8> {
+pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Arc<Entry>>) -> Result<u8> {
     let (base, prefix) = address(url)?;
     let Some(entry) = entry else {
         output::line(&format!("plan for {}\n  use the engine at {base} as it is; launch nothing", args.model));
         return Ok(Exit::Ok.code());
     };
     let listener = bind(args.host, args.port, paths)?;
-    runtime()?.block_on(async {
-        let session = Session::open(args, paths, entry, listener, &args.model).await?;
-        session.run(Source::Attached(Some(Box::pin(attach(args, &base, prefix))))).await
-    })
+    let attaching = Box::pin(attach(args.clone(), base, prefix));
+    let post = Post {
+        name: args.model.clone(),
+        source: Box::new(|_| Source::Attached(Some(attaching))),
+        policy: Policy { preload: true, ..Policy::default() },
+        needs: Bytes::new(),
+        planner: None,
+        context: 0,
+    };
+    let offer = Offer { posts: vec![post], reached: Vec::new(), aliases: Vec::new() };
+    runtime()?.block_on(async { Session::open(args, paths, entry, listener, offer).await?.run().await })
 }
 
 fn address(url: &str) -> Result<(String, Option<String>)> {
@@ -40,8 +51,8 @@ fn address(url: &str) -> Result<(String, Option<String>)> {
     })
 }
 
-async fn attach(args: &StartArgs, base: &str, prefix: Option<String>) -> Result<Backend> {
-    let mut ready = Ready { prefix, api_key: args.engine_key.clone(), ..Ready::chat(base, &args.model) };
+async fn attach(args: StartArgs, base: String, prefix: Option<String>) -> Result<Backend> {
+    let mut ready = Ready { prefix, api_key: args.engine_key.clone(), ..Ready::chat(&base, &args.model) };
     let missing = |why: String| {
         Plain::new(Exit::Missing, format!("no engine answers at {base}: {why}"), format!("try `curl {base}/v1/models`"))
     };
@@ -70,7 +81,7 @@ async fn attach(args: &StartArgs, base: &str, prefix: Option<String>) -> Result<
         child: None,
         // Unknown engines are spoken to as plain OpenAI servers.
         engine: EngineId::Vllm,
-        port: serve::port(base),
+        port: serve::port(&base),
         log: None,
         ready,
         measured: Measured { context: told, ..Measured::default() },

@@ -1,10 +1,12 @@
 //! `llmup start`, read top to bottom: detect, resolve, plan, install, launch, serve, stop.
 
 mod backend;
+mod beside;
 mod detach;
 mod entry;
 mod existing;
 mod flags;
+mod fleet;
 mod heal;
 mod launch;
 mod measure;
@@ -12,11 +14,14 @@ pub(super) mod ollama;
 mod pulled;
 mod ready;
 mod retry;
+mod room;
+mod runner;
 mod serve;
 mod session;
 #[cfg(test)]
 mod snapshots;
 mod target;
+mod wanted;
 mod watchdog;
 
 pub(super) use backend::file_name;
@@ -39,22 +44,37 @@ use crate::state::Instance;
 
 use entry::{Claim, Entry};
 use target::Target;
+use wanted::{One, Wanted};
 
 /// The gateway's port unless another is asked for.
 pub const DEFAULT_PORT: u16 = 4000;
 
+/// A model on its way to be started.
+struct Chosen {
+    one: One,
+    target: Target,
+    plan: LaunchPlan,
+    engine: Option<Found>,
+    known: Option<KnownFlags>,
+}
+
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
+    let mut wanted = Wanted::of(&args)?;
     if detach::detached() {
         crate::supervisor::leave_terminal();
     } else if args.detach {
-        return detach::run(&args, paths);
+        return detach::run(&args, &wanted.names(), paths);
     }
+    for warning in wanted.warnings.drain(..) {
+        output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+    }
+    let names = wanted.names();
     let entry = match args.dry_run {
         true => None,
-        false => match Entry::claim(&args.model, paths)? {
+        false => match Entry::claim(&names, paths)? {
             Claim::Ours(entry) => Some(entry),
-            Claim::Theirs(instance) => return runs_already(&args, instance, paths),
+            Claim::Theirs(instance) => return runs_already(&args, *instance, paths),
         },
     };
     if let Some(url) = &args.engine_url {
@@ -66,39 +86,66 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         let hardware = hardware::detect(&RealHost);
         (hardware, found.join().unwrap_or_default())
     });
-    let mut target = target::resolve(&args, paths)?;
-    let decided =
-        match pulled::plan(&args, &mut target, paths, |args, target| decide(args, target, &hardware, None, &found))? {
-            Some(plan) => Ok(plan),
-            None => decide(&args, &mut target, &hardware, None, &found)?,
+    let mut models = Vec::new();
+    for one in std::mem::take(&mut wanted.models) {
+        let (target, plan) = match choose(&one, &hardware, &found, paths)? {
+            (target, Err(error)) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
+            (target, plan) => (target, plan?),
         };
-    let mut plan = match decided {
-        Err(error) if args.dry_run && args.json => return Ok(super::plan::refuse(&target.name, &error)),
-        decided => decided?,
-    };
-    let mut engine = engine_for(&plan, &found);
-    let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
-
+        models.push(known(one, target, plan, &found, paths)?);
+    }
     let Some(entry) = entry else {
-        show(&args, &target, &plan, engine.as_ref(), known.as_ref(), paths);
+        beside::plan(&mut models, &hardware, &found);
+        show_all(&args, &models, paths);
         return Ok(Exit::Ok.code());
     };
-    if let Some(needs) = plan.needs {
-        return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
-    }
-    if let Some(variant) = target.missing.take()
-        && plan.engine != EngineId::Ollama
-    {
-        if let Some(ended) = pulled::fetch(&args, &mut target, variant, paths)? {
-            return Ok(ended);
+    let mut ready = Vec::new();
+    for mut model in models {
+        if let Some(needs) = model.plan.needs {
+            return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
         }
-        // Now the headers tell what the profile only said.
-        plan = decide(&args, &mut target, &hardware, None, &found)??;
-        engine = engine_for(&plan, &found);
-        known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
+        if let Some(variant) = model.target.missing.take()
+            && model.plan.engine != EngineId::Ollama
+        {
+            if let Some(ended) = pulled::fetch(&model.one.args, &mut model.target, variant, paths)? {
+                return Ok(ended);
+            }
+            // Now the headers tell what the profile only said.
+            let plan = decide(&model.one.args, &mut model.target, &hardware, None, &found)??;
+            model = known(model.one, model.target, plan, &found, paths)?;
+        }
+        ready.push(model);
     }
-    say(&target, &plan, &hardware);
-    serve::run(&args, paths, &entry, target, plan, engine, known)
+    beside::plan(&mut ready, &hardware, &found);
+    say(&ready, &hardware);
+    serve::run(&args, paths, &entry, ready, wanted)
+}
+
+/// What a model means, and its plan on this machine.
+#[allow(clippy::type_complexity)] // a target is needed also where there is no plan
+fn choose(
+    one: &One,
+    hardware: &Hardware,
+    found: &[Found],
+    paths: &Paths,
+) -> Result<(Target, std::result::Result<LaunchPlan, PlanError>)> {
+    let mut target = target::resolve(&one.args, paths)?;
+    if let Some(name) = &one.name {
+        target.name.clone_from(name);
+    }
+    let here = pulled::plan(&one.args, &mut target, paths, |args, target| decide(args, target, hardware, None, found))?;
+    let decided = match here {
+        Some(plan) => Ok(plan),
+        None => decide(&one.args, &mut target, hardware, None, found)?,
+    };
+    Ok((target, decided))
+}
+
+/// With the engine that will run it, and the flags that one takes.
+fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
+    let engine = engine_for(&plan, found);
+    let known = known_flags(&one.args, &target, &mut plan, engine.as_ref(), paths)?;
+    Ok(Chosen { one, target, plan, engine, known })
 }
 
 /// The flags the installed engine takes. The user's are refused when it does not know them, ours become a warning.
@@ -121,7 +168,7 @@ fn known_flags(
 /// The same model a second time: the first one is shown, once it is ready.
 fn runs_already(args: &StartArgs, instance: Instance, paths: &Paths) -> Result<u8> {
     let instance = entry::wait(instance, paths)?;
-    output::note(&format!("{} runs already (pid {})", instance.model, instance.process.pid));
+    output::note(&format!("{} runs already (pid {})", instance.model.name, instance.process.pid));
     if args.json {
         output::json(&ready::as_json(&instance));
     }
@@ -151,7 +198,9 @@ pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Pat
             if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
                 plan.warnings.extend(hardware.problems.iter().cloned());
             }
-            show(&args, &target, &plan, None, None, paths);
+            if let Some(value) = show(&args, &target, &plan, None, None, paths) {
+                output::json(&value);
+            }
         }
         Err(error) if args.json => return Ok(super::plan::refuse(&target.name, &error)),
         Err(error) => return Err(error.into()),
@@ -242,6 +291,26 @@ fn planned(
 }
 
 /// The dry run.
+fn show_all(args: &StartArgs, models: &[Chosen], paths: &Paths) {
+    let values: Vec<serde_json::Value> = models
+        .iter()
+        .enumerate()
+        .filter_map(|(at, model)| {
+            let Chosen { one, target, plan, engine, known } = model;
+            if at > 0 && !args.json {
+                output::line("");
+            }
+            show(&one.args, target, plan, engine.as_ref(), known.as_ref(), paths)
+        })
+        .collect();
+    match &values[..] {
+        [] => {}
+        [one] => output::json(one),
+        several => output::json(&serde_json::Value::from(several)),
+    }
+}
+
+/// One plan; as data, where that is wanted.
 fn show(
     args: &StartArgs,
     target: &Target,
@@ -249,7 +318,7 @@ fn show(
     engine: Option<&Found>,
     known: Option<&KnownFlags>,
     paths: &Paths,
-) {
+) -> Option<serde_json::Value> {
     let port = match args.engine_port {
         crate::cli::EnginePort::Fixed(port) => port,
         // Any free one is taken at the start; this one stands for it.
@@ -270,8 +339,7 @@ fn show(
             map.insert("max_concurrency".into(), at_once.into());
             map.insert("weights".into(), serde_json::to_value(&target.weights).unwrap_or_default());
         }
-        output::json(&value);
-        return;
+        return Some(value);
     }
     output::data(&plan::text::render(plan, &target.name, &command.shown(), ready::width()));
     if let Some(variant) = &target.missing {
@@ -285,10 +353,11 @@ fn show(
             variant.quantization
         ));
     }
+    None
 }
 
 /// What was found and chosen, before anything happens.
-fn say(target: &Target, plan: &LaunchPlan, hardware: &Hardware) {
+fn say(models: &[Chosen], hardware: &Hardware) {
     let gpus: Vec<&str> = hardware.devices.iter().filter(|d| d.usable).map(|d| d.name.as_str()).collect();
     let gpus = if gpus.is_empty() { "no usable GPU".to_owned() } else { gpus.join(", ") };
     let head = |text: &str| on_stderr(Style::Strong, text);
@@ -299,10 +368,12 @@ fn say(target: &Target, plan: &LaunchPlan, hardware: &Hardware) {
         hardware.cpu.threads,
         output::bytes(hardware.memory.total_bytes)
     ));
-    let engine = plan.reasons.first().map(|r| r.because.as_str()).unwrap_or_default();
-    output::note(&format!("{} {} for {}: {engine}", head("chosen"), driver(plan.engine).id(), target.name));
-    output::note(&format!("       context of {} tokens", plan.max_model_len));
-    for warning in &plan.warnings {
-        output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+    for Chosen { target, plan, .. } in models {
+        let engine = plan.reasons.first().map(|r| r.because.as_str()).unwrap_or_default();
+        output::note(&format!("{} {} for {}: {engine}", head("chosen"), driver(plan.engine).id(), target.name));
+        output::note(&format!("       context of {} tokens", plan.max_model_len));
+        for warning in &plan.warnings {
+            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::detach::detached;
 use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
-use crate::state::{Instance, Sizes};
+use crate::state::{Engine, Instance, Model, Phase, Sizes};
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -14,30 +14,66 @@ pub fn width() -> usize {
 
 /// Shows the box.
 pub fn show(instance: &Instance, shell: Shell) {
-    let context = |sizes: &Option<Sizes>| sizes.as_ref().and_then(|sizes| sizes.context);
-    let source = match (context(&instance.measured), context(&instance.planned)) {
-        (None, _) => "as planned".to_owned(),
-        (Some(real), Some(planned)) if real != planned => format!("as the engine confirmed; planned were {planned}"),
-        (Some(_), _) => "as the engine confirmed".to_owned(),
-    };
-    let mut lines = vec![
-        format!("{} is ready", instance.model),
-        String::new(),
-        format!("URL      {}", instance.url),
-        format!("key      {}", shown_key(instance)),
-        format!("context  {} tokens, {source}", instance.context),
-        format!("engine   {}, port {}", instance.engine.name, instance.engine.port),
-        String::new(),
-        "Run this next, in another terminal:".to_owned(),
-    ];
-    lines.extend(next_commands(shell));
-    let end = if detached() {
-        format!("It runs on by itself. To end it: {} stop {}", program(), instance.model)
+    let key = shown_key(instance);
+    let mut lines = if instance.others.is_empty() {
+        let Model { name, context, engine, .. } = &instance.model;
+        let (context, engine) = (format!("{context} tokens, {}", source(&instance.model)), engine_of(engine));
+        vec![
+            format!("{name} is {}", standing(&instance.model)),
+            String::new(),
+            format!("URL      {}", instance.url),
+            format!("key      {key}"),
+            format!("context  {context}"),
+            format!("engine   {engine}"),
+        ]
     } else {
-        "Ctrl-C stops everything.".to_owned()
+        let names: Vec<&str> = instance.models().map(|model| model.name.as_str()).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let mut lines = vec![
+            format!("{} models are served", names.len()),
+            String::new(),
+            format!("URL      {}", instance.url),
+            format!("key      {key}"),
+        ];
+        lines.extend(instance.models().map(|model| {
+            let Model { name, context, .. } = model;
+            format!("  {name:width$}  {context} tokens, {}", standing(model))
+        }));
+        lines
+    };
+    lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
+    lines.extend(next_commands(shell));
+    let end = match (detached(), instance.others.is_empty()) {
+        (true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
+        (true, false) => format!("They run on by themselves. To end them: {} stop --all", program()),
+        (false, _) => "Ctrl-C stops everything.".to_owned(),
     };
     lines.extend([String::new(), end]);
     box_of(&lines);
+}
+
+/// Where the word on a model's context comes from.
+fn source(model: &Model) -> String {
+    let context = |sizes: &Option<Sizes>| sizes.as_ref().and_then(|sizes| sizes.context);
+    match (context(&model.measured), context(&model.planned)) {
+        (None, _) => "as planned".to_owned(),
+        (Some(real), Some(planned)) if real != planned => format!("as the engine confirmed; planned were {planned}"),
+        (Some(_), _) => "as the engine confirmed".to_owned(),
+    }
+}
+
+fn engine_of(engine: &Engine) -> String {
+    if engine.name.is_empty() { "none yet".to_owned() } else { format!("{}, port {}", engine.name, engine.port) }
+}
+
+/// How far a model is, for the box.
+fn standing(model: &Model) -> &'static str {
+    match model.phase {
+        Phase::Ready => "ready",
+        Phase::Loading => "loading",
+        Phase::Asleep => "started when it is asked for",
+        Phase::Gone => "not to be had",
+    }
 }
 
 /// The key for a human's eyes. What is no terminal ends up in a log.
@@ -45,13 +81,25 @@ pub fn shown_key(instance: &Instance) -> &str {
     if output::watched() { &instance.key } else { "not shown here; `llmup env CLIENT` has it" }
 }
 
-/// The same as data.
+/// The same as data. What stands at the top is about the first model.
 pub fn as_json(instance: &Instance) -> serde_json::Value {
+    let models: Vec<serde_json::Value> = instance.models().map(model_json).collect();
+    let mut all = model_json(&instance.model);
+    if let Some(map) = all.as_object_mut() {
+        map.insert("status".into(), "ready".into());
+        map.insert("url".into(), instance.url.as_str().into());
+        map.insert("key".into(), instance.key.as_str().into());
+        map.insert("pid".into(), instance.process.pid.into());
+        map.insert("models".into(), models.into());
+    }
+    all
+}
+
+fn model_json(model: &Model) -> serde_json::Value {
     serde_json::json!({
-        "status": "ready", "url": instance.url, "key": instance.key, "model": instance.model,
-        "context": instance.context, "engine": instance.engine.name, "engine_port": instance.engine.port,
-        "log": instance.engine.log, "pid": instance.process.pid,
-        "planned": instance.planned, "measured": instance.measured,
+        "model": model.name, "phase": model.phase, "context": model.context, "engine": model.engine.name,
+        "engine_port": model.engine.port, "log": model.engine.log,
+        "planned": model.planned, "measured": model.measured,
     })
 }
 

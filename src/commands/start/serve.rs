@@ -1,80 +1,118 @@
 //! The running part of `start`: what a run needs is taken or installed here, then [`super::session`] has it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backend::{Launcher, Source, install};
+use super::backend::{Launcher, Prepared, Source, install};
 use super::entry::Entry;
-use super::ollama;
-use super::session::Session;
-use super::target::Target;
+use super::fleet::Planner;
+use super::room::{self, Bytes};
+use super::session::{Offer, Place, Post, Session};
+use super::wanted::Wanted;
+use super::{Chosen, ollama};
 use crate::cli::StartArgs;
+use crate::commands::serve::watch;
+use crate::engine::EngineId;
 use crate::engine::find::Found;
-use crate::engine::{EngineId, KnownFlags};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
+use crate::hardware::Hardware;
 use crate::host::Os;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::LaunchPlan;
-use crate::state::Instance;
+use crate::state::{Instance, Phase};
 use crate::supervisor::port;
 
 /// Launches and serves until something ends it; gives the exit code.
-pub fn run(
+pub(super) fn run(
     args: &StartArgs,
     paths: &Paths,
-    entry: &Entry,
-    target: Target,
-    mut plan: LaunchPlan,
-    engine: Option<Found>,
-    mut known: Option<KnownFlags>,
+    entry: &Arc<Entry>,
+    models: Vec<Chosen>,
+    wanted: Wanted,
 ) -> Result<u8> {
-    let reuse = (plan.engine == EngineId::Ollama).then(ollama::running).flatten();
+    let ollama = models.iter().any(|model| model.plan.engine == EngineId::Ollama);
+    let reuse = ollama.then(ollama::running).flatten();
     // What an earlier, killed llmup left is ended first: it may hold the memory the plan counts on.
     crate::commands::running::newest(paths)?;
     // What can fail cheaply fails before anything is installed.
     let gateway = bind(args.host, args.port, paths)?;
-    let engine = match engine {
-        Some(found) => Some(found),
-        None if reuse.is_some() => None,
-        None => {
-            let installed = install(args, paths, &plan)?;
-            let warned = plan.warnings.len();
-            known = super::known_flags(args, &target, &mut plan, Some(&installed), paths)?;
-            for warning in plan.warnings.iter().skip(warned) {
+    let mut installed: Vec<Found> = Vec::new();
+    let mut posts = Vec::new();
+    for mut model in models {
+        let reuse = reuse.clone().filter(|_| model.plan.engine == EngineId::Ollama);
+        if model.engine.is_none() && reuse.is_none() {
+            // Of two that need the same one, the first has brought it.
+            let brought = installed.iter().find(|found| found.engine == model.plan.engine).cloned();
+            let engine = match brought {
+                Some(found) => found,
+                None => install(&model.one.args, paths, &model.plan)?,
+            };
+            let warned = model.plan.warnings.len();
+            model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
+            for warning in model.plan.warnings.iter().skip(warned) {
                 output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
             }
-            Some(installed)
+            installed.push(engine.clone());
+            model.engine = Some(engine);
         }
-    };
-    plan.to_install = false;
-    if let Some(kind) = target.demo {
-        let began = Instant::now();
-        demo::ensure(&paths.models(), kind)?;
-        if began.elapsed() > Duration::from_millis(100) {
-            output::note(&format!("{} the demo model", on_stderr(Style::Good, "wrote ")));
+        model.plan.to_install = false;
+        if let Some(kind) = model.target.demo {
+            let began = Instant::now();
+            demo::ensure(&paths.models(), kind)?;
+            if began.elapsed() > Duration::from_millis(100) {
+                output::note(&format!("{} the demo model", on_stderr(Style::Good, "wrote ")));
+            }
         }
+        posts.push(post(model, reuse, paths, random_key()?));
     }
+    entry.change_all(|instance| {
+        for (at, post) in posts.iter().enumerate() {
+            if let Some(model) = instance.model_mut(at) {
+                model.context = post.context;
+                if !post.policy.preload {
+                    model.phase = Phase::Asleep;
+                }
+            }
+        }
+    });
+    let args = match (&args.api_key, wanted.key) {
+        (None, Some(key)) => &StartArgs { api_key: Some(key), ..args.clone() },
+        _ => args,
+    };
     runtime()?.block_on(async {
-        let session = Session::open(args, paths, entry, gateway, &target.name).await?;
-        let launcher = Launcher {
-            args,
-            paths,
-            entry,
-            target: &target,
-            plan,
-            changed: false,
-            engine: engine.as_ref(),
-            known: known.as_ref(),
-            reuse,
-            key: random_key()?,
-            last: session.last_child(),
-        };
-        session.run(Source::Launched(Box::new(launcher))).await
+        let (reached, backends, silent) = watch::Backends::ask(wanted.reached).await;
+        for silent in silent {
+            output::note(&format!("{} {silent}", on_stderr(Style::Warn, "note  ")));
+        }
+        let following = tokio::spawn(backends.follow());
+        let offer = Offer { posts, reached, aliases: wanted.aliases };
+        let code = Session::open(args, paths, entry, gateway, offer).await?.run().await;
+        following.abort();
+        code
     })
+}
+
+/// A model as the session has it.
+fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, key: String) -> Post {
+    let Chosen { one, target, plan, engine, known } = model;
+    let (name, policy, context) = (target.name.clone(), one.policy.clone(), plan.max_model_len);
+    // What somebody else's Ollama holds is not ours to count.
+    let needs = if reuse.is_some() { Bytes::new() } else { room::needs(&plan) };
+    let (options, accepts, paths) = (one.options, one.accepts, paths.clone());
+    let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known });
+    let planner = {
+        let model = Arc::clone(&prepared);
+        Box::new(move |hardware: &Hardware| model.plan(hardware)) as Planner
+    };
+    let source = move |place: Place| {
+        let Place { at, entry, last } = place;
+        Source::Launched(Box::new(Launcher { model: prepared, entry, at, plan, changed: false, reuse, key, last }))
+    };
+    Post { name, source: Box::new(source), policy, needs, planner: Some(planner), context }
 }
 
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.
@@ -109,7 +147,7 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     }
     let ours = crate::commands::running::all(paths)?.into_iter().find(|i| i.url.ends_with(&format!(":{wanted}")));
     let holder = match (&ours, port::holder(wanted)) {
-        (Some(ours), _) => format!("llmup itself, serving {} (pid {})", ours.model, ours.process.pid),
+        (Some(ours), _) => format!("llmup itself, serving {} (pid {})", ours.model.name, ours.process.pid),
         (None, Some(holder)) => format!("{} (pid {})", holder.name, holder.pid),
         (None, None) => "another program".to_owned(),
     };

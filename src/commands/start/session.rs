@@ -1,82 +1,96 @@
-//! One run of `start`: the gateway in front, the backend behind it as it comes, dies and comes anew, and everything
-//! that can end it. Read [`Session::run`] first.
+//! One run of `start`: the gateway in front, the models behind it as they come and go, and everything that can end it.
+//! Read [`Session::run`] first.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinHandle};
 
-use super::backend::{Backend, LastChild, Source};
-use super::entry::{self, Entry};
-use super::heal::Crashes;
-use super::launch::{self, GRACE};
+use super::backend::{LastChild, Source};
+use super::entry::Entry;
+use super::fleet::{self, Fleet, Member, Planner};
+use super::room::Bytes;
+use super::runner::{Report, Runner};
 use super::serve::{given, kept_key};
-use super::watchdog::{End, Hung, Watchdog};
-use super::{detach, measure, ready};
+use super::{detach, launch, ready};
 use crate::cli::StartArgs;
 use crate::client::shell;
 use crate::commands::log_files::{self, Limit};
 use crate::commands::request_log::{REQUESTS, RequestLog};
 use crate::commands::running::Live;
 use crate::commands::{reach, service};
+use crate::config::Policy;
 use crate::control::{self, Order};
-use crate::engine::driver;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Settings};
+use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Served, Settings};
 use crate::host::RealHost;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::LaunchPlan;
-use crate::protocol::Id;
-use crate::state::{Engine, Phase};
+use crate::state::Phase;
+use crate::supervisor::Stopped;
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
-use crate::supervisor::{ExitStatus, Stopped};
 
 /// How long requests in flight may go on after the first Ctrl-C.
 const DRAIN: Duration = Duration::from_millis(2000);
 
-/// When the engine is made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
+/// When the engines are made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
 /// needs some of them to remove processes.
 const ENDS: Duration = Duration::from_millis(3600);
 
-/// A running Ollama gets this long to forget a model of ours.
-const FORGETS: Duration = Duration::from_secs(1);
+/// One model of a run.
+pub(super) struct Post {
+    /// What callers call it.
+    pub name: String,
+    /// Where its backend comes from: made when its place among the models is known.
+    pub source: Box<dyn FnOnce(Place) -> Source + Send>,
+    pub policy: Policy,
+    /// What its plan takes.
+    pub needs: Bytes,
+    pub planner: Option<Planner>,
+    /// The context of its plan, tokens; 0 when there is none.
+    pub context: u64,
+}
 
-/// How long requests wait for an engine that is started anew: a large model takes minutes to load, and most clients
-/// wait for five.
-const HOLD: Duration = Duration::from_secs(240);
+/// What a backend has to know of the run it belongs to.
+pub(super) struct Place {
+    pub at: usize,
+    pub entry: Arc<Entry>,
+    pub last: LastChild,
+}
+
+/// What a run serves.
+pub(super) struct Offer {
+    /// The models llmup runs, or reaches by `--engine-url`.
+    pub posts: Vec<Post>,
+    /// Others, which it only reaches, and what keeps asking them.
+    pub reached: Vec<Served>,
+    /// Other names of them all.
+    pub aliases: Vec<(String, String)>,
+}
 
 /// The gateway and everything that can end it.
 pub(super) struct Session<'a> {
     args: &'a StartArgs,
-    entry: &'a Entry,
-    model: String,
-    last_child: LastChild,
-    state: watch::Sender<BackendState>,
+    entry: Arc<Entry>,
+    fleet: Fleet,
+    reports: mpsc::UnboundedReceiver<(usize, Report)>,
+    runners: Vec<JoinHandle<Option<Stopped>>>,
+    names: Vec<String>,
     interrupts: Interrupts,
     control: control::Opened,
     shutdown: Option<oneshot::Sender<()>>,
-    gateway: tokio::task::JoinHandle<()>,
+    gateway: JoinHandle<()>,
     log: RequestLog,
     /// Keeps the logs small that others write.
-    watching: tokio::task::JoinHandle<()>,
-    about: Arc<Mutex<About>>,
-    counters: Arc<Counters>,
-}
-
-/// What the control endpoint tells about the session.
-#[derive(Default)]
-struct About {
-    restarts: u32,
-    /// The last crash, in the engine's words.
-    crash: Option<String>,
+    watching: JoinHandle<()>,
 }
 
 /// What the session is told from outside.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Told {
     Interrupt(Interrupt),
     Order(Order),
@@ -84,7 +98,7 @@ enum Told {
 
 impl Told {
     /// The exit code of a session that ends for it.
-    fn exit(self) -> u8 {
+    fn exit(&self) -> u8 {
         match self {
             Told::Interrupt(interrupt) => Exit::signal(interrupt.number()),
             Told::Order(_) => Exit::Ok.code(),
@@ -92,20 +106,14 @@ impl Told {
     }
 }
 
-/// Which of two came first.
-enum First<T> {
-    Done(T),
-    Told(Told),
-}
-
 impl<'a> Session<'a> {
-    /// Opens the gateway; it answers 503 until the backend is ready.
+    /// Opens the gateway; requests for a model are answered once it is ready.
     pub async fn open(
         args: &'a StartArgs,
-        paths: &'a Paths,
-        entry: &'a Entry,
+        paths: &Paths,
+        entry: &Arc<Entry>,
         listener: std::net::TcpListener,
-        model: &str,
+        offer: Offer,
     ) -> Result<Session<'a>> {
         let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
         let listener = TcpListener::from_std(listener).map_err(bug)?;
@@ -116,28 +124,56 @@ impl<'a> Session<'a> {
         };
         let loopback = address.ip().is_loopback();
         if !loopback {
-            let told = reach::told(address, "the model");
+            let told = reach::told(address, if offer.posts.len() > 1 { "the models" } else { "the model" });
             output::note(&format!("{} {told}", on_stderr(Style::Warn, "note  ")));
         }
-        let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };
-        let (state, backend) = watch::channel(loading);
         let limit = Limit::of_user();
         let log = RequestLog::to_file(&paths.logs().join(REQUESTS), limit)?;
-        let others = vec![launch::log(paths, model), detach::log(&args.model, paths)];
+        let names: Vec<String> = offer.posts.iter().map(|post| post.name.clone()).collect();
+        let mut others: Vec<_> = names.iter().map(|name| launch::log(paths, name)).collect();
+        others.push(detach::log(&names, paths));
         let watching = tokio::spawn(log_files::watch(others, limit));
+
+        let (reporting, reports) = mpsc::unbounded_channel();
+        let wanted = Arc::<Notify>::default();
+        let (mut served, mut members, mut runners) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, post) in offer.posts.into_iter().enumerate() {
+            let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };
+            let (state, backend) = watch::channel(loading);
+            let model = Served { wanted: Arc::clone(&wanted), ..Served::new(post.name.as_str(), backend) };
+            let (orders, received) = mpsc::unbounded_channel();
+            let member = Member::new(model.clone(), state.clone(), orders, post.policy, (post.needs, post.planner));
+            let last_child = LastChild::default();
+            let source = (post.source)(Place { at, entry: Arc::clone(entry), last: last_child.clone() });
+            let runner = Runner {
+                at,
+                name: post.name,
+                translate: args.translate,
+                entry: Arc::clone(entry),
+                last_child,
+                state,
+                counters: Arc::clone(&model.counters),
+                about: Arc::clone(&member.about),
+                orders: received,
+                reports: reporting.clone(),
+            };
+            runners.push(tokio::spawn(runner.run(source)));
+            served.push(model);
+            members.push(member);
+        }
+        let fleet = Fleet::new(members, wanted);
+        served.extend(offer.reached);
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
             key: Some(key.clone()),
-            catalog: Catalog::single(model, backend.clone()),
+            catalog: Catalog::new(served, offer.aliases),
             loopback,
             grace: DRAIN,
             limits: Limits::default(),
             log: Some(log.access_log()),
         };
         let gateway = Gateway::new(settings);
-        let about = Arc::<Mutex<About>>::default();
-        let counters = gateway.counters();
-        let control = control::open(status(Arc::clone(&counters), backend, Arc::clone(&about))).await.map_err(bug)?;
+        let control = control::open(status(gateway.counters(), fleet.shown())).await.map_err(bug)?;
         let gateway = tokio::spawn(async move {
             let ended = async {
                 let _ = ended.await;
@@ -149,87 +185,59 @@ impl<'a> Session<'a> {
             ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
             ip => ip,
         };
-        entry.change(|instance| {
-            instance.model = model.to_owned();
+        entry.change_all(|instance| {
+            for (at, name) in names.iter().enumerate() {
+                if let Some(model) = instance.model_mut(at) {
+                    model.name.clone_from(name);
+                }
+            }
             instance.url = format!("http://{}", SocketAddr::new(shown, address.port()));
             instance.key = key;
             instance.control = Some(control.endpoint.clone());
         });
         Ok(Session {
             args,
-            entry,
-            model: model.to_owned(),
-            last_child: LastChild::default(),
-            state,
+            entry: Arc::clone(entry),
+            fleet,
+            reports,
+            runners,
+            names,
             interrupts: interrupts().map_err(bug)?,
             control,
             shutdown: Some(shutdown),
             gateway,
             log,
             watching,
-            about,
-            counters,
         })
     }
 
-    /// Knows of the last child that was launched.
-    pub fn last_child(&self) -> LastChild {
-        self.last_child.clone()
-    }
-
-    /// Brings the backend up and serves, over its crashes, until something ends the run; then takes everything down in
-    /// order. Gives the exit code.
-    pub async fn run(mut self, mut source: Source<'_>) -> Result<u8> {
-        let mut crashes = Crashes::default();
+    /// Brings the models up and serves, over their engines' crashes, until something ends the run; then takes
+    /// everything down in order. Gives the exit code.
+    pub async fn run(mut self) -> Result<u8> {
+        let mut told_ready = false;
         let result = loop {
-            let backend = match self.or_told(source.bring()).await {
-                First::Done(Ok(backend)) => backend,
-                // The first start fails for good: nothing has changed since it was asked for.
-                First::Done(Err(error)) if self.restarts() == 0 => break self.failed(error).await,
-                First::Done(Err(error)) => match self.pause(&mut crashes, &error.to_string()).await {
-                    Some(None) => continue,
-                    Some(Some(told)) => break self.left(told).await,
-                    None => break self.given_up(&crashes, error).await,
+            self.fleet.turn();
+            if !told_ready && self.fleet.settled() {
+                self.ready();
+                told_ready = true;
+            }
+            tokio::select! {
+                told = told(&mut self.interrupts, &mut self.control) => match told {
+                    Told::Order(Order::Restart(model)) => self.fleet.restart(model.as_deref()),
+                    Told::Order(Order::Sleep(model)) => self.fleet.sleep(&model),
+                    told => break self.stop(told).await,
                 },
-                First::Told(Told::Order(Order::Restart)) => {
-                    // The one that was being started holds memory until it is gone.
-                    self.last_child.gone().await;
-                    continue;
-                }
-                First::Told(told) => break self.left(told).await,
-            };
-            self.ready(&backend, source.plan());
-            let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
-            let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
-            let end = loop {
-                match self.or_told(watch.end_of(backend.child.as_ref())).await {
-                    // Nothing of ours to start anew.
-                    First::Told(Told::Order(Order::Restart)) if !source.heals() => {}
-                    end => break end,
-                }
-            };
-            match end {
-                First::Done(end) => {
-                    let failure = match end {
-                        End::Exited(status) => self.crashed(&backend, status, &mut source).await,
-                        End::Hung(hung) => self.hung(&backend, hung).await,
-                    };
-                    if !source.heals() {
-                        break self.failed(failure).await;
-                    }
-                    match self.pause(&mut crashes, &failure.to_string()).await {
-                        Some(None) => {}
-                        Some(Some(told)) => break self.left(told).await,
-                        None => break self.given_up(&crashes, failure).await,
+                Some((at, report)) = self.reports.recv() => {
+                    self.fleet.heard(at, &report);
+                    let name = self.names.get(at).map(String::as_str).unwrap_or_default();
+                    match report {
+                        Report::Ready if told_ready => output::note(&format!("{name} is ready{}", self.again(at))),
+                        Report::Failed(error) if !self.fleet.alive() => break self.failed(error).await,
+                        Report::Failed(error) => fleet::told(name, &error),
+                        Report::Ready | Report::Asleep => {}
                     }
                 }
-                First::Told(Told::Order(Order::Restart)) => {
-                    output::note("restarting the engine; requests wait for it");
-                    self.hold();
-                    self.stop_backend(&backend, GRACE).await;
-                    self.about().restarts += 1;
-                }
-                First::Told(told) => break self.stop(&backend, told).await,
+                () = self.fleet.changed() => {}
             }
         };
         self.watching.abort();
@@ -237,202 +245,113 @@ impl<'a> Session<'a> {
         result
     }
 
-    /// Waits for `work`, unless something is told meanwhile.
-    async fn or_told<T>(&mut self, work: impl Future<Output = T>) -> First<T> {
-        tokio::select! {
-            done = work => First::Done(done),
-            told = self.told() => First::Told(told),
-        }
+    /// Whether a model is ready for another time.
+    fn again(&self, at: usize) -> &'static str {
+        if self.fleet.restarts(at) > 0 { " again" } else { "" }
     }
 
-    async fn told(&mut self) -> Told {
-        loop {
-            tokio::select! {
-                interrupt = self.interrupts.next() => return Told::Interrupt(interrupt),
-                Some(order) = self.control.orders.recv() => return Told::Order(order),
-                Some(wish) = self.control.reloads.recv() => wish.answer(control::Told::Done(vec![format!(
-                    "{} was started by flags: there is no configuration to read again",
-                    self.model
-                )])),
+    /// All is as it was asked for: whoever started it is told. What clients need stands in the file by now.
+    fn ready(&mut self) {
+        let asleep: Vec<usize> = self.fleet.asleep().collect();
+        let instance = self.entry.change_all(|instance| {
+            for at in asleep {
+                if let Some(model) = instance.model_mut(at) {
+                    model.phase = Phase::Asleep;
+                }
             }
-        }
-    }
-
-    /// The backend answers: requests go to it, and who looks sees it.
-    fn ready(&mut self, backend: &Backend, plan: Option<&LaunchPlan>) {
-        let mut ready = backend.ready.clone();
-        ready.heals = backend.child.is_some();
-        if self.args.translate {
-            ready.native.retain(|id| *id == Id::Chat);
-        }
-        self.state.send_replace(BackendState::Ready(ready));
-        // What clients need stands in the file before anybody is told; that it is ready, after: who waits for that finds
-        // everything said.
-        let instance = self.entry.change(|instance| {
-            instance.context = backend.ready.context;
-            instance.engine = Engine {
-                port: backend.port,
-                log: backend.log.clone(),
-                ..entry::of_child(backend.engine.name(), backend.child.as_ref())
-            };
-            instance.planned = plan.map(measure::planned);
-            instance.measured = Some(measure::sizes(&backend.measured));
         });
-        if let Some(warning) = measure::beside_the_gpu(backend, plan) {
-            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
-        }
-        if self.restarts() > 0 {
-            output::note(&format!("{} is ready again", self.model));
-        } else {
-            ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
-        }
-        self.entry.change(|instance| instance.phase = Phase::Ready);
-        if self.restarts() == 0 && self.args.json {
+        ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
+        self.entry.change_all(|instance| instance.phase = Phase::Ready);
+        if self.args.json {
             output::json(&ready::as_json(&instance));
         }
-        service::ready(&format!("{} is ready", self.model));
+        service::ready(&format!("{} is ready", self.names.join(", ")));
     }
 
-    /// From now on requests wait for the next backend.
-    fn hold(&self) {
-        self.state.send_replace(BackendState::Loading { since: Instant::now(), retry_after: 5, hold: HOLD });
-    }
-
-    /// The engine died. All of its tree is gone when this returns.
-    async fn crashed(&mut self, backend: &Backend, status: ExitStatus, source: &mut Source<'_>) -> Error {
-        if source.heals() {
-            self.hold();
-        } else {
-            self.state.send_replace(BackendState::Gone { reason: status.to_string() });
-        }
-        self.last_child.gone().await;
-        let log = backend.log.clone().unwrap_or_default();
-        let failure = launch::ended(driver(backend.engine), status, log).while_serving();
-        if let Some(said) = source.leaner(&failure) {
-            output::note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
-        }
-        failure.into()
-    }
-
-    /// The engine hangs. All of its tree is gone when this returns: it would not hear a request to end.
-    async fn hung(&mut self, backend: &Backend, hung: Hung) -> Error {
-        self.hold();
-        self.stop_backend(backend, Duration::ZERO).await;
-        hung.into()
-    }
-
-    /// Waits before the next start. `None`: there shall be none; else what was told meanwhile.
-    async fn pause(&mut self, crashes: &mut Crashes, why: &str) -> Option<Option<Told>> {
-        let pause = crashes.one(Instant::now())?;
-        {
-            let mut about = self.about();
-            about.restarts += 1;
-            about.crash = Some(why.to_owned());
-        }
-        let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
-        output::note(&format!("{} {why}; starting it anew {when}", on_stderr(Style::Warn, "note  ")));
-        match self.or_told(tokio::time::sleep(pause)).await {
-            First::Done(()) | First::Told(Told::Order(Order::Restart)) => Some(None),
-            First::Told(told) => Some(Some(told)),
-        }
-    }
-
-    /// The run is over because the engine keeps crashing.
-    async fn given_up(&mut self, crashes: &Crashes, error: Error) -> Result<u8> {
-        output::note(&format!("it crashed {} times in a few minutes and is not started again", crashes.count()));
-        self.failed(error).await
-    }
-
-    /// The run is over because the backend cannot be had.
+    /// The run is over because no backend can be had.
     async fn failed(&mut self, error: Error) -> Result<u8> {
-        self.state.send_replace(BackendState::Gone { reason: error.to_string() });
-        self.close().await;
-        self.last_child.gone().await;
+        let _ = self.shutdown.take().map(|s| s.send(()));
+        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.gateway).await;
+        self.fleet.end(Duration::ZERO);
+        self.gone().await;
         Err(error)
     }
 
-    /// The run is over before there was a backend.
-    async fn left(&mut self, told: Told) -> Result<u8> {
-        self.close().await;
-        self.last_child.gone().await;
-        Ok(told.exit())
-    }
-
-    /// In order: no new requests, those in flight drain, the engine is asked, then made to end. A second Ctrl-C, or
+    /// In order: no new requests, those in flight drain, the engines are asked, then made to end. A second Ctrl-C, or
     /// the order to end at once, skips to the end.
-    async fn stop(&mut self, backend: &Backend, told: Told) -> Result<u8> {
+    async fn stop(&mut self, told: Told) -> Result<u8> {
         let at_once = matches!(told, Told::Order(Order::Kill));
-        service::stopping();
-        output::note(if at_once { "stopping at once" } else { "stopping (Ctrl-C again ends at once)" });
         let began = Instant::now();
+        service::stopping();
+        let running = self.fleet.running();
+        if running {
+            output::note(if at_once { "stopping at once" } else { "stopping (Ctrl-C again ends at once)" });
+        }
         let _ = self.shutdown.take().map(|s| s.send(()));
-        let (gateway, interrupts, orders) = (&mut self.gateway, &mut self.interrupts, &mut self.control.orders);
-        let orderly = async {
-            if !at_once {
-                let _ = tokio::time::timeout(DRAIN, gateway).await;
-            }
-            if let Some(derived) = &backend.derived {
-                let _ = tokio::time::timeout(FORGETS, derived.remove()).await;
-            }
-            stop_child(backend, if at_once { Duration::ZERO } else { ENDS.saturating_sub(began.elapsed()) }).await
-        };
-        let now = async {
+        let mut now = at_once;
+        if running && !at_once {
             tokio::select! {
-                _ = interrupts.next() => {}
-                () = async { while orders.recv().await != Some(Order::Kill) {} } => {}
+                _ = tokio::time::timeout(DRAIN, &mut self.gateway) => {}
+                () = at_once_told(&mut self.interrupts, &mut self.control) => now = true,
+            }
+        }
+        self.fleet.end(if now { Duration::ZERO } else { ENDS.saturating_sub(began.elapsed()) });
+        let stuck = tokio::select! {
+            stuck = gone(&mut self.runners) => stuck,
+            () = at_once_told(&mut self.interrupts, &mut self.control), if !now => {
+                self.fleet.end(Duration::ZERO);
+                gone(&mut self.runners).await
             }
         };
-        let stopped = tokio::select! {
-            stopped = orderly => stopped,
-            () = now => stop_child(backend, Duration::ZERO).await,
-        };
-        match stopped {
-            Some(Stopped::Stuck(pids)) => output::note(&format!("these processes could not be ended: {pids:?}")),
-            _ => output::note("stopped; nothing is left running"),
+        match stuck.is_empty() {
+            true if running => output::note("stopped; nothing is left running"),
+            true => {}
+            false => output::note(&format!("these processes could not be ended: {stuck:?}")),
         }
         Ok(told.exit())
     }
 
-    async fn stop_backend(&mut self, backend: &Backend, grace: Duration) {
-        stop_child(backend, grace).await;
-        self.last_child.gone().await;
-    }
-
-    async fn close(&mut self) {
-        let _ = self.shutdown.take().map(|s| s.send(()));
-        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.gateway).await;
-    }
-
-    fn about(&self) -> std::sync::MutexGuard<'_, About> {
-        self.about.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn restarts(&self) -> u32 {
-        self.about().restarts
+    async fn gone(&mut self) {
+        gone(&mut self.runners).await;
     }
 }
 
-async fn stop_child(backend: &Backend, grace: Duration) -> Option<Stopped> {
-    match &backend.child {
-        Some(child) => Some(child.stop(grace).await),
-        None => None,
+/// What comes from outside and is not answered at once.
+async fn told(interrupts: &mut Interrupts, control: &mut control::Opened) -> Told {
+    loop {
+        tokio::select! {
+            interrupt = interrupts.next() => return Told::Interrupt(interrupt),
+            Some(order) = control.orders.recv() => return Told::Order(order),
+            Some(wish) = control.reloads.recv() => {
+                let said = "it was started by flags: there is no configuration to read again";
+                wish.answer(control::Told::Done(vec![said.to_owned()]));
+            }
+        }
     }
+}
+
+/// Returns when it is told to end at once.
+async fn at_once_told(interrupts: &mut Interrupts, control: &mut control::Opened) {
+    while !matches!(told(interrupts, control).await, Told::Interrupt(_) | Told::Order(Order::Kill)) {}
+}
+
+/// Waits until all runners are done; the processes that could not be ended. May be dropped and called again.
+async fn gone(runners: &mut Vec<JoinHandle<Option<Stopped>>>) -> Vec<u32> {
+    let mut stuck = Vec::new();
+    while let Some(runner) = runners.last_mut() {
+        let ended: std::result::Result<_, JoinError> = runner.await;
+        if let Ok(Some(Stopped::Stuck(pids))) = ended {
+            stuck.extend(pids);
+        }
+        runners.pop();
+    }
+    stuck
 }
 
 /// What the control endpoint answers.
 fn status(
     counters: Arc<Counters>,
-    backend: watch::Receiver<BackendState>,
-    about: Arc<Mutex<About>>,
+    models: impl Fn() -> Vec<crate::commands::running::LiveModel> + Send + Sync + 'static,
 ) -> control::Status {
-    Arc::new(move || {
-        let state = match &*backend.borrow() {
-            BackendState::Loading { .. } => "loading",
-            BackendState::Ready(_) => "ready",
-            BackendState::Gone { .. } => "gone",
-        };
-        let about = about.lock().unwrap_or_else(PoisonError::into_inner);
-        let (restarts, last_crash) = (about.restarts, about.crash.clone());
-        Live { restarts, last_crash, counts: counters.read(), ..Live::new(state) }.json()
-    })
+    Arc::new(move || Live { counts: counters.read(), models: models() }.json())
 }

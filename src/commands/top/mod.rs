@@ -250,7 +250,7 @@ fn give(deed: Deed, which: &Which, view: &View, events: &Sender<Event>) -> Strin
     let order = feed::order(deed, row, &view.models);
     let events = events.clone();
     std::thread::spawn(move || {
-        if let Err(error) = control::order(&endpoint, order) {
+        if let Err(error) = control::order(&endpoint, &order) {
             let _ = events.send(Event::Said(format!("{model} takes no orders: {error}")));
         }
     });

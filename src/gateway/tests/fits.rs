@@ -62,7 +62,7 @@ async fn a_picture_for_a_model_that_reads_none_becomes_a_note_also_where_bytes_g
     let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [picture, {"type": "text", "text": "what?"}]}]});
     for (otherwise, expected) in [(Otherwise::Note, 200), (Otherwise::Refuse, 400)] {
         let (url, seen) = backend(whole.clone()).await;
-        let state = BackendState::Ready(Ready {
+        let state = BackendState::from(Ready {
             native: vec![Id::Chat, Id::Messages],
             accepts: Accepts { images: Some(false), otherwise, ..Accepts::default() },
             ..Ready::chat(&url, "engine-name")

@@ -190,7 +190,7 @@ data: {"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name"
 "#;
 
 fn google(url: &str, native: bool) -> BackendState {
-    BackendState::Ready(Ready {
+    BackendState::from(Ready {
         speaks: Id::Gemini,
         native: if native { vec![Id::Gemini] } else { vec![] },
         vendor: Vendor::Google,

@@ -28,14 +28,14 @@ async fn dies() -> (String, tokio::sync::oneshot::Receiver<()>) {
 
 fn healing(url: &str, native: bool) -> BackendState {
     let BackendState::Ready(state) = ready(url, native) else { unreachable!() };
-    BackendState::Ready(Ready { heals: true, ..state })
+    BackendState::from(Ready { heals: true, ..Ready::clone(&state) })
 }
 
 fn starting(hold: Duration) -> BackendState {
     BackendState::Loading { since: Instant::now(), retry_after: 2, hold }
 }
 
-fn answer(stream: bool) -> Script {
+pub fn answer(stream: bool) -> Script {
     let text = if stream {
         "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"back again\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
     } else {

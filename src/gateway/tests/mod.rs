@@ -8,6 +8,7 @@ mod heals;
 mod limits;
 mod native;
 mod peers;
+mod queued;
 mod records;
 mod responses;
 mod siblings;

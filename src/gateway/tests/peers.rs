@@ -11,7 +11,7 @@ use crate::protocol::{Id, Vendor};
 fn google(url: &str) -> BackendState {
     let ready =
         Ready { speaks: Id::Gemini, native: vec![], vendor: Vendor::Google, ..Ready::chat(url, "gemini-3-pro") };
-    BackendState::Ready(ready)
+    BackendState::from(ready)
 }
 
 fn frames(stream: &str) -> Vec<Value> {

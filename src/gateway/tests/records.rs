@@ -111,7 +111,7 @@ async fn who_leaves_and_what_fails_is_recorded_too() {
 async fn an_answer_that_does_not_begin_in_time_is_given_up() {
     let (url, _) = backend(Script::Hang(Vec::new())).await;
     let options = Options { timeout: Some(Duration::from_millis(100)), ..Options::default() };
-    let state = BackendState::Ready(Ready { options: Arc::new(options), ..Ready::chat(&url, "engine-name") });
+    let state = BackendState::from(Ready { options: Arc::new(options), ..Ready::chat(&url, "engine-name") });
     let (address, records) = recording(state).await;
     let (status, _, body) = call(&address, "POST", "/v1/chat/completions", KEY, "{}").await;
     assert!(status == 502 && body.contains("did not begin to answer within 0.1 s"), "{status} {body}");
@@ -123,7 +123,7 @@ async fn keys_and_headers_are_shown_as_the_backends_protocol_wants_them() {
     let answer = r#"{"type":"message","usage":{"input_tokens":4,"output_tokens":1}}"#;
     let (url, seen) = backend(reply("200 OK", "application/json", answer)).await;
     let ready = |id: Id| {
-        BackendState::Ready(Ready {
+        BackendState::from(Ready {
             native: vec![id],
             speaks: id,
             api_key: Some("theirs".into()),

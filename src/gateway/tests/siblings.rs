@@ -5,7 +5,7 @@ use crate::gateway::{BackendState, Ready};
 use crate::protocol::{Id, Vendor};
 
 fn llama(url: &str) -> BackendState {
-    BackendState::Ready(Ready { vendor: Vendor::LlamaCpp, ..Ready::chat(url, "engine-name") })
+    BackendState::from(Ready { vendor: Vendor::LlamaCpp, ..Ready::chat(url, "engine-name") })
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn chat_callers_are_translated_too() {
         data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
         data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
     let (url, seen) = backend(stream(events)).await;
-    let state = BackendState::Ready(Ready { native: Vec::new(), ..Ready::chat(&url, "engine-name") });
+    let state = BackendState::from(Ready { native: Vec::new(), ..Ready::chat(&url, "engine-name") });
     let running = gateway(state).await;
     let request = r#"{"model":"m","messages":[{"role":"user","content":"q"}],"logit_bias":{"1":1}}"#;
     let (status, _, body) = call(&running.address, "POST", "/v1/chat/completions", KEY, request).await;
@@ -108,7 +108,7 @@ async fn chat_callers_are_translated_too() {
         body.contains(r#""content":"hi""#) && body.ends_with("data: [DONE]\n\n") && !body.contains("usage"),
         "{body}"
     );
-    let foreign = BackendState::Ready(Ready { native: Vec::new(), speaks: Id::Messages, ..Ready::chat(&url, "e") });
+    let foreign = BackendState::from(Ready { native: Vec::new(), speaks: Id::Messages, ..Ready::chat(&url, "e") });
     let running = gateway(foreign).await;
     let (status, _, _) = call(&running.address, "POST", "/v1/embeddings", KEY, r#"{"input":"x"}"#).await;
     assert_eq!(status, 501);

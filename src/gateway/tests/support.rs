@@ -122,7 +122,7 @@ pub fn loading() -> BackendState {
 }
 
 pub fn ready(url: &str, native: bool) -> BackendState {
-    BackendState::Ready(Ready {
+    BackendState::from(Ready {
         context: 4096,
         native: if native { vec![Id::Chat, Id::Messages, Id::Responses] } else { vec![Id::Chat] },
         api_key: Some("engine-key".to_owned()),

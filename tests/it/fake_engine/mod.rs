@@ -3,6 +3,7 @@
 mod control;
 #[cfg(unix)]
 mod failures;
+mod fleet;
 mod hung;
 mod lifecycle;
 mod ollama;

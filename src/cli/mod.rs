@@ -1,0 +1,92 @@
+//! The command line, as types. No logic. A file per group of subcommands.
+
+mod export;
+mod machine;
+mod models;
+mod running;
+mod serve;
+mod start;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub use self::export::{ExportCommand, ServiceArgs};
+pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
+pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
+pub use self::running::{EnvArgs, LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
+pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
+pub use self::start::{EngineChoice, EnginePort, PlanArgs, StartArgs};
+
+/// One command from a bare machine to a coding agent working on your own model.
+#[derive(Debug, Parser)]
+#[command(name = "llmup", version, about, long_about = None, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llmup start demo --yes                              try everything with a tiny scripted model
+  llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
+  llmup serve --config litellm_config.yaml            engines and providers that run already
+  llmup env claude                                    what Claude Code needs to use it
+  llmup hardware                                      what this machine has
+  llmup doctor                                        what is wrong, and the cure
+
+Exit codes: 0 ok, 1 bug (doctor: a problem), 2 usage, 3 configuration, 4 engine or gateway missing,
+5 nothing fits this machine, 6 engine failed, 7 port or lock taken, 8 client settings conflict, 128+n signal";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a model: plan, install what is missing, launch, serve.
+    #[command(after_help = start::START_EXAMPLES)]
+    Start(StartArgs),
+    /// Show how a model would be started, here or on other hardware, and start nothing.
+    #[command(after_help = start::PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
+    #[command(after_help = serve::SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Show what runs, and what was planned beside what the engine says it got.
+    #[command(after_help = running::STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Watch devices, models and requests in the terminal.
+    #[command(after_help = running::TOP_EXAMPLES)]
+    Top(TopArgs),
+    /// End a running model, its engine and everything it started.
+    #[command(after_help = running::STOP_EXAMPLES)]
+    Stop(StopArgs),
+    /// Start the engine of a running model anew; the gateway stays, and requests wait.
+    #[command(after_help = running::RESTART_EXAMPLES)]
+    Restart(RestartArgs),
+    /// Have a running `serve --config FILE` read its file again; no stream is cut.
+    #[command(after_help = serve::RELOAD_EXAMPLES)]
+    Reload(ReloadArgs),
+    /// Show the end of an engine's log, or with --gateway a line per request.
+    #[command(after_help = running::LOGS_EXAMPLES)]
+    Logs(LogsArgs),
+    /// Print what a coding client needs in its environment.
+    #[command(after_help = running::ENV_EXAMPLES)]
+    Env(EnvArgs),
+    /// Download the weights of a model, or go on with a download that broke off.
+    #[command(after_help = models::PULL_EXAMPLES)]
+    Pull(PullArgs),
+    /// List the models llmup knows, or with --fits those that would run on this machine.
+    #[command(after_help = models::MODELS_EXAMPLES)]
+    Models(ModelsArgs),
+    /// Check the machine, the engines, ports, clients and their settings.
+    #[command(after_help = machine::DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
+    #[command(after_help = machine::HARDWARE_EXAMPLES)]
+    Hardware(HardwareArgs),
+    /// Install, list or remove engines.
+    #[command(subcommand, after_help = machine::ENGINE_EXAMPLES)]
+    Engine(EngineCommand),
+    /// Print what a service manager needs to run llmup, without any key.
+    #[command(subcommand, after_help = export::EXPORT_EXAMPLES)]
+    Export(ExportCommand),
+}

@@ -1,0 +1,461 @@
+//! Which of several models run: those that fit beside each other stay, and what is asked for and does not fit is
+//! started in the room of those that nobody has used for longest. Requests in flight are never cut: a model in use is
+//! waited for. What fits is [`super::room`]'s arithmetic; the engines themselves belong to their [`super::runner`]s.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::room::{self, Bytes, Holder, Verdict};
+use super::runner::{About, HOLD, Order, Report};
+use crate::commands::running::LiveModel;
+use crate::config::Policy;
+use crate::error::Error;
+use crate::gateway::{BackendState, Served};
+use crate::hardware::{self, Hardware};
+use crate::host::RealHost;
+use crate::output::{self, Style, on_stderr};
+use crate::plan::{LaunchPlan, PlanError};
+
+/// A request waits this long for room, or for an engine that is started for it.
+const WAITS: Duration = Duration::from_secs(600);
+
+/// Requests that wait for a model in use let others go first for this long; then no new ones go to it before them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A model whose engine could not be had is tried again this long after, when somebody asks for it.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Between two looks at what only time changes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Devices may tell a moment late that memory is free again.
+const SETTLES: Duration = Duration::from_secs(3);
+
+/// What a start plans by, on a machine as it is.
+pub(super) type Planner = Box<dyn Fn(&Hardware) -> Result<LaunchPlan, PlanError> + Send>;
+
+/// Where a model stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Asleep,
+    Starting,
+    Up,
+    Stopping,
+    /// It could not be had.
+    Failed(Instant),
+}
+
+/// One model that llmup runs.
+pub(super) struct Member {
+    pub policy: Policy,
+    pub served: Served,
+    pub state: watch::Sender<BackendState>,
+    pub orders: mpsc::UnboundedSender<Order>,
+    pub about: Arc<Mutex<About>>,
+    /// What its plan takes; empty for an engine that runs already and takes nothing more.
+    pub needs: Bytes,
+    /// Plans it anew where its plan does not fit.
+    pub planner: Option<Planner>,
+    stand: Stand,
+    /// It is to be started although nobody has asked yet.
+    preload: bool,
+    /// Since when somebody waits for it.
+    asked: Option<Instant>,
+    /// What it was before new requests to it had to wait for others'.
+    closed: Option<BackendState>,
+}
+
+/// All of them.
+pub(super) struct Fleet {
+    members: Vec<Member>,
+    wanted: Arc<Notify>,
+    /// The machine is being looked at.
+    looking: Option<JoinHandle<Hardware>>,
+    /// What was seen, unless something was started or stopped since.
+    seen: Option<Hardware>,
+    /// When the last engine was stopped.
+    stopped: Option<Instant>,
+}
+
+/// What a model whose turn it is has to wait for.
+enum Turn {
+    /// Nothing: it has been started, or will not be.
+    Over,
+    /// Something of ours, or a look at the machine.
+    Waits,
+}
+
+impl Member {
+    /// One that does not run yet.
+    pub fn new(
+        served: Served,
+        state: watch::Sender<BackendState>,
+        orders: mpsc::UnboundedSender<Order>,
+        policy: Policy,
+        (needs, planner): (Bytes, Option<Planner>),
+    ) -> Member {
+        let preload = policy.preload;
+        let about = Arc::default();
+        let (stand, asked, closed) = (Stand::Asleep, None, None);
+        Member { policy, served, state, orders, about, needs, planner, stand, preload, asked, closed }
+    }
+
+    fn name(&self) -> &str {
+        &self.served.name
+    }
+
+    fn wanted(&self) -> bool {
+        self.served.counters.idle().is_none()
+    }
+
+    fn asleep(&self, waits_for: Option<&str>) {
+        let new = waits_for.map(Arc::from);
+        self.state.send_if_modified(|state| {
+            let same = matches!(state, BackendState::Asleep { waits_for, .. } if *waits_for == new);
+            if !same {
+                *state = BackendState::Asleep { hold: WAITS, waits_for: new };
+            }
+            !same
+        });
+    }
+
+    fn start(&mut self, plan: Option<LaunchPlan>) {
+        // Who starts llmup and asks at once has no reason to think that it is up.
+        let (retry_after, hold) = if self.preload { (2, Duration::ZERO) } else { (5, HOLD) };
+        self.state.send_replace(BackendState::Loading { since: Instant::now(), retry_after, hold });
+        let _ = self.orders.send(Order::Start(plan.map(Box::new)));
+        self.stand = Stand::Starting;
+        self.asked = None;
+    }
+
+    /// Ends its engine, unless somebody uses it: whoever comes from now on waits, and who came before is seen.
+    fn put_to_sleep(&mut self) -> bool {
+        let before = self.closed.take().unwrap_or_else(|| self.state.borrow().clone());
+        self.asleep(None);
+        if self.wanted() {
+            self.state.send_replace(before);
+            return false;
+        }
+        let _ = self.orders.send(Order::Sleep);
+        self.stand = Stand::Stopping;
+        true
+    }
+
+    /// New requests wait from now on.
+    fn close(&mut self, for_whom: &str) {
+        if self.closed.is_none() {
+            self.closed = Some(self.state.borrow().clone());
+            self.asleep(Some(&format!("{for_whom} was asked for before and gets its room first")));
+        }
+    }
+
+    fn reopen(&mut self) {
+        let Some(before) = self.closed.take() else { return };
+        // Unless its engine died meanwhile, and something else is true.
+        self.state.send_if_modified(|state| {
+            let ours = matches!(state, BackendState::Asleep { .. });
+            if ours {
+                *state = before;
+            }
+            ours
+        });
+    }
+
+    fn holds(&self) -> bool {
+        !matches!(self.stand, Stand::Asleep | Stand::Failed(_))
+    }
+}
+
+impl Fleet {
+    /// Nothing runs before the first [`Fleet::turn`]. `wanted` is the bell that all of them ring.
+    pub fn new(members: Vec<Member>, wanted: Arc<Notify>) -> Fleet {
+        let fleet = Fleet { members, wanted, looking: None, seen: None, stopped: None };
+        fleet.members.iter().filter(|member| !member.preload).for_each(|member| member.asleep(None));
+        fleet
+    }
+
+    /// What the gateway shows of them.
+    pub fn shown(&self) -> impl Fn() -> Vec<LiveModel> + Send + Sync + use<> {
+        let members: Vec<_> = self.members.iter().map(|m| (m.served.clone(), Arc::clone(&m.about))).collect();
+        move || {
+            let live = |(served, about): &(Served, Arc<Mutex<About>>)| {
+                let about = about.lock().unwrap_or_else(PoisonError::into_inner);
+                let (restarts, last_crash) = (about.restarts, about.crash.clone());
+                LiveModel { restarts, last_crash, ..LiveModel::of(served) }
+            };
+            members.iter().map(live).collect()
+        }
+    }
+
+    /// A runner tells.
+    pub fn heard(&mut self, at: usize, report: &Report) {
+        self.seen = None;
+        let Some(member) = self.members.get_mut(at) else { return };
+        member.preload = false;
+        member.closed = None;
+        match report {
+            Report::Ready => member.stand = Stand::Up,
+            Report::Asleep => {
+                member.stand = Stand::Asleep;
+                member.asleep(None);
+                self.stopped = Some(Instant::now());
+            }
+            Report::Failed(_) => member.stand = Stand::Failed(Instant::now()),
+        }
+    }
+
+    /// The models whose engines do not run.
+    pub fn asleep(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().enumerate().filter(|(_, member)| member.stand == Stand::Asleep).map(|(at, _)| at)
+    }
+
+    /// Whether nothing is left of what was to be started at once.
+    pub fn settled(&self) -> bool {
+        self.members.iter().all(|member| !member.preload && member.stand != Stand::Starting)
+    }
+
+    /// Whether there is a model that answers, or may once it is asked for.
+    pub fn alive(&self) -> bool {
+        self.members.iter().any(|member| !matches!(member.stand, Stand::Failed(_)))
+    }
+
+    /// How often the engine of a model was started anew.
+    pub fn restarts(&self, at: usize) -> u32 {
+        let about = self.members.get(at).map(|member| member.about.lock().unwrap_or_else(PoisonError::into_inner));
+        about.map_or(0, |about| about.restarts)
+    }
+
+    /// Whether anything runs.
+    pub fn running(&self) -> bool {
+        self.members.iter().any(|member| member.stand == Stand::Up)
+    }
+
+    /// Tells the runner of this model, or all.
+    pub fn restart(&self, name: Option<&str>) {
+        for member in self.members.iter().filter(|member| name.is_none_or(|name| name == member.name())) {
+            let _ = member.orders.send(Order::Restart);
+        }
+    }
+
+    /// Ends the engine of a model once nobody uses it; requests that come meanwhile wait, and wake it again.
+    pub fn sleep(&mut self, name: &str) {
+        for member in self.members.iter_mut().filter(|member| member.name() == name && member.holds()) {
+            member.preload = false;
+            if member.stand == Stand::Up && !member.put_to_sleep() {
+                output::note(&format!("{name} is in use; it is not stopped"));
+            } else if member.stand == Stand::Starting {
+                member.asleep(None);
+                let _ = member.orders.send(Order::Sleep);
+                member.stand = Stand::Stopping;
+            }
+        }
+    }
+
+    /// Tells all runners to end their engines within `grace`.
+    pub fn end(&self, grace: Duration) {
+        for member in &self.members {
+            let _ = member.orders.send(Order::End(grace));
+        }
+    }
+
+    /// Waits until there may be something to do.
+    pub async fn changed(&mut self) {
+        let timed = |m: &Member| m.asked.is_some() || m.policy.ttl.is_some() || matches!(m.stand, Stand::Failed(_));
+        let timed = self.members.iter().any(timed);
+        let looked = async {
+            match &mut self.looking {
+                Some(looking) => looking.await.ok(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            hardware = looked => {
+                self.looking = None;
+                self.seen = hardware;
+            }
+            () = self.wanted.notified() => {}
+            () = tokio::time::sleep(LOOK), if timed => {}
+        }
+    }
+
+    /// Starts and stops what has to be.
+    pub fn turn(&mut self) {
+        let mut waiting = Vec::new();
+        for (at, member) in self.members.iter_mut().enumerate() {
+            if matches!(member.stand, Stand::Failed(since) if since.elapsed() >= AGAIN) {
+                member.stand = Stand::Asleep;
+                member.asleep(None);
+            }
+            let idle = member.served.counters.idle();
+            let stale = member.policy.ttl.zip(idle).is_some_and(|(ttl, idle)| idle >= ttl);
+            if member.stand == Stand::Up && stale && member.put_to_sleep() {
+                output::note(&format!("nobody has used {} for a while: its engine is stopped", member.name()));
+            }
+            if member.stand == Stand::Asleep && (member.preload || idle.is_none()) {
+                let asked = *member.asked.get_or_insert_with(Instant::now);
+                // What is asked for comes before what might be.
+                waiting.push((idle.is_some(), asked, at));
+            } else if member.stand == Stand::Asleep {
+                member.asked = None;
+                member.asleep(None);
+            }
+        }
+        waiting.sort_unstable();
+        let mut reserved: Vec<Bytes> = Vec::new();
+        for (_, asked, at) in waiting {
+            // Who came first is not robbed of the room it waits for.
+            if reserved.iter().any(|needs| room::overlap(needs, &self.members[at].needs)) {
+                continue;
+            }
+            if let Turn::Waits = self.consider(at, asked) {
+                reserved.push(self.members[at].needs.clone());
+            }
+        }
+        if reserved.is_empty() {
+            self.members.iter_mut().for_each(Member::reopen);
+        }
+    }
+
+    /// The turn of a model that is to be started.
+    fn consider(&mut self, at: usize, asked: Instant) -> Turn {
+        let alone = !self.members.iter().enumerate().any(|(other, m)| other != at && m.holds());
+        let (needs, group) = (self.members[at].needs.clone(), self.members[at].policy.group.clone());
+        if needs.is_empty() || (alone && self.members.len() == 1) {
+            self.members[at].start(None);
+            return Turn::Over;
+        }
+        let rivals: Vec<usize> =
+            self.others(at).filter(|(_, m)| group.is_some() && m.policy.group == group).map(|(o, _)| o).collect();
+        let changing = |m: &Member| matches!(m.stand, Stand::Starting | Stand::Stopping);
+        let in_the_way = self
+            .others(at)
+            .find(|(other, m)| changing(m) && (room::overlap(&m.needs, &needs) || rivals.contains(other)));
+        if let Some((_, other)) = in_the_way {
+            let doing = if other.stand == Stand::Starting { "started" } else { "stopped" };
+            let why = format!("{} is being {doing}", other.name());
+            self.members[at].asleep(Some(&why));
+            return Turn::Waits;
+        }
+        let (gone, busy) = if rivals.is_empty() {
+            let Some(hardware) = &self.seen else {
+                self.look();
+                return Turn::Waits;
+            };
+            let holders: Vec<Holder> = self.others(at).map(|(other, m)| m.holder(other)).collect();
+            let verdict = room::verdict(&needs, &room::free(hardware), &holders);
+            if verdict != Verdict::Fits && self.stopped.is_some_and(|then| then.elapsed() < SETTLES) {
+                self.seen = None;
+                return Turn::Waits;
+            }
+            match verdict {
+                Verdict::Fits => return self.start(at, None),
+                Verdict::After(gone) => (gone, None),
+                Verdict::Busy(other) => (Vec::new(), Some(other)),
+                Verdict::Never => {
+                    let stoppable = holders.iter().filter(|h| !h.keep && room::overlap(&h.holds, &needs));
+                    match stoppable.clone().find(|holder| holder.idle.is_none()) {
+                        Some(busy) => (Vec::new(), Some(busy.at)),
+                        None => (stoppable.map(|holder| holder.at).collect(), None),
+                    }
+                }
+            }
+        } else {
+            let busy = rivals.iter().find(|other| self.members[**other].wanted()).copied();
+            (if busy.is_some() { Vec::new() } else { rivals }, busy)
+        };
+        if gone.is_empty() && busy.is_none() {
+            return self.beside(at);
+        }
+        // Only what is asked for pushes others aside.
+        if !self.members[at].wanted() {
+            let member = &mut self.members[at];
+            (member.preload, member.asked) = (false, None);
+            member.asleep(None);
+            let name = member.name();
+            output::note(&format!("{name} does not fit beside the others: it is started when somebody asks for it"));
+            return Turn::Over;
+        }
+        let name = self.members[at].name().to_owned();
+        if let Some(other) = busy {
+            let holder = &mut self.members[other];
+            let why = format!("{} has its room and is in use", holder.name());
+            if asked.elapsed() >= PATIENCE {
+                holder.close(&name);
+            }
+            self.members[at].asleep(Some(&why));
+            return Turn::Waits;
+        }
+        for other in gone {
+            if self.members[other].put_to_sleep() {
+                output::note(&format!("stopping {} to make room for {name}", self.members[other].name()));
+            }
+        }
+        self.seen = None;
+        self.members[at].asleep(Some("room is being made for it"));
+        Turn::Waits
+    }
+
+    /// Everything that may go has gone, and its plan does not fit: it is planned for what there is.
+    fn beside(&mut self, at: usize) -> Turn {
+        let Some(hardware) = &self.seen else {
+            self.look();
+            return Turn::Waits;
+        };
+        match self.members[at].planner.as_ref().map(|plan| plan(hardware)) {
+            None => self.start(at, None),
+            Some(Ok(plan)) => {
+                let member = &mut self.members[at];
+                member.needs = room::needs(&plan);
+                let (name, context) = (member.name(), plan.max_model_len);
+                output::note(&format!("{name} gets less room than it was planned for: a context of {context} tokens"));
+                self.start(at, Some(plan))
+            }
+            Some(Err(error)) => {
+                let member = &mut self.members[at];
+                let kept = "the others are to stay";
+                let reason = format!("{} does not fit beside the others: {error}", member.name());
+                output::note(&format!("{} {reason} ({kept})", on_stderr(Style::Warn, "note  ")));
+                member.state.send_replace(BackendState::Gone { reason });
+                (member.stand, member.preload, member.asked) = (Stand::Failed(Instant::now()), false, None);
+                Turn::Over
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize, plan: Option<LaunchPlan>) -> Turn {
+        self.seen = None;
+        self.members[at].start(plan);
+        Turn::Over
+    }
+
+    /// Those besides this one that run, or are about to, or not yet gone.
+    fn others(&self, at: usize) -> impl Iterator<Item = (usize, &Member)> {
+        self.members.iter().enumerate().filter(move |(other, member)| *other != at && member.holds())
+    }
+
+    /// Looks at the machine, which may take long where a driver hangs.
+    fn look(&mut self) {
+        if self.looking.is_none() {
+            self.looking = Some(tokio::task::spawn_blocking(|| hardware::detect(&RealHost)));
+        }
+    }
+}
+
+impl Member {
+    fn holder(&self, at: usize) -> Holder {
+        Holder { at, holds: self.needs.clone(), idle: self.served.counters.idle(), keep: self.policy.keep }
+    }
+}
+
+/// The failure of a model beside others.
+pub(super) fn told(name: &str, error: &Error) {
+    for (at, (label, text)) in error.lines().into_iter().enumerate() {
+        match at {
+            0 => output::note(&format!("{} {name} cannot be had: {text}", on_stderr(Style::Warn, "note  "))),
+            _ => output::note(&format!("{label}: {text}")),
+        }
+    }
+}

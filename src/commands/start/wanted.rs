@@ -1,0 +1,95 @@
+//! What a start is to bring up: the models of the command line, or those of a file, with what is only reached.
+
+use std::sync::Arc;
+
+use crate::cli::{EngineChoice, StartArgs};
+use crate::commands::serve::target;
+use crate::config::{self, Backend, Engine, Launch, Model, Policy};
+use crate::error::{Plain, Result, paste};
+use crate::exit::Exit;
+use crate::gateway::Options;
+use crate::protocol::accepts::Accepts;
+
+/// One model to launch.
+pub(super) struct One {
+    /// What callers call it; `None`: as the model is called.
+    pub name: Option<String>,
+    /// As if it were started alone.
+    pub args: StartArgs,
+    pub policy: Policy,
+    /// What its requests carry besides.
+    pub options: Arc<Options>,
+    /// What it can read, as far as the user says.
+    pub accepts: Accepts,
+}
+
+/// All that is asked for.
+pub(super) struct Wanted {
+    pub models: Vec<One>,
+    /// Models at servers that run already.
+    pub reached: Vec<target::Target>,
+    pub aliases: Vec<(String, String)>,
+    /// The key callers must show, when a file says it.
+    pub key: Option<String>,
+    /// What the user should know about the file.
+    pub warnings: Vec<String>,
+}
+
+impl Wanted {
+    /// Reads the command line, and the file it names.
+    pub fn of(args: &StartArgs) -> Result<Wanted> {
+        let Some(file) = &args.config else {
+            let one = |model: &str| One {
+                name: None,
+                args: StartArgs { model: model.to_owned(), more: Vec::new(), ..args.clone() },
+                policy: args.policy(),
+                options: Arc::default(),
+                accepts: Accepts::default(),
+            };
+            let models = args.models().map(one).collect();
+            return Ok(Wanted { models, reached: Vec::new(), aliases: Vec::new(), key: None, warnings: Vec::new() });
+        };
+        let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        let (mut models, mut reached) = (Vec::new(), Vec::new());
+        for model in &config.models {
+            match &model.backend {
+                Backend::Launched(launch) => models.push(launched(args, model, launch)?),
+                Backend::Remote(remote) => reached.push(target::of_remote(model, remote)?),
+            }
+        }
+        if models.is_empty() {
+            let message = format!("{} names no model to launch (`model: llmup/NAME`)", file.display());
+            let hint = format!("serve what runs elsewhere: `llmup serve --config {}`", paste::path(file));
+            return Err(Plain::new(Exit::Config, message, hint).into());
+        }
+        Ok(Wanted { models, reached, aliases: config.aliases, key: config.master_key, warnings: config.warnings })
+    }
+
+    /// The models' names, as far as they are known before anything is looked at.
+    pub fn names(&self) -> Vec<String> {
+        self.models.iter().map(|one| one.name.clone().unwrap_or_else(|| one.args.model.clone())).collect()
+    }
+}
+
+/// An entry of a file as the command line that would start it.
+fn launched(args: &StartArgs, model: &Model, launch: &Launch) -> Result<One> {
+    let engine = match launch.engine {
+        None => EngineChoice::Auto,
+        Some(Engine::Vllm) => EngineChoice::Vllm,
+        Some(Engine::LlamaCpp) => EngineChoice::LlamaCpp,
+        Some(Engine::Ollama) => EngineChoice::Ollama,
+    };
+    let args = StartArgs {
+        model: launch.model.clone(),
+        model_dir: launch.model_dir.clone(),
+        engine,
+        context: launch.context,
+        engine_args: launch.engine_args.clone(),
+        gpu_memory_utilization: launch.gpu_memory_utilization,
+        tensor_parallel_size: launch.tensor_parallel_size,
+        ..args.clone()
+    };
+    let options = Arc::new(target::options(model, &[])?);
+    let (name, policy) = (Some(model.name.clone()), launch.policy.clone());
+    Ok(One { name, args, policy, options, accepts: target::accepts(model) })
+}

@@ -1,0 +1,269 @@
+//! Several models behind one gateway: beside each other where there is room, else in turns.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{AUTH, Bench, KEY, LONG, json, lives};
+use crate::support::{Running, finish, http};
+
+impl Bench {
+    /// Another command; standard error beside the exit code and standard output.
+    fn also(&self, args: &[&str]) -> (i32, String, String) {
+        let ran = finish(self.home.faked(&[], args));
+        (ran.code.unwrap_or(-1), ran.out, ran.err)
+    }
+
+    /// What `status` says of each model: its name and state.
+    fn states(&self) -> Vec<(String, String)> {
+        let running = json(&self.also(&["status", "--json"]).1)["running"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        running.iter().map(|model| (text(&model["model"]), text(&model["live"]["state"]))).collect()
+    }
+
+    fn until(&self, expected: &[(&str, &str)]) {
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect();
+        let end = Instant::now() + LONG;
+        while self.states() != expected {
+            assert!(Instant::now() < end, "{:?} does not become {expected:?}", self.states());
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn ask(&self, model: &str) -> (u16, String) {
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+        http(&self.url, "POST", "/v1/chat/completions", &[AUTH], &body)
+    }
+
+    fn answers(&self, model: &str) {
+        let (status, said) = self.ask(model);
+        assert!(status == 200 && json(&said)["model"] == model, "{model}: {status} {said}");
+    }
+
+    /// `start` of these models, with more flags.
+    fn several(&self, program: &str, args: &[&str]) -> Command {
+        let port = self.port.to_string();
+        let all: Vec<&str> = [&["start"], args, &["--json", "--port", &port, "--api-key", KEY]].concat();
+        self.home.faked(&[program], &all)
+    }
+
+    /// The demo's weights under another name.
+    fn second(&self) -> String {
+        let format = llmup::model::Format::Gguf;
+        let written = llmup::model::demo::ensure(&self.home.path().join("weights"), format).unwrap();
+        let file = if written.is_dir() { written.join("llmup-demo.gguf") } else { written };
+        let second = self.home.path().join("second.gguf");
+        std::fs::copy(file, &second).unwrap();
+        second.display().to_string()
+    }
+
+    fn living(&self) -> usize {
+        self.home.pids().iter().filter(|(role, pid)| role == "engine" && lives(*pid)).count()
+    }
+}
+
+fn up(bench: &Bench, command: Command) -> (Running, Value) {
+    let mut llmup = bench.home.start(command);
+    let ready = llmup.ready(LONG);
+    (llmup, ready)
+}
+
+#[test]
+fn what_fits_runs_beside_each_other_and_requests_name_theirs() {
+    let bench = Bench::new("llama-cpp");
+    let second = bench.second();
+    let (mut llmup, ready) = up(&bench, bench.several("llama-server", &["demo", &second, "--engine", "llama-cpp"]));
+    let names: Vec<&str> = ready["models"].as_array().unwrap().iter().map(|m| m["model"].as_str().unwrap()).collect();
+    assert_eq!(names, ["demo", "second"], "{ready}");
+    bench.until(&[("demo", "ready"), ("second", "ready")]);
+    assert_eq!(bench.living(), 2);
+    bench.answers("demo");
+    bench.answers("second");
+    let (status, said) = bench.ask("third");
+    assert!(status == 404 && said.contains("there is demo, second"), "{status} {said}");
+    // One of them alone.
+    let (code, _, err) = bench.also(&["stop", "demo"]);
+    assert!(code == 0 && err.contains("stopped the engine of demo"), "{code} {err}");
+    assert_eq!(bench.living(), 1);
+    bench.until(&[("demo", "asleep"), ("second", "ready")]);
+    bench.answers("second");
+    // Whoever asks for it wakes it.
+    bench.answers("demo");
+    bench.until(&[("demo", "ready"), ("second", "ready")]);
+    let (code, _, err) = bench.also(&["restart", "second"]);
+    assert!(code == 0 && err.contains("second is ready again"), "{code} {err}");
+    bench.answers("second");
+    // Started once more, they are found.
+    let again = finish(bench.several("llama-server", &["demo", &second, "--engine", "llama-cpp"]));
+    assert!(again.code == Some(7) || again.err.contains("runs already"), "{:?} {}", again.code, again.err);
+    bench.end(&mut llmup);
+    bench.clean(Duration::ZERO);
+}
+
+#[test]
+fn what_nobody_uses_is_stopped_and_starts_again_when_it_is_asked_for() {
+    let bench = Bench::new("llama-cpp");
+    let (mut llmup, _) = up(&bench, bench.several("llama-server", &["demo", "--engine", "llama-cpp", "--ttl", "1s"]));
+    bench.until(&[("demo", "asleep")]);
+    assert_eq!(bench.living(), 0);
+    assert!(llmup.err().contains("nobody has used demo for a while"), "{}", llmup.err());
+    bench.answers("demo");
+    bench.until(&[("demo", "asleep")]);
+    bench.end(&mut llmup);
+    bench.clean(Duration::ZERO);
+
+    // Not before somebody asks.
+    let bench = Bench::new("llama-cpp");
+    let (mut llmup, ready) =
+        up(&bench, bench.several("llama-server", &["demo", "--engine", "llama-cpp", "--on-demand"]));
+    assert_eq!((&ready["phase"], bench.home.pids().len()), (&"asleep".into(), 0), "{ready}");
+    bench.answers("demo");
+    assert_eq!(bench.living(), 1);
+    bench.end(&mut llmup);
+    bench.clean(Duration::ZERO);
+}
+
+#[cfg(unix)]
+mod on_a_gpu {
+    //! One card of 24 GiB of which every living engine holds twenty, as `nvidia-smi` would tell.
+
+    use super::*;
+    use crate::support::send;
+    use std::io::Read;
+
+    fn gpu(bench: &Bench) {
+        let bin = bench.home.path().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let script = "#!/bin/sh\nfree=24276\nwhile read role pid; do\n  [ \"$role\" = engine ] && kill -0 $pid 2>/dev/null && \
+                      free=$((free - 20480))\ndone < \"$FAKE_PIDS\"\n[ $free -lt 0 ] && free=0\ncase \"$1\" in\n  \
+                      --query-gpu=*) echo \"0, GPU-0a, Fake Card, 24576, $free, 580.10, 8.9, [N/A]\" ;;\n  *) exit 1 ;;\n\
+                      esac\n";
+        let smi = bin.join("nvidia-smi");
+        std::fs::write(&smi, script).unwrap();
+        std::fs::set_permissions(&smi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let about = bench.home.path().join("lib/python3.12/site-packages/vllm-0.33.0.dist-info");
+        std::fs::create_dir_all(&about).unwrap();
+        std::fs::write(about.join("METADATA"), "Metadata-Version: 2.1\nName: vllm\nVersion: 0.33.0\n").unwrap();
+    }
+
+    /// Models that each want most of the card; `more` is said of the first.
+    fn file(bench: &Bench, names: &[&str], more: &str) -> String {
+        let mut text = "model_list:\n".to_owned();
+        for (at, name) in names.iter().enumerate() {
+            let more = if at == 0 { more } else { "" };
+            text += &format!(
+                "  - model_name: {name}\n    litellm_params: {{model: llmup/demo, engine: vllm, preload: {}, \
+                 gpu_memory_utilization: 0.85{more}}}\n",
+                at == 0
+            );
+        }
+        let path = bench.home.path().join("models.yaml");
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn start(bench: &Bench, names: &[&str], more: &str, env: &[(&str, &str)]) -> Running {
+        gpu(bench);
+        let file = file(bench, names, more);
+        let mut command = bench.several("vllm", &["--config", &file]);
+        command.envs(env.iter().copied());
+        up(bench, command).0
+    }
+
+    #[test]
+    fn what_does_not_fit_takes_turns_the_longest_unused_goes_first() {
+        let bench = Bench::new("vllm");
+        let mut llmup = start(&bench, &["a", "b", "c"], "", &[]);
+        bench.until(&[("a", "ready"), ("b", "asleep"), ("c", "asleep")]);
+        for (asked, expected) in [
+            ("b", [("a", "asleep"), ("b", "ready"), ("c", "asleep")]),
+            ("b", [("a", "asleep"), ("b", "ready"), ("c", "asleep")]),
+            ("c", [("a", "asleep"), ("b", "asleep"), ("c", "ready")]),
+            ("a", [("a", "ready"), ("b", "asleep"), ("c", "asleep")]),
+        ] {
+            bench.answers(asked);
+            bench.until(&expected);
+            assert_eq!(bench.living(), 1);
+        }
+        assert!(llmup.err().contains("stopping a to make room for b"), "{}", llmup.err());
+        bench.end(&mut llmup);
+        bench.clean(Duration::ZERO);
+    }
+
+    #[test]
+    fn who_is_being_answered_is_waited_for() {
+        let bench = Bench::new("vllm");
+        let mut llmup = start(&bench, &["a", "b"], "", &[("FAKE_FRAME_MS", "150")]);
+        let body = r#"{"model":"a","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+        let mut stream = send(&bench.url, "POST", "/v1/chat/completions", &[AUTH], body).unwrap();
+        let mut piece = [0; 64];
+        stream.read_exact(&mut piece).unwrap();
+        let other = std::thread::scope(|scope| {
+            let other = scope.spawn(|| bench.ask("b"));
+            bench.until(&[("a", "ready"), ("b", "waiting")]);
+            let mut rest = String::new();
+            let _ = stream.read_to_string(&mut rest);
+            assert!(rest.contains("[DONE]"), "it was cut: {rest}");
+            other.join().unwrap()
+        });
+        assert_eq!(other.0, 200, "{}", other.1);
+        bench.until(&[("a", "asleep"), ("b", "ready")]);
+        bench.end(&mut llmup);
+        bench.clean(Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_to_stay_stays_and_the_other_is_told_why_it_cannot_come() {
+        let bench = Bench::new("vllm");
+        let mut llmup = start(&bench, &["a", "b"], ", keep: true", &[]);
+        let (status, said) = bench.ask("b");
+        assert!(status == 502 && said.contains("does not fit beside the others"), "{status} {said}");
+        bench.until(&[("a", "ready"), ("b", "gone")]);
+        bench.answers("a");
+        bench.end(&mut llmup);
+        bench.clean(Duration::ZERO);
+    }
+
+    #[test]
+    fn many_who_want_different_models_are_all_answered() {
+        let bench = Bench::new("vllm");
+        let mut llmup = start(&bench, &["a", "b", "c"], "", &[("FAKE_FRAME_MS", "5")]);
+        let answered: Vec<(u16, String)> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..18)
+                .map(|n| {
+                    scope.spawn({
+                        let bench = &bench;
+                        move || {
+                            std::thread::sleep(Duration::from_millis(40 * n));
+                            bench.ask(["a", "b", "c"][n as usize % 3])
+                        }
+                    })
+                })
+                .collect();
+            asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+        });
+        assert!(answered.iter().all(|(status, _)| *status == 200), "{answered:?}");
+        assert_eq!(bench.living(), 1);
+        bench.end(&mut llmup);
+        bench.clean(Duration::ZERO);
+    }
+
+    #[test]
+    fn of_a_group_one_runs_at_a_time() {
+        let bench = Bench::new("llama-cpp");
+        let text = "llmup_settings: {group: one, engine: llama.cpp}\nmodel_list:\n  \
+                    - {model_name: x, litellm_params: {model: llmup/demo, preload: true}}\n  \
+                    - {model_name: y, litellm_params: {model: llmup/demo}}\n";
+        let path = bench.home.path().join("models.yaml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        let (mut llmup, _) = up(&bench, bench.several("llama-server", &["--config", &path]));
+        bench.until(&[("x", "ready"), ("y", "asleep")]);
+        bench.answers("y");
+        bench.until(&[("x", "asleep"), ("y", "ready")]);
+        bench.end(&mut llmup);
+        bench.clean(Duration::ZERO);
+    }
+}
