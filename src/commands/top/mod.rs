@@ -194,6 +194,10 @@ fn follow(screen: &mut screen::Screen, events: &Sender<Event>, heard: &Receiver<
     let mut log: Option<Log> = None;
     let mut said = Instant::now();
     loop {
+        if screen.is_lost() {
+            let message = "a part of llmup failed; what it said stands above";
+            return Err(Plain::new(Exit::Bug, message, "what runs, as data: `llmup status --json`").into());
+        }
         screen.draw(&view, &ui).map_err(no_screen)?;
         let Ok(event) = heard.recv() else { return Ok(Exit::Ok.code()) };
         // What came meanwhile is drawn in one go.

@@ -39,21 +39,26 @@ impl Screen {
         }
     }
 
+    /// Whether it was left because a thread panicked.
+    pub fn is_lost(&self) -> bool {
+        PANICKED.load(Ordering::SeqCst)
+    }
+
     /// Draws a frame; only what changed is written.
     ///
     /// # Errors
-    /// When the terminal is gone, or was left because a thread panicked.
+    /// When the terminal is gone.
     pub fn draw(&mut self, view: &View, ui: &Ui) -> io::Result<()> {
-        if PANICKED.load(Ordering::SeqCst) {
-            return Err(io::Error::other("a part of llmup failed; its message stands above"));
-        }
         self.0.draw(|frame| draw::draw(frame, view, ui)).map(|_| ())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = self.0.show_cursor();
-        let _ = ratatui::try_restore();
+        // Once more would put the cursor on the message.
+        if !self.is_lost() {
+            let _ = self.0.show_cursor();
+            let _ = ratatui::try_restore();
+        }
     }
 }

@@ -9,6 +9,7 @@ mod lifecycle;
 mod ollama;
 mod orphans;
 mod readback;
+mod top;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
