@@ -85,6 +85,12 @@ pub fn loads(host: &dyn Host) -> Vec<Load> {
     of(host, VENDORS)
 }
 
+/// Like [`loads`], of these makers only.
+pub fn loads_of(host: &dyn Host, makers: &[VendorId]) -> Vec<Load> {
+    let asked: Vec<&dyn Vendor> = VENDORS.iter().copied().filter(|vendor| makers.contains(&vendor.id())).collect();
+    of(host, &asked)
+}
+
 fn of(host: &dyn Host, vendors: &[&dyn Vendor]) -> Vec<Load> {
     std::thread::scope(|scope| {
         let asked: Vec<_> = vendors.iter().map(|vendor| scope.spawn(move || vendor.load(host))).collect();
@@ -209,6 +215,8 @@ ID   Name           |PCIe                |%GPU  Mem
             (VendorId::MooreThreads, 0, Some(17), Some(38), None, mib(1201)),
         ];
         assert_eq!(told, expected);
+        let only = super::loads_of(&host, &[VendorId::MetaX]);
+        assert!(only.len() == 1 && only[0].vendor == VendorId::MetaX, "{only:?}");
         assert_eq!((loads[0].held_by(&[7001]), loads[1].held_by(&[7001])), (None, mib(2500)));
     }
 

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn each_model_says_its_own_and_silence_is_no_health() {
         let counts = Counts { requests: 5, in_flight: 2, prompt_tokens: 400, cached_tokens: 300, ..Counts::default() };
-        let model = |name: &str, state: &str| LiveModel { name: name.into(), state: state.into(), ..LiveModel::default() };
+        let model =
+            |name: &str, state: &str| LiveModel { name: name.into(), state: state.into(), ..LiveModel::default() };
         let models = vec![
             LiveModel { idle_seconds: Some(9), ..model("small", "asleep") },
             LiveModel { counts, restarts: 1, ..model("big", "ready") },

@@ -12,7 +12,7 @@ use crate::commands::held;
 use crate::commands::request_log::REQUESTS;
 use crate::gateway::Counts;
 use crate::hardware::load::{self, Load, Processor};
-use crate::hardware::{self, Device, Hardware};
+use crate::hardware::{self, Device, Hardware, VendorId};
 use crate::host::RealHost;
 use crate::paths::Paths;
 use crate::protocol::ids;
@@ -48,10 +48,12 @@ impl Sampler {
         let seen = Arc::clone(&devices);
         let look = move || {
             let hardware = hardware::detect(&RealHost);
+            let mut makers: Vec<VendorId> = hardware.devices.iter().map(|device| device.vendor).collect();
+            makers.dedup();
             lock(&seen).hardware = Some(hardware);
-            loop {
+            while !makers.is_empty() {
                 let began = Instant::now();
-                let loads = load::loads(&RealHost);
+                let loads = load::loads_of(&RealHost, &makers);
                 lock(&seen).loads = loads;
                 if !keep {
                     return;
@@ -172,7 +174,6 @@ impl Rated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hardware::VendorId;
     use crate::hardware::load::Gauge;
 
     fn counts(prompt_tokens: u64, output_tokens: u64) -> Counts {

@@ -1,7 +1,7 @@
 //! What is seen of an engine that runs: `top` as text, and what `status` tells of memory and devices.
 
-use super::{AUTH, Bench, CHAT, LONG, json};
-use crate::support::{finish, request};
+use super::{Bench, CHAT, LONG, json};
+use crate::support::finish;
 
 fn told(bench: &Bench, args: &[&str]) -> String {
     let mut command = bench.home.faked(&["llama-server"], args);
@@ -16,8 +16,7 @@ fn a_model_that_served_is_shown_with_what_it_served_and_holds() {
     let bench = Bench::new("llama-cpp");
     let mut llmup = bench.start(&[]);
     llmup.ready(LONG);
-    let (status, ..) = request(&bench.url, "POST", "/v1/chat/completions", &[AUTH], CHAT);
-    assert_eq!(status, 200);
+    assert_eq!(bench.post("/v1/chat/completions", CHAT).0, 200);
     let status = json(&told(&bench, &["status", "--json"]));
     assert!(status["devices"].is_array(), "{status}");
     let memory = &status["running"][0]["memory"];
