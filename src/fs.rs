@@ -14,6 +14,11 @@ mod os;
 #[path = "fs/windows.rs"]
 mod os;
 
+#[path = "fs/leftover.rs"]
+mod leftover;
+
+pub use leftover::sweep;
+
 /// What can go wrong with one of our own files.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -78,7 +83,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     create_dir(dir)?;
     let go = || -> io::Result<()> {
-        let mut file = os::private_file(dir)?;
+        let mut file = leftover::temporary(dir)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         os::replace(file, path)

@@ -24,12 +24,17 @@ pub mod top;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
+use crate::fs;
 use crate::host::RealHost;
 use crate::paths::Paths;
+use crate::supervisor::process;
 
 /// Runs the subcommand and gives the process's exit code.
 pub fn dispatch(cli: Cli) -> Result<u8> {
     let paths = Paths::of_user();
+    for folder in [paths.state(), paths.logs(), paths.data.join("cache"), paths.data.clone()] {
+        fs::sweep(&folder, |pid| process::birth(pid).is_some());
+    }
     match cli.command {
         Command::Start(args) => start::run(args, &paths),
         Command::Plan(args) => plan::run(args, &paths),

@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 const PRIVATE: u32 = 0o600;
 
-/// A new file in `dir` that only the user may read (tempfile creates 0600).
-pub(super) fn private_file(dir: &Path) -> io::Result<NamedTempFile> {
-    NamedTempFile::new_in(dir)
+/// A new file in `dir` that only the user may read (tempfile creates 0600); its name begins with `prefix`.
+pub(super) fn private_file(dir: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    Builder::new().prefix(prefix).tempfile_in(dir)
 }
 
 /// Gives the file its name, in the place of what had it.

@@ -15,9 +15,10 @@ const TRIES: u32 = 40;
 const REST: Duration = Duration::from_millis(25);
 
 /// A new file in `dir`, private as far as the folder is: the user's folders are closed to other users. Not tempfile's
-/// own, which is marked as temporary and knows no paths above 260 characters.
-pub(super) fn private_file(dir: &Path) -> io::Result<NamedTempFile> {
-    Builder::new().make_in(dir, |path| File::options().read(true).write(true).create_new(true).open(path)).map(|file| {
+/// own, which is marked as temporary and knows no paths above 260 characters. Its name begins with `prefix`.
+pub(super) fn private_file(dir: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+    Builder::new().prefix(prefix).make_in(dir, open).map(|file| {
         let (file, path) = file.into_parts();
         NamedTempFile::from_parts(file, path)
     })

@@ -167,16 +167,53 @@ fn by_system() -> Vec<(u32, u32)> {
 /// Processor time that a process and its living descendants have spent. `None`: no such process, or a system that is
 /// not asked (only Linux is).
 pub fn processor_time(pid: u32) -> Option<std::time::Duration> {
+    activity(pid).map(|activity| activity.spent)
+}
+
+/// What a process and its living descendants have done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Who they are, in order.
+    pub pids: Vec<u32>,
+    /// Processor time.
+    pub spent: std::time::Duration,
+    /// Bytes read and written, from and to files and devices; of what is mapped, only what came from a disk.
+    pub moved: u64,
+    /// Resident memory, bytes; what several of them share counts once for each.
+    pub resident: u64,
+}
+
+/// What a process and its living descendants have done. `None`: no such process, or a system that is not asked (only
+/// Linux is).
+pub fn activity(pid: u32) -> Option<Activity> {
     stat(pid)?;
-    let spent = |pid: u32| {
-        let text = small(pid, "stat")?;
-        let rest = &text[text.rfind(')')? + 1..];
-        // Fields 14 and 15: ticks in user and kernel mode, of which Linux tells 100 a second everywhere.
-        let ticks = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
-        Some(ticks.fold(0, u64::saturating_add))
-    };
-    let all: u64 = std::iter::once(pid).chain(descendants(pid)).filter_map(spent).fold(0, u64::saturating_add);
-    Some(std::time::Duration::from_millis(all.saturating_mul(10)))
+    let mut pids: Vec<u32> = std::iter::once(pid).chain(descendants(pid)).collect();
+    pids.sort_unstable();
+    let mut all = Activity::default();
+    for pid in &pids {
+        let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let (stat, io, status) = (read("stat"), read("io"), read("status"));
+        all.spent += spent(&String::from_utf8_lossy(&stat)).unwrap_or_default();
+        let moved = ["rchar", "wchar", "read_bytes", "write_bytes"].map(|name| field(&io, name));
+        all.moved = moved.iter().fold(all.moved, |sum, n| sum.saturating_add(*n));
+        // In KiB.
+        all.resident = all.resident.saturating_add(field(&status, "VmRSS").saturating_mul(1024));
+    }
+    Some(Activity { pids, ..all })
+}
+
+/// From `/proc/<pid>/stat`: fields 14 and 15, ticks in user and kernel mode, of which Linux tells 100 a second everywhere.
+fn spent(stat: &str) -> Option<std::time::Duration> {
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let ticks = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
+    Some(std::time::Duration::from_millis(ticks.fold(0, u64::saturating_add).saturating_mul(10)))
+}
+
+/// The number behind `name:` in a file of `/proc`; 0 when it is not there.
+fn field(text: &[u8], name: &str) -> u64 {
+    let text = String::from_utf8_lossy(text);
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The living members of a process group.
@@ -297,6 +334,28 @@ mod tests {
         let name = name(me).unwrap();
         // Linux cuts it after 15 bytes.
         assert!(own.starts_with(&name) && name.len() >= 4, "{name} {own}");
+    }
+
+    #[test]
+    fn what_proc_says_is_read_and_what_it_does_not_say_is_nothing() {
+        let io = b"rchar: 10\nwchar: 20\nsyscr: 1\nread_bytes: 4096\n";
+        assert_eq!(["rchar", "read_bytes", "write_bytes"].map(|name| field(io, name)), [10, 4096, 0]);
+        assert_eq!(field(b"VmPeak:\t 9 kB\nVmRSS:\t  1234 kB\n", "VmRSS"), 1234);
+        let ms = std::time::Duration::from_millis;
+        assert_eq!(spent("1 (a b) c) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20"), Some(ms(110)));
+        assert_eq!(spent(""), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_process_does_shows() {
+        let me = std::process::id();
+        let before = activity(me).unwrap();
+        assert!(before.pids.contains(&me) && before.resident > 1 << 20, "{before:?}");
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &[0; 1 << 20]).unwrap();
+        assert!(activity(me).unwrap().moved >= before.moved + (1 << 20));
+        assert_eq!(activity(u32::MAX - 7), None);
     }
 
     #[test]

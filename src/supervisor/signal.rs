@@ -1,5 +1,5 @@
-//! Hears that the user wants llmup to end: Ctrl-C, SIGTERM, a closed terminal. Counts, because the second time means
-//! "now".
+//! Hears that the user wants llmup to end: Ctrl-C, SIGTERM, a closed terminal (unless it was started by `nohup`). Counts,
+//! because the second time means "now".
 
 use std::io;
 

@@ -1,5 +1,7 @@
 //! A child's tree on Unix: llmup talks to the guard over two pipes. Orders go in as single bytes, reports come out as
-//! lines; see [`super::guard`] for both. The end of the order pipe is the order to kill.
+//! lines; see [`super::guard`] for both. The end of the order pipe is the order to kill. `unsafe` for one question: what
+//! the system does with a signal today.
+#![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
@@ -165,7 +167,8 @@ pub(super) fn status_of(code: Option<i32>, signal: Option<i32>) -> ExitStatus {
 pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    /// `None` under `nohup`: who starts llmup that way wants it to outlive the terminal, and a handler would undo that.
+    hangup: Option<tokio::signal::unix::Signal>,
     /// There was a terminal when it began to listen.
     terminal: bool,
 }
@@ -174,12 +177,29 @@ fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
+/// Whether whoever started llmup had this signal ignored.
+fn ignored(signal: Signal) -> bool {
+    use nix::libc;
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: with no new action `sigaction` changes nothing; it fills `now`, which outlives the call.
+    let asked = unsafe { libc::sigaction(signal as i32, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: filled, since the call succeeded.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+async fn hangup(listening: Option<&mut tokio::signal::unix::Signal>) -> Option<()> {
+    match listening {
+        Some(hangup) => hangup.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Signals {
     pub(super) fn new() -> std::io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: if ignored(Signal::SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) },
             terminal: has_terminal(),
         })
     }
@@ -194,7 +214,7 @@ impl Signals {
         tokio::select! {
             Some(()) = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             Some(()) = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            Some(()) = self.hangup.recv() => SignalKind::hangup().as_raw_value(),
+            Some(()) = hangup(self.hangup.as_mut()) => SignalKind::hangup().as_raw_value(),
             else => std::future::pending().await,
         }
     }

@@ -4,6 +4,7 @@
 //! | variable | effect |
 //! |---|---|
 //! | `FAKE_START_MS=n` | not ready for n ms (vllm refuses connections, llama-server answers 503) |
+//! | `FAKE_QUIET=what` | while it starts it writes nothing and opens no port; it does `nothing`, or works with its `processor`, `disk`, `memory` or `children` |
 //! | `FAKE_CRASH_AFTER_MS=n` | exits n ms after the start, with `FAKE_EXIT` or 1 |
 //! | `FAKE_EXIT=code` | exits with it: at once, or when `FAKE_CRASH_AFTER_MS` says so |
 //! | `FAKE_LOG=file` | prints this file to standard error before anything else |
@@ -26,6 +27,7 @@
 //! | `FAKE_VRAM=n` | Ollama: n of the 1000 bytes of each model lie on the GPU |
 //! | `FAKE_HELP=file` | `--help` prints this file, else nothing |
 //! | `FAKE_REQUESTS=file` | appends every request body as one line |
+//! | `FAKE_ASKED=file` | appends method and path of every request as it comes, answered or not |
 //!
 //! A flag `--no-such-flag` is refused, in the words of each engine. The end of a client during a stream is logged.
 //!
@@ -42,6 +44,8 @@ use std::time::{Duration, Instant};
 mod answer;
 #[path = "fake_engine/http.rs"]
 mod http;
+#[path = "fake_engine/quiet.rs"]
+mod quiet;
 
 /// Which engine it plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,10 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(1));
         }
         Some("__supervise") => return supervise(&args[2..]),
+        Some("__sleep") if args.get(2).is_some_and(|a| a == "brief") => {
+            std::thread::sleep(Duration::from_millis(300));
+            return ExitCode::SUCCESS;
+        }
         Some("__sleep") => return sleep(args.get(2).is_some_and(|a| a == "setsid")),
         Some("--version") => {
             // On standard error, like llama-server.
@@ -127,6 +135,9 @@ fn run(kind: Kind, args: &[OsString]) -> ExitCode {
         std::process::exit(code);
     }
     let ready_at = began + Duration::from_millis(number("FAKE_START_MS").unwrap_or(0));
+    if let Some(what) = switch("FAKE_QUIET") {
+        quiet::until(ready_at, &what);
+    }
     let (host, port) = address(kind, args);
     let model = model(args);
     let told = flag(args, &["--max-model-len"]).and_then(|n| n.parse().ok());

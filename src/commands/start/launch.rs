@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::standstill::standstill;
 use super::target::Target;
+use super::watchdog;
 use crate::cli::StartArgs;
 use crate::engine::diagnose::Remedy;
 use crate::engine::find::Found;
@@ -21,14 +23,14 @@ use crate::supervisor::{self, Child, ExitStatus, Spec, health, tail::Tail};
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// It ended before it was ready.
-    #[error("{engine} ended {when} ({status})")]
+    #[error("{engine} {}", how.told(*serving))]
     Ended {
         /// The engine.
         engine: &'static str,
-        /// "before it was ready" or "while serving".
-        when: &'static str,
+        /// It had been ready.
+        serving: bool,
         /// How it ended.
-        status: String,
+        how: NotReady,
         /// Its words.
         diagnosis: Option<Box<Diagnosis>>,
         /// A command that would work.
@@ -57,8 +59,8 @@ impl LaunchError {
 
     /// The same end, but after the engine had been ready.
     pub fn while_serving(self) -> LaunchError {
-        let LaunchError::Ended { engine, status, diagnosis, advice, last, log, .. } = self;
-        LaunchError::Ended { engine, when: "while serving", status, diagnosis, advice, last, log }
+        let LaunchError::Ended { engine, how, diagnosis, advice, last, log, .. } = self;
+        LaunchError::Ended { engine, serving: true, how, diagnosis, advice, last, log }
     }
 }
 
@@ -73,9 +75,38 @@ impl Explain for LaunchError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let LaunchError::Ended { diagnosis, advice, log, .. } = self;
+        let LaunchError::Ended { diagnosis, advice, how, log, .. } = self;
         let hint = diagnosis.as_ref().and_then(|d| d.hint.clone());
-        advice.clone().into_iter().chain(hint).chain([format!("the whole log: {}", log.display())]).collect()
+        let patience = matches!(how, NotReady::Still(_)).then(watchdog::wait_longer);
+        let log = format!("the whole log: {}", log.display());
+        advice.clone().into_iter().chain(hint).chain(patience).chain([log]).collect()
+    }
+}
+
+/// Why an engine is not ready, and will not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// It exited.
+    Exited(ExitStatus),
+    /// It lives, and has done nothing for so many seconds.
+    Still(u64),
+}
+
+impl NotReady {
+    fn told(self, serving: bool) -> String {
+        let when = if serving { "while serving" } else { "before it was ready" };
+        match self {
+            NotReady::Exited(status) => format!("ended {when} ({status})"),
+            NotReady::Still(seconds) => format!(
+                "hangs while it starts: for {seconds} s it has written no line, moved no byte and spent no processor time"
+            ),
+        }
+    }
+}
+
+impl From<ExitStatus> for NotReady {
+    fn from(status: ExitStatus) -> NotReady {
+        NotReady::Exited(status)
     }
 }
 
@@ -179,14 +210,15 @@ pub async fn spawn(command: CommandLine, log: PathBuf) -> Result<Child, supervis
     supervisor::spawn(spec).await
 }
 
-/// Waits until the engine answers, showing its phases. Gives how it ended when it did not.
+/// Waits until the engine answers, showing its phases. Gives how it ended when it did not, or that it stands still: then
+/// it still lives.
 pub async fn wait_ready(
     engine: &'static dyn Engine,
     child: &Child,
     port: u16,
     log: &std::path::Path,
     progress: &Progress,
-) -> Result<(), ExitStatus> {
+) -> Result<(), NotReady> {
     progress.step(&format!("{}: starting", engine.id()));
     let follow = async {
         let mut tail = Tail::new(log);
@@ -205,22 +237,22 @@ pub async fn wait_ready(
         () = follow => Ok(()),
         ready = ready => match ready {
             Ok(_) => Ok(()),
-            Err(health::NotReady::Exited(status)) => Err(status),
-            Err(health::NotReady::TimedOut(_)) => Err(ExitStatus::Unknown),
+            Err(health::NotReady::Exited(status)) => Err(status.into()),
+            Err(health::NotReady::TimedOut(_)) => Err(ExitStatus::Unknown.into()),
         },
+        seconds = standstill(child.pid(), log) => Err(NotReady::Still(seconds)),
     }
 }
 
 /// What a log says about the end it tells of. Reads at most its last 4 MiB.
-pub fn ended(engine: &'static dyn Engine, status: ExitStatus, log: PathBuf) -> LaunchError {
+pub fn ended(engine: &'static dyn Engine, how: impl Into<NotReady>, log: PathBuf) -> LaunchError {
     let text = read_end(&log);
     let diagnosis = engine.diagnose(&text).map(Box::new);
     let advice = None;
     let mut last: Vec<String> =
         text.lines().rev().filter(|l| !l.trim().is_empty()).take(5).map(|l| l.chars().take(300).collect()).collect();
     last.reverse();
-    let when = "before it was ready";
-    LaunchError::Ended { engine: engine.id().name(), when, status: status.to_string(), diagnosis, advice, last, log }
+    LaunchError::Ended { engine: engine.id().name(), serving: false, how: how.into(), diagnosis, advice, last, log }
 }
 
 /// The end of a log as text.

@@ -20,6 +20,7 @@ mod serve;
 mod session;
 #[cfg(test)]
 mod snapshots;
+mod standstill;
 mod target;
 mod wanted;
 mod watchdog;

@@ -7,6 +7,7 @@
 //! answers `/health` and `/metrics` in 10 ms meanwhile, and `llamacpp:n_decode_total` grows with every batch of 2048
 //! tokens (measured); vLLM counts every step (`vllm:iteration_tokens_total_count`). A batch may still take minutes on a
 //! slow processor, so there also processor time is a sign of life. On a GPU it is none: a hung collective spins.
+//! While an engine starts, [`super::standstill`] looks at it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,13 +26,13 @@ use crate::supervisor::{Child, ExitStatus, health, process};
 /// How often is looked, and what is waited for. `LLMUP_WATCHDOG=LOOK,HEALTH,PROGRESS` (seconds) changes it, `off`
 /// switches it off.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Patience {
+pub(super) struct Patience {
     /// Between two looks.
-    look: Duration,
+    pub look: Duration,
     /// That long without an answer of the health endpoint.
     health: Duration,
     /// That long without progress.
-    progress: Duration,
+    pub progress: Duration,
 }
 
 impl Default for Patience {
@@ -51,6 +52,11 @@ const ANSWERS: Duration = Duration::from_secs(10);
 const QUESTIONS: u32 = 4;
 
 impl Patience {
+    /// As the user's environment says; `None` when nothing shall be looked at.
+    pub fn of_user() -> Option<Patience> {
+        Patience::read(std::env::var(VARIABLE).ok().as_deref())
+    }
+
     /// As the variable says; `None` when it says `off`. What makes no sense changes nothing.
     fn read(text: Option<&str>) -> Option<Patience> {
         let Some(text) = text else { return Some(Patience::default()) };
@@ -96,11 +102,13 @@ impl Explain for Hung {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![
-            "see what it said last: `llmup logs`".to_owned(),
-            format!("if it was only slow, wait longer (seconds): `export {VARIABLE}=5,600,3600`"),
-        ]
+        vec!["see what it said last: `llmup logs`".to_owned(), wait_longer()]
     }
+}
+
+/// What helps when an engine was only slow.
+pub(super) fn wait_longer() -> String {
+    format!("if it was only slow, wait longer (seconds): `export {VARIABLE}=5,600,3600`")
 }
 
 /// How a backend came to its end.
@@ -128,7 +136,7 @@ struct Watched {
 impl Watchdog {
     /// Looks at this backend. `watched` is false for one that llmup did not start, or would not start anew.
     pub fn new(backend: &Backend, watched: bool, on_processor: bool, counters: &Arc<Counters>) -> Watchdog {
-        let patience = Patience::read(std::env::var(VARIABLE).ok().as_deref());
+        let patience = Patience::of_user();
         let child = backend.child.as_ref().filter(|_| watched);
         Watchdog(child.zip(patience).map(|(child, patience)| Watched {
             engine: backend.engine,
@@ -160,18 +168,18 @@ impl Watchdog {
 }
 
 /// For how long something has been so.
-struct Since {
+pub(super) struct Since {
     began: Instant,
     looks: u32,
 }
 
 impl Since {
-    fn now() -> Since {
+    pub fn now() -> Since {
         Since { began: Instant::now(), looks: 0 }
     }
 
     /// Once more. The seconds, when it has lasted.
-    fn lasts(&mut self, limit: Duration) -> Option<u64> {
+    pub fn lasts(&mut self, limit: Duration) -> Option<u64> {
         self.looks += 1;
         (self.looks >= QUESTIONS && self.began.elapsed() >= limit).then(|| self.began.elapsed().as_secs())
     }

@@ -70,9 +70,9 @@ async fn a_stream_ends_with_an_error_when_its_engine_is_gone_or_starts_anew() {
                 let running = gateway_with(ready(&url, native), short()).await;
                 let mut socket = open(&running.address, "POST", path, KEY, STREAM).await;
                 until("the request arrives", || seen.requests.lock().unwrap().len() == 1).await;
-                tokio::time::sleep(Duration::from_millis(60)).await;
+                // Once the stream has begun: with the engine's head, or with a sign of life.
+                let mut got = read_until(&mut socket, "\r\n\r\n").await;
                 running.state.send(state.clone()).unwrap();
-                let mut got = String::new();
                 tokio::time::timeout(Duration::from_secs(5), socket.read_to_string(&mut got)).await.unwrap().unwrap();
                 assert!(got.contains(error) && got.contains(word) && !got.contains(success), "{path} {native}: {got}");
                 until("upstream dropped", || *seen.left.lock().unwrap() == 1).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{AUTH, Bench, CHAT, LONG, all_gone};
-use crate::support::request;
+use crate::support::{finish, request};
 
 /// Looks five times a second; two seconds without health, or without progress.
 const SHORT: (&str, &str) = ("LLMUP_WATCHDOG", "0.2,2,2");
@@ -33,8 +33,7 @@ fn an_engine_that_answers_nothing_any_more_is_started_anew() {
     let err = llmup.err_with("is ready again");
     assert!(err.contains("llama-cpp hangs: its health endpoint has not answered for"), "{err}");
     assert!(err.contains("starting it anew now"), "{err}");
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
@@ -48,8 +47,7 @@ fn requests_in_flight_without_any_progress_are_a_hang_and_the_next_engine_answer
     assert_eq!(answer.status, 200, "{}", answer.body);
     let err = llmup.err_with("is ready again");
     assert!(err.contains("llama-cpp hangs: requests are in flight, and nothing has moved for"), "{err}");
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
@@ -65,8 +63,7 @@ fn silence_alone_is_no_hang() {
     std::thread::sleep(Duration::from_secs(8));
     assert!(!llmup.err().contains("hangs"), "{}", llmup.err());
     assert_eq!(bench.home.pids().len(), 1);
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     let _ = asked.join();
     bench.clean(Duration::ZERO);
 }
@@ -79,6 +76,85 @@ fn an_engine_with_nothing_to_do_is_left_alone() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(!llmup.err().contains("hangs"), "{}", llmup.err());
     assert_eq!(bench.home.pids().len(), 1);
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
+}
+
+/// Whoever does not say that it is well is not asked for its counters: each such question takes until its time is up, and
+/// the hang would be noticed that much later.
+#[test]
+fn an_engine_that_accepts_and_never_answers_is_not_asked_for_more() {
+    let bench = Bench::new("llama-cpp");
+    let (hang, asked) = (bench.path("hang"), bench.path("asked"));
+    // No progress would be noticed only after minutes: it is the health that tells.
+    let patience = ("LLMUP_WATCHDOG", "0.2,2,600");
+    let mut llmup = bench.start(&[patience, ("FAKE_HANG", &hang), ("FAKE_ASKED", &asked)]);
+    llmup.ready(LONG);
+    std::fs::write(&hang, "").unwrap();
+    let url = bench.url.clone();
+    let open = std::thread::spawn(move || request(&url, "POST", "/v1/chat/completions", &[AUTH], CHAT));
+    launched(&bench, 2);
+    std::fs::remove_file(&hang).unwrap();
+    let answer = open.join().unwrap().unwrap();
+    assert_eq!(answer.status, 200, "the next engine answers it: {}", answer.body);
+    let err = llmup.err_with("is ready again");
+    assert!(err.contains("llama-cpp hangs: its health endpoint has not answered for"), "{err}");
+    // From the request to the next engine's first answer.
+    let asked = std::fs::read_to_string(&asked).unwrap();
+    let deaf = asked.split("POST /v1/chat/completions\n").nth(1).unwrap_or_default();
+    let count = |line: &str| deaf.lines().filter(|asked| *asked == line).count();
+    // At most the one that was on its way when it went deaf.
+    assert!(count("GET /health") >= 4 && count("GET /metrics") <= 1, "{asked}");
+    bench.end(&mut llmup);
+    bench.clean(Duration::ZERO);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_start_that_stands_still_is_ended_with_its_last_lines() {
+    for (engine, mode) in [("vllm", ("FAKE_QUIET", "nothing")), ("llama-cpp", ("FAKE_STALL", "1"))] {
+        let bench = Bench::new(engine);
+        let log = bench.path("said.txt");
+        std::fs::write(&log, "waiting for a lock that nobody gives back\n").unwrap();
+        let start = ("FAKE_START_MS", "170000");
+        let ran = finish(bench.command(&[SHORT, start, mode, ("FAKE_LOG", &log), ("FAKE_GRANDCHILD", "setsid")]));
+        assert_eq!(ran.code, Some(6), "{}", ran.err);
+        let hangs = format!("error: {engine} hangs while it starts: for ");
+        assert!(ran.err.contains(&hangs) && ran.err.contains("spent no processor time"), "{}", ran.err);
+        // Of llama-server's log more lines follow.
+        assert!(engine != "vllm" || ran.err.contains("says: waiting for a lock that nobody gives back"), "{}", ran.err);
+        assert!(ran.err.contains("`export LLMUP_WATCHDOG=") && ran.err.contains("demo.log"), "{}", ran.err);
+        assert!(ran.out.is_empty(), "{}", ran.out);
+        bench.clean(Duration::ZERO);
+    }
+}
+
+/// Not a line for four times as long as a standstill takes: a download, weights that are read, a compilation.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_quiet_start_that_works_is_waited_for() {
+    std::thread::scope(|scope| {
+        for work in ["processor", "disk", "memory", "children"] {
+            scope.spawn(move || {
+                let bench = Bench::new("vllm");
+                let mut llmup = bench.start(&[SHORT, ("FAKE_START_MS", "8000"), ("FAKE_QUIET", work)]);
+                llmup.ready(LONG);
+                assert!(!llmup.err().contains("hangs"), "{work}: {}", llmup.err());
+                bench.end(&mut llmup);
+                bench.clean(Duration::from_secs(5));
+            });
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_wants_no_watchdog_waits_for_ever() {
+    let bench = Bench::new("vllm");
+    let off = ("LLMUP_WATCHDOG", "off");
+    let mut llmup = bench.start(&[off, ("FAKE_START_MS", "170000"), ("FAKE_QUIET", "nothing")]);
+    bench.pids(1);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(llmup.child.try_wait().unwrap().is_none(), "{}", llmup.err());
+    bench.end(&mut llmup);
+    bench.clean(Duration::from_secs(5));
 }

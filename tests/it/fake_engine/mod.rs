@@ -9,6 +9,8 @@ mod lifecycle;
 mod ollama;
 mod orphans;
 mod readback;
+#[cfg(unix)]
+mod surroundings;
 mod top;
 
 use std::process::Command;

@@ -107,6 +107,7 @@ fn talk(server: &Server, stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     while let Some((request, close)) = read(&mut reader)? {
+        append("FAKE_ASKED", &format!("{} {}\n", request.method, request.path));
         while switch("FAKE_HANG").is_some_and(|file| std::path::Path::new(&file).exists()) {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -212,10 +213,17 @@ fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<(Request, bool)>
 }
 
 fn note(request: &Request) {
-    if let Some(path) = switch("FAKE_REQUESTS").filter(|_| !request.body.is_empty())
+    if !request.body.is_empty() {
+        let body = String::from_utf8_lossy(&request.body).replace(['\n', '\r'], " ");
+        append("FAKE_REQUESTS", &format!("{} {} {body}\n", request.method, request.path));
+    }
+}
+
+/// To the file this switch names.
+fn append(name: &str, line: &str) {
+    if let Some(path) = switch(name)
         && let Ok(mut file) = std::fs::File::options().create(true).append(true).open(path)
     {
-        let body = String::from_utf8_lossy(&request.body).replace(['\n', '\r'], " ");
-        let _ = file.write_all(format!("{} {} {body}\n", request.method, request.path).as_bytes());
+        let _ = file.write_all(line.as_bytes());
     }
 }
