@@ -1,6 +1,8 @@
 //! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
-//! `/proc`; elsewhere only [`birth`], [`alive`] and [`name`] know something, the lists are empty.
+//! `/proc`; elsewhere only [`birth`], [`alive`], [`name`], [`memory`] and [`trees`] know something, the other lists are
+//! empty.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 #[cfg(unix)]
@@ -46,10 +48,17 @@ fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
     })
 }
 
-fn stat(pid: u32) -> Option<Stat> {
+/// A small file below `/proc`, with one read: whoever asks all processes feels each call more.
+fn small(pid: u32, name: &str) -> Option<String> {
+    let mut file = std::fs::File::open(format!("/proc/{pid}/{name}")).ok()?;
+    let mut buffer = [0_u8; 4096];
+    let length = file.read(&mut buffer).ok()?;
     // Bytes, not text: the name in it can be cut inside a character.
-    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(pid, &String::from_utf8_lossy(&bytes))
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(pid, &small(pid, "stat")?)
 }
 
 fn pids() -> Vec<u32> {
@@ -86,12 +95,73 @@ pub fn alive(pid: u32, recorded: &str) -> bool {
 
 /// Resident memory of these processes together, bytes; `None` when none of them can be looked at.
 pub fn memory(pids: &[u32]) -> Option<u64> {
+    if cfg!(target_os = "linux") {
+        let found: Vec<u64> = pids.iter().filter_map(|pid| resident(&small(*pid, "status")?)).collect();
+        return (!found.is_empty()).then(|| found.iter().sum());
+    }
     let ids: Vec<sysinfo::Pid> = pids.iter().map(|pid| sysinfo::Pid::from_u32(*pid)).collect();
     let mut system = sysinfo::System::new().ok()?;
     let what = sysinfo::ProcessRefreshKind::nothing().with_memory();
     system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::Some(&ids), true, what);
     let found: Vec<u64> = ids.iter().filter_map(|id| Some(system.process(*id)?.memory())).collect();
     (!found.is_empty()).then(|| found.iter().sum())
+}
+
+/// `VmRSS:     1234 kB`; a zombie has no such line.
+fn resident(status: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Each of these processes with all its descendants. Where the kernel tells a process's children only they are looked
+/// at; elsewhere one look at all processes of the machine serves all.
+pub fn trees(roots: &[u32]) -> Vec<Vec<u32>> {
+    if roots.is_empty() {
+        return Vec::new();
+    }
+    // Only with CONFIG_PROC_CHILDREN, which the usual distributions have.
+    if std::fs::exists("/proc/thread-self/children").is_ok_and(|told| told) {
+        return roots.iter().map(|root| walk(*root, children)).collect();
+    }
+    let parents: Vec<(u32, u32)> = match cfg!(target_os = "linux") {
+        true => all().into_iter().map(|s| (s.pid, s.ppid)).collect(),
+        false => by_system(),
+    };
+    let of = |parent: u32| parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid).collect();
+    roots.iter().map(|root| walk(*root, of)).collect()
+}
+
+/// `root` and everything below it.
+fn walk(root: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut tree = vec![root];
+    let mut at = 0;
+    while let Some(parent) = tree.get(at).copied() {
+        // This is no snapshot: a number that was reused while it was read must not make a circle.
+        for child in children(parent) {
+            if !tree.contains(&child) {
+                tree.push(child);
+            }
+        }
+        at += 1;
+    }
+    tree
+}
+
+/// The children of a process, by each of its threads.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).ok();
+    let told: Vec<String> = threads.flatten().filter_map(of).collect();
+    told.iter().flat_map(|pids| pids.split_ascii_whitespace()).filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// All processes with their parents, where there is no `/proc`.
+fn by_system() -> Vec<(u32, u32)> {
+    let Ok(mut system) = sysinfo::System::new() else { return Vec::new() };
+    let what = sysinfo::ProcessRefreshKind::nothing();
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, what);
+    let all = system.processes().iter();
+    all.filter_map(|(pid, process)| Some((pid.as_u32(), process.parent()?.as_u32()))).collect()
 }
 
 /// Processor time that a process and its living descendants have spent. `None`: no such process, or a system that is
@@ -218,6 +288,39 @@ mod tests {
         assert_eq!(stat, Stat { pid: 77, state: 'S', ppid: 5, pgrp: 6, session: 7, start: 987_654 });
         assert_eq!(parse_stat(1, "1 (cut off) S 1"), None);
         assert_eq!(parse_stat(1, ""), None);
+    }
+
+    #[test]
+    fn a_tree_is_everything_below_its_root_and_no_circle_is_walked_twice() {
+        // 1 and 5 are each other's parent, as a table read while numbers are reused can say.
+        let parents = [(2, 1), (3, 2), (4, 9), (5, 1), (1, 5)];
+        let of = |parent: u32| parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid).collect();
+        assert_eq!(walk(1, of), [1, 2, 5, 3]);
+        assert_eq!(walk(9, of), [9, 4]);
+        assert_eq!(walk(77, of), [77]);
+        assert!(trees(&[]).is_empty());
+    }
+
+    #[test]
+    fn memory_is_that_of_the_living() {
+        let own = memory(&[std::process::id()]).unwrap();
+        assert!(own > 1 << 20, "{own}");
+        assert_eq!(memory(&[u32::MAX - 7]), None);
+        assert_eq!(resident("Name:\tx\nVmRSS:\t   12 kB\nThreads:\t1\n"), Some(12 * 1024));
+        assert_eq!(resident("Name:\tx\nState:\tZ (zombie)\n"), None);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn our_child_is_in_our_tree() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let tree = trees(&[std::process::id()]);
+        assert!(tree[0].contains(&child.id()), "{tree:?} has no {}", child.id());
+        // Both ways of asking Linux.
+        let parents: Vec<(u32, u32)> = all().into_iter().map(|s| (s.pid, s.ppid)).collect();
+        assert!(parents.is_empty() || parents.contains(&(child.id(), std::process::id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
