@@ -80,10 +80,16 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Words<'a, T> {
                 f.write_str("a string, a list or an object")
             }
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Words::Text(if self.0 { Text::written(text) } else { text.into() }))
+                Ok(Words::Text(if self.0 { Text::same(text) } else { text.into() }))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+                Text::escaped(inner).map(Words::Text)
             }
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(Words::Text(text.to_owned().into()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Words::Text(text.into()))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
                 T::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Words::Other)

@@ -10,7 +10,8 @@ use std::fmt;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{blocks, text};
+use super::blocks::{self, Escapes};
+use super::text;
 
 mod forms;
 #[cfg(test)]
@@ -72,12 +73,22 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// The first byte of what comes.
+    /// The first byte of what comes. Mostly no space stands before it.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Odd> {
+        match self.text.as_bytes().get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_space(&mut self) -> Result<u8, Odd> {
         self.space();
         self.text.as_bytes().get(self.at).copied().ok_or(Odd)
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Odd> {
         if self.peek()? != byte {
             return Err(Odd);
@@ -108,8 +119,8 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// The inside of the string that begins here, and whether it holds escapes.
-    fn string(&mut self) -> Result<(&'de str, bool), Odd> {
+    /// The inside of the string that begins here, and what escapes it has.
+    fn string(&mut self) -> Result<(&'de str, Escapes), Odd> {
         let start = self.at + 1;
         let (end, escapes) = blocks::checked_end(self.text.as_bytes(), start).ok_or(Odd)?;
         self.at = end + 1;
@@ -185,7 +196,7 @@ impl<'de> Reader<'de> {
     }
 
     /// A key and its colon.
-    fn key(&mut self) -> Result<(&'de str, bool), Odd> {
+    fn key(&mut self) -> Result<(&'de str, Escapes), Odd> {
         if self.peek()? != b'"' {
             return Err(Odd);
         }
@@ -196,8 +207,8 @@ impl<'de> Reader<'de> {
 
     fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
         match self.string()? {
-            (plain, false) => visitor.visit_borrowed_str(plain),
-            (inner, true) => match text::unescape(inner) {
+            (plain, Escapes::None) => visitor.visit_borrowed_str(plain),
+            (inner, _) => match text::unescape(inner) {
                 (plain, true) => visitor.visit_string(plain),
                 (_, false) => Err(Odd),
             },
@@ -272,12 +283,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_unit()
     }
 
-    /// A string as it was written, for [`Text`](super::text::Text).
+    /// A string for [`Text`](super::text::Text): as it was written, and in a wrapper where that has escapes.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
         if self.peek()? != b'"' {
             return self.deserialize_any(visitor);
         }
-        visitor.visit_borrowed_str(self.string()?.0)
+        match self.string()? {
+            (plain, Escapes::None) => visitor.visit_borrowed_str(plain),
+            (inner, Escapes::Whole) => visitor.visit_newtype_struct(BorrowedStrDeserializer::new(inner)),
+            (inner, Escapes::Surrogates) => visitor.visit_string(text::unescape(inner).0),
+        }
     }
 
     fn is_human_readable(&self) -> bool {
@@ -319,9 +334,9 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
             return Ok(None);
         }
         match self.reader.key()? {
-            (key, false) => seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some),
+            (key, Escapes::None) => seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some),
             // A key nobody escapes.
-            (_, true) => Err(Odd),
+            _ => Err(Odd),
         }
     }
 
