@@ -17,7 +17,7 @@ mod forms;
 #[cfg(test)]
 mod tests;
 
-pub use forms::{Eager, Spanned, Words};
+pub use forms::{Eager, Loose, Spanned, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
@@ -267,6 +267,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             self.space();
             let start = self.at;
             return visitor.visit_seq(Spanning { reader: self, start, left: 2 });
+        }
+        if name == forms::LOOSE {
+            return if self.peek()? == b'"' { self.deserialize_bytes(visitor) } else { visitor.visit_some(self) };
         }
         if !name.starts_with("$serde_json::private::") {
             return visitor.visit_newtype_struct(self);
