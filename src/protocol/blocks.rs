@@ -109,9 +109,12 @@ pub(super) fn end(text: &[u8], at: usize) -> Option<usize> {
 /// The same for a string that must be right: no control stands in it as it is, and every escape is one.
 #[inline]
 pub(super) fn checked_end(text: &[u8], at: usize) -> Option<(usize, Escapes)> {
-    if let Some(end) = short(text, at) {
-        return Some((end, Escapes::None));
-    }
+    short(text, at).map_or_else(|| long_checked_end(text, at), |end| Some((end, Escapes::None)))
+}
+
+/// Apart from the way that most strings go.
+#[inline(never)]
+fn long_checked_end(text: &[u8], at: usize) -> Option<(usize, Escapes)> {
     let (mut any, mut surrogates) = (false, false);
     let end = walk(text, at, |window, place| {
         any |= window[place] == b'\\';

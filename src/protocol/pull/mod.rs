@@ -120,6 +120,7 @@ impl<'de> Reader<'de> {
     }
 
     /// The inside of the string that begins here, and what escapes it has.
+    #[inline]
     fn string(&mut self) -> Result<(&'de str, Escapes), Odd> {
         let start = self.at + 1;
         let (end, escapes) = blocks::checked_end(self.text.as_bytes(), start).ok_or(Odd)?;
@@ -131,8 +132,13 @@ impl<'de> Reader<'de> {
     fn number(&mut self) -> Result<(&'de str, bool), Odd> {
         let bytes = self.text.as_bytes();
         let start = self.at;
-        let digits =
-            |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
+        let digits = |mut at: usize| {
+            let begin = at;
+            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            at - begin
+        };
         let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
         let whole = digits(at);
         if whole == 0 || (whole > 1 && bytes.get(at) == Some(&b'0')) {
