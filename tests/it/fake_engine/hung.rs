@@ -33,8 +33,7 @@ fn an_engine_that_answers_nothing_any_more_is_started_anew() {
     let err = llmup.err_with("is ready again");
     assert!(err.contains("llama-cpp hangs: its health endpoint has not answered for"), "{err}");
     assert!(err.contains("starting it anew now"), "{err}");
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
@@ -48,8 +47,7 @@ fn requests_in_flight_without_any_progress_are_a_hang_and_the_next_engine_answer
     assert_eq!(answer.status, 200, "{}", answer.body);
     let err = llmup.err_with("is ready again");
     assert!(err.contains("llama-cpp hangs: requests are in flight, and nothing has moved for"), "{err}");
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
 
@@ -65,8 +63,7 @@ fn silence_alone_is_no_hang() {
     std::thread::sleep(Duration::from_secs(8));
     assert!(!llmup.err().contains("hangs"), "{}", llmup.err());
     assert_eq!(bench.home.pids().len(), 1);
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
     let _ = asked.join();
     bench.clean(Duration::ZERO);
 }
@@ -79,6 +76,5 @@ fn an_engine_with_nothing_to_do_is_left_alone() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(!llmup.err().contains("hangs"), "{}", llmup.err());
     assert_eq!(bench.home.pids().len(), 1);
-    llmup.signal(nix::sys::signal::Signal::SIGINT);
-    llmup.wait(LONG);
+    bench.end(&mut llmup);
 }
