@@ -1,6 +1,6 @@
 //! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
-//! `/proc`; elsewhere only [`birth`], [`alive`], [`name`], [`memory`] and [`trees`] know something, the other lists are
-//! empty.
+//! `/proc`; elsewhere only [`birth`], [`alive`], [`name`], [`memory`], [`trees`] and [`processor_time`] know something, the
+//! other lists are empty.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -164,9 +164,11 @@ fn by_system() -> Vec<(u32, u32)> {
     all.filter_map(|(pid, process)| Some((pid.as_u32(), process.parent()?.as_u32()))).collect()
 }
 
-/// Processor time that a process and its living descendants have spent. `None`: no such process, or a system that is
-/// not asked (only Linux is).
+/// Processor time that a process and its living descendants have spent. `None`: no such process.
 pub fn processor_time(pid: u32) -> Option<std::time::Duration> {
+    if !cfg!(target_os = "linux") {
+        return listed_time(pid);
+    }
     activity(pid).map(|activity| activity.spent)
 }
 
@@ -214,6 +216,34 @@ fn field(text: &[u8], name: &str) -> u64 {
     let text = String::from_utf8_lossy(text);
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The same from the system's list of all processes. On Windows, too, an engine can be the child of a launcher (Python's
+/// virtual environments), so one process alone is not enough.
+fn listed_time(pid: u32) -> Option<std::time::Duration> {
+    let mut system = sysinfo::System::new().ok()?;
+    let what = sysinfo::ProcessRefreshKind::nothing().with_cpu();
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, what);
+    let all = system.processes();
+    let first = all.get(&sysinfo::Pid::from_u32(pid))?;
+    let descends = |process: &sysinfo::Process| {
+        let mut process = process;
+        // The list is no snapshot: numbers that were reused meanwhile must not make a circle.
+        for _ in 0..64 {
+            if process.pid() == first.pid() {
+                return true;
+            }
+            // Who is younger than its child only has the number of its parent.
+            let parent = process.parent().and_then(|parent| all.get(&parent));
+            match parent.filter(|parent| parent.start_time() <= process.start_time()) {
+                Some(parent) => process = parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    let spent = all.values().filter(|process| descends(process)).map(sysinfo::Process::accumulated_cpu_time);
+    Some(std::time::Duration::from_millis(spent.fold(0, u64::saturating_add)))
 }
 
 /// The living members of a process group.
@@ -356,6 +386,20 @@ mod tests {
         std::io::Write::write_all(&mut file, &[0; 1 << 20]).unwrap();
         assert!(activity(me).unwrap().moved >= before.moved + (1 << 20));
         assert_eq!(activity(u32::MAX - 7), None);
+    }
+
+    #[test]
+    fn work_shows_in_the_processor_time_of_a_process() {
+        let me = std::process::id();
+        for time in [processor_time, listed_time] {
+            let before = time(me).unwrap();
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+            while time(me).unwrap() < before + std::time::Duration::from_millis(100) {
+                assert!(std::time::Instant::now() < end, "no time is counted: {before:?}");
+                std::hint::black_box((0..1_000_000_u64).fold(0, u64::wrapping_add));
+            }
+            assert_eq!(time(u32::MAX - 7), None);
+        }
     }
 
     #[test]
