@@ -6,6 +6,7 @@ mod entry;
 mod existing;
 mod flags;
 mod heal;
+mod in_wsl;
 mod launch;
 mod measure;
 pub(super) mod ollama;
@@ -64,7 +65,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     let (hardware, found) = std::thread::scope(|scope| {
         let found = scope.spawn(|| find::find(&RealHost, paths));
         let hardware = hardware::detect(&RealHost);
-        (hardware, found.join().unwrap_or_default())
+        (hardware, in_wsl::counts(found.join().unwrap_or_default()))
     });
     let mut target = target::resolve(&args, paths)?;
     let decided =
@@ -77,6 +78,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         decided => decided?,
     };
     let mut engine = engine_for(&plan, &found);
+    in_wsl::check(&plan, engine.as_ref(), &target, args.dry_run, &RealHost)?;
     let mut known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
 
     let Some(entry) = entry else {
@@ -95,6 +97,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         // Now the headers tell what the profile only said.
         plan = decide(&args, &mut target, &hardware, None, &found)??;
         engine = engine_for(&plan, &found);
+        in_wsl::check(&plan, engine.as_ref(), &target, args.dry_run, &RealHost)?;
         known = known_flags(&args, &target, &mut plan, engine.as_ref(), paths)?;
     }
     say(&target, &plan, &hardware);

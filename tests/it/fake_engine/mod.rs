@@ -8,6 +8,8 @@ mod lifecycle;
 mod ollama;
 mod orphans;
 mod readback;
+#[cfg(windows)]
+mod wsl;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
