@@ -162,7 +162,21 @@ fn slurp(file: &mut std::fs::File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(decoded(&bytes))
+}
+
+/// What a program wrote, as text: UTF-8, or UTF-16LE, which `wsl.exe` writes into pipes and files without saying so
+/// (microsoft/WSL#4607). Text in UTF-8 holds no zero bytes; in UTF-16LE the second half of every ASCII character is one,
+/// and so of the ends of lines.
+pub fn decoded(bytes: &[u8]) -> String {
+    let zeros = |from: usize| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    let wide = bytes.starts_with(b"\xff\xfe") || bytes.chunks_exact(2).any(|pair| pair == b"\n\0");
+    if bytes.len().is_multiple_of(2) && (wide || zeros(1) > zeros(0)) {
+        let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+        return text.trim_start_matches('\u{feff}').to_owned();
+    }
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -199,6 +213,19 @@ mod tests {
         assert_eq!((ran.code, ran.stdout.trim()), (Some(3), "2.1.329 --version"), "{}", ran.stderr);
         std::fs::remove_file(bin.join("claude.cmd")).unwrap();
         assert!(which::which_in("claude", Some(&bin), dir.path()).is_err());
+    }
+
+    #[test]
+    fn what_windows_says_in_its_own_encoding_is_text_too() {
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        for text in ["* Ubuntu    Running         2\r\n", "一一一一 丁\r\n", "\u{1f600} ж\n", "é\n"] {
+            assert_eq!(decoded(&wide(text)), text);
+            assert_eq!(decoded(&wide(&format!("\u{feff}{text}"))), text);
+            assert_eq!(decoded(text.as_bytes()), text);
+        }
+        assert_eq!(decoded(b""), "");
+        assert_eq!(decoded(b"a\0b"), "a\0b");
+        assert_eq!(decoded(b"\xff\xfe"), "");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn describe(found: &Found) -> String {
     };
     let version = found.version.as_deref().unwrap_or("version unknown");
     let build = found.build.as_deref().map(|b| format!(", {b}")).unwrap_or_default();
-    format!("{} {version}{build} ({origin}: {})", found.engine, found.program.display())
+    format!("{} {version}{build} ({origin}: {})", found.engine, found.place())
 }
 
 fn list(host: &dyn Host, paths: &Paths, json: bool) {

@@ -12,6 +12,7 @@ use crate::hardware::{self, Cpu, Device, Hardware, Link, LinkKind, Memory, Vendo
 use crate::host::{Host, Os};
 use crate::output::{self, Style, bytes, paint};
 use crate::plan;
+use crate::wsl::Standing;
 
 /// Looks, prints, and ends with 0: problems are data here (`llmup doctor` is what fails on them).
 pub fn run(args: &HardwareArgs, host: &dyn Host) -> Result<u8> {
@@ -68,11 +69,15 @@ struct Use {
 
 /// The same decision as the planner's.
 fn uses(found: &Hardware) -> Vec<Use> {
-    let vllm = match (found.os, plan::platform::computes_on(found)) {
-        (Os::Linux, Some((Accelerator::Cuda, _))) => "NVIDIA GPUs".to_owned(),
-        (Os::Linux, Some((accelerator, needs))) => format!("{}s, with {needs}", accelerator.device()),
-        (Os::Linux, None) => "the processor".to_owned(),
-        _ => "nothing (it needs Linux)".to_owned(),
+    let vllm = match plan::platform::computes_on(found) {
+        _ if !plan::platform::runs(found) => without_vllm(found),
+        Some((Accelerator::Cuda, _)) => "NVIDIA GPUs".to_owned(),
+        Some((accelerator, needs)) => format!("{}s, with {needs}", accelerator.device()),
+        None => "the processor".to_owned(),
+    };
+    let vllm = match found.wsl.as_ref().and_then(Standing::usable) {
+        Some(name) => format!("{vllm}, in WSL 2 ({name})"),
+        None => vllm,
     };
     let (llama, ollama) = plan::choose::natural(found);
     let others = match llama {
@@ -91,6 +96,13 @@ fn uses(found: &Hardware) -> Vec<Use> {
         Use { engine: EngineId::LlamaCpp, on: others },
         Use { engine: EngineId::Ollama, on: ollama },
     ]
+}
+
+fn without_vllm(found: &Hardware) -> String {
+    match found.wsl.as_ref().and_then(Standing::missing) {
+        Some((why, _)) => format!("nothing (it needs WSL 2 here, and {why})"),
+        None => "nothing (it needs Linux)".to_owned(),
+    }
 }
 
 fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {

@@ -13,6 +13,8 @@ use super::id::EngineId;
 use super::install::manifest::Manifest;
 use crate::host::{Host, Os};
 use crate::paths::Paths;
+use crate::wsl;
+use crate::wsl::path::{Kind, WindowsPath};
 
 /// How long `--version` may take.
 const VERSION_LIMIT: Duration = Duration::from_secs(3);
@@ -50,12 +52,30 @@ pub struct Found {
     pub build: Option<String>,
 }
 
+impl Found {
+    /// The distribution of WSL it runs in, on Windows; `None`: it runs where llmup does.
+    pub fn distribution(&self) -> Option<&str> {
+        wsl::command::distribution_of(&self.program, &self.prefix_args)
+    }
+
+    /// Its program, as people look for it.
+    pub fn place(&self) -> String {
+        match (self.distribution(), self.prefix_args.get(3)) {
+            (Some(name), Some(program)) => format!("{program} in WSL, {name}"),
+            _ => self.program.display().to_string(),
+        }
+    }
+}
+
 /// Every engine on this machine, the most deliberate choice first: `LLMUP_<ENGINE>_VENV`, the active virtual
 /// environment, PATH, then what llmup installed (newest first).
 pub fn find(host: &dyn Host, paths: &Paths) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
     let mut add = |found: Found| {
-        if !all.iter().any(|f| f.engine == found.engine && same(&f.program, &found.program)) {
+        let known = |f: &Found| {
+            f.engine == found.engine && f.prefix_args == found.prefix_args && same(&f.program, &found.program)
+        };
+        if !all.iter().any(known) {
             all.push(found);
         }
     };
@@ -63,7 +83,9 @@ pub fn find(host: &dyn Host, paths: &Paths) -> Vec<Found> {
         let own = format!("LLMUP_{}_VENV", engine.name().to_uppercase().replace('-', "_"));
         for variable in [own.as_str(), "VIRTUAL_ENV", "CONDA_PREFIX"] {
             let Some(venv) = host.env(variable).filter(|v| !v.is_empty()) else { continue };
-            if let Some(program) = program_in_venv(host, Path::new(&venv), engine.program()) {
+            if let Some(found) = in_wsl(host, engine, &venv) {
+                add(found);
+            } else if let Some(program) = program_in_venv(host, Path::new(&venv), engine.program()) {
                 add(describe(host, engine, Origin::Venv, program));
             }
         }
@@ -99,6 +121,35 @@ pub(super) fn managed_in(dir: &Path, manifest: &Manifest) -> Found {
         version: Some(manifest.version.clone()),
         build: Some(manifest.build.clone()),
     }
+}
+
+/// vLLM in an environment inside WSL, on Windows: `/home/me/venv`, or as Windows sees it, `\\wsl$\Ubuntu\home\me\venv`.
+fn in_wsl(host: &dyn Host, engine: EngineId, venv: &str) -> Option<Found> {
+    if host.os() != Os::Windows || engine != EngineId::Vllm {
+        return None;
+    }
+    let named = match wsl::path::kind(venv) {
+        Kind::Whole(WindowsPath::Distribution { name, .. }) => Some(name),
+        _ if venv.starts_with('/') => None,
+        _ => return None,
+    };
+    let distribution = match named {
+        Some(name) => name,
+        None => wsl::standing(host)?.usable()?.to_owned(),
+    };
+    let mounts = wsl::Mounts::default();
+    let linux = if venv.starts_with("/") && !venv.starts_with("//") {
+        venv.trim_end_matches('/').to_owned()
+    } else {
+        wsl::path::to_linux(venv, &mounts, None).ok()?
+    };
+    let seen = PathBuf::from(wsl::path::to_windows(&linux, &mounts, &distribution)?);
+    let program = seen.join("bin").join(engine.program());
+    host.exists(&program).then_some(())?;
+    let (version, build) = vllm_version(host, &program);
+    let mut prefix_args = wsl::command::prefix(&distribution).to_vec();
+    prefix_args.push(format!("{linux}/bin/{}", engine.program()));
+    Some(Found { engine, origin: Origin::Venv, program: wsl::list::program(host)?, prefix_args, version, build })
 }
 
 fn same(a: &Path, b: &Path) -> bool {

@@ -12,10 +12,15 @@ struct Machine {
     path: BTreeMap<&'static str, &'static str>,
     env: BTreeMap<&'static str, &'static str>,
     versions: BTreeMap<&'static str, &'static str>,
+    windows: bool,
 }
 
 impl Host for Machine {
     fn run(&self, program: &Path, args: &[&str], _: Duration) -> io::Result<Ran> {
+        if args == ["--list", "--verbose"] {
+            let stdout = "  NAME      STATE      VERSION\n* Ubuntu    Stopped    2\n".to_owned();
+            return Ok(Ran { code: Some(0), stdout, stderr: String::new() });
+        }
         assert_eq!(args, ["--version"]);
         assert_ne!(program.file_name().unwrap(), "vllm", "vllm --version costs 20 CPU-seconds");
         let name = program.file_name().unwrap().to_str().unwrap();
@@ -41,7 +46,7 @@ impl Host for Machine {
         self.env.get(name).map(|v| (*v).to_owned())
     }
     fn os(&self) -> Os {
-        Os::Linux
+        if self.windows { Os::Windows } else { Os::Linux }
     }
 }
 
@@ -199,4 +204,24 @@ fn a_plug_in_or_the_version_says_what_vllm_is_built_for() {
         assert_eq!(found[0].build.as_deref(), Some(want), "{version}");
         assert_eq!(found[0].version.as_deref(), Some(version));
     }
+}
+
+#[test]
+fn on_windows_vllm_is_found_in_wsl() {
+    let mut machine = Machine { windows: true, ..Machine::default() };
+    machine.path.insert("wsl.exe", r"C:\Windows\System32\wsl.exe");
+    let venv = r"\\wsl$\Ubuntu\home\me\venv";
+    machine.files.insert(Path::new(venv).join("bin").join("vllm"), String::new());
+    let metadata = Path::new(venv).join("lib/python3.12/site-packages/vllm-0.33.0.dist-info/METADATA");
+    machine.files.insert(metadata, "Name: vllm\nVersion: 0.33.0\n".into());
+    for named in ["/home/me/venv", venv, r"\\wsl.localhost\Ubuntu\home\me\venv"] {
+        machine.env.insert("LLMUP_VLLM_VENV", named);
+        let found = find(&machine, &paths());
+        assert_eq!(found.len(), 1, "{named}");
+        assert_eq!((found[0].version.as_deref(), found[0].build.as_deref()), (Some("0.33.0"), Some("cuda")));
+        assert_eq!(found[0].distribution(), Some("Ubuntu"));
+        assert_eq!(found[0].place(), "/home/me/venv/bin/vllm in WSL, Ubuntu");
+    }
+    machine.env.insert("LLMUP_VLLM_VENV", "/home/me/other");
+    assert_eq!(find(&machine, &paths()), []);
 }

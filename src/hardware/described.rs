@@ -89,6 +89,7 @@ impl Machine {
             versions: BTreeMap::default(),
             links: Vec::new(),
             problems: Vec::new(),
+            wsl: None,
         }
     }
 }

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use self::link::{Link, LinkKind};
 pub use self::replay::{ReplayError, WHOLE, kinds, replay};
 use crate::host::{Host, Os};
+use crate::wsl::{self, Standing};
 
 /// Who made an accelerator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -162,6 +163,9 @@ pub struct Hardware {
     pub versions: std::collections::BTreeMap<String, String>,
     /// What is wrong with the machine, with cures.
     pub problems: Vec<String>,
+    /// On Windows: whether programs of Linux can run there. `None` elsewhere, and where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wsl: Option<Standing>,
 }
 
 /// The vendors that are asked, in the order their devices are listed.
@@ -187,6 +191,7 @@ fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
     std::thread::scope(|scope| {
         let probes: Vec<_> =
             vendors.iter().map(|vendor| (vendor.id(), scope.spawn(move || vendor.probe(host)))).collect();
+        let wsl = scope.spawn(|| wsl::standing(host));
         let mut found = Hardware {
             os: host.os(),
             cpu: cpu::read(host),
@@ -195,6 +200,7 @@ fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
             links: Vec::new(),
             versions: std::collections::BTreeMap::new(),
             problems: Vec::new(),
+            wsl: wsl.join().unwrap_or_default(),
         };
         for (vendor, probe) in probes {
             match probe.join() {

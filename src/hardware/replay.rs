@@ -120,6 +120,7 @@ fn nothing() -> Hardware {
         links: Vec::new(),
         versions: std::collections::BTreeMap::new(),
         problems: Vec::new(),
+        wsl: None,
     }
 }
 

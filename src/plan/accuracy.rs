@@ -183,6 +183,7 @@ fn machine(record: &Value) -> Option<Hardware> {
         versions: Default::default(),
         links: Vec::new(),
         problems: Vec::new(),
+        wsl: None,
     })
 }
 

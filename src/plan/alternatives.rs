@@ -6,6 +6,7 @@ use super::variant::{self, Machine, best};
 use super::{Bill, Facts, LEAST_CONTEXT, LaunchPlan, MEMORY, PlanError, Request, WANTED_CONTEXT, plan, platform};
 use crate::engine::EngineId;
 use crate::hardware::Hardware;
+use crate::host::Os;
 use crate::model::{Format, Weights};
 use crate::output::bytes;
 use crate::profile::ModelProfile;
@@ -305,10 +306,15 @@ impl Search<'_> {
         })
     }
 
-    /// The same machine twice, the model in two stages (vLLM's own multi-node mode, 0.33).
+    /// The same machine twice, the model in two stages (vLLM's own multi-node mode, 0.33). Not from within WSL, whose
+    /// network other machines do not reach by themselves.
     fn two_machines(&self, bills: &[Bill]) -> Option<Alternative> {
         let Facts { weights, hardware, request, .. } = *self.facts;
-        if weights.format != Format::Safetensors || !platform::has_accelerator(hardware) || bills.is_empty() {
+        if weights.format != Format::Safetensors
+            || hardware.os != Os::Linux
+            || !platform::has_accelerator(hardware)
+            || bills.is_empty()
+        {
             return None;
         }
         let count = u32::try_from(hardware.devices.len()).unwrap_or(u32::MAX);

@@ -202,6 +202,9 @@ pub struct LaunchPlan {
     pub warnings: Vec<String>,
     /// What else would do, nearest first; see [`alternatives::add`].
     pub alternatives: Vec<Alternative>,
+    /// On Windows: the distribution of WSL the engine runs in. `None`: it runs where llmup does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wsl: Option<String>,
 }
 
 impl LaunchPlan {
@@ -251,6 +254,8 @@ pub struct Facts<'a> {
 /// [`PlanError`] with the bill when it does not fit, or when no engine runs this format here.
 pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
     let mut reasons = Vec::new();
+    let inside = platform::inside_wsl(&facts);
+    let facts = Facts { hardware: inside.as_ref().unwrap_or(facts.hardware), ..facts };
     let choice = choose::engine(&facts)?;
     reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
 
@@ -314,6 +319,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         reasons,
         warnings,
         alternatives: Vec::new(),
+        wsl: inside.and_then(|hardware| hardware.wsl?.usable().map(str::to_owned)),
     })
 }
 

@@ -75,6 +75,7 @@ mod tests {
             links: if direct.is_empty() { Vec::new() } else { pairs.map(link).collect() },
             versions: Default::default(),
             problems: Vec::new(),
+            wsl: None,
         }
     }
 

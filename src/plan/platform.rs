@@ -10,7 +10,10 @@ use super::{Facts, Installed, Needs, PlanError, Reason};
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
+use crate::model::Format;
 use crate::profile::{self, Limit, ModelProfile, Others, Platform, Variant};
+use crate::wsl::Standing;
+use crate::wsl::path::{self, Kind, WindowsPath};
 
 /// Vendors whose accelerators vLLM can compute on, the best first where two are equally large.
 const VENDORS: [VendorId; 8] = [
@@ -43,20 +46,49 @@ fn platforms() -> &'static Platforms {
     })
 }
 
+/// The distribution of WSL that vLLM runs in on a Windows machine.
+fn distribution(hardware: &Hardware) -> Option<&str> {
+    hardware.wsl.as_ref().filter(|_| hardware.os == Os::Windows)?.usable()
+}
+
+/// Whether vLLM runs on this machine by itself, or in its WSL.
+pub fn runs(hardware: &Hardware) -> bool {
+    hardware.os == Os::Linux || distribution(hardware).is_some()
+}
+
+/// A Windows machine as vLLM in its WSL 2 sees it, for weights that are vLLM's. `None`: nothing to be seen so.
+///
+/// The machine of WSL 2 gets half of the main memory unless `memory` in `.wslconfig` says otherwise
+/// (learn.microsoft.com/windows/wsl/wsl-config); of accelerators, the wheels that llmup installs can use NVIDIA's there
+/// (docs.nvidia.com/cuda/wsl-user-guide).
+pub(super) fn inside_wsl(facts: &Facts<'_>) -> Option<Hardware> {
+    let hardware = facts.hardware;
+    if facts.weights.format != Format::Safetensors {
+        return None;
+    }
+    distribution(hardware)?;
+    let mut inside = hardware.clone();
+    inside.memory.total_bytes /= 2;
+    inside.memory.available_bytes = inside.memory.available_bytes.min(inside.memory.total_bytes);
+    inside.devices.retain(|device| device.vendor == VendorId::Nvidia);
+    inside.links.retain(|link| link.vendor == VendorId::Nvidia);
+    Some(inside)
+}
+
 /// Whether vLLM has anything but the processor to compute on here: then quantised safetensors have their kernels.
 pub fn has_accelerator(hardware: &Hardware) -> bool {
-    hardware.os == Os::Linux && !candidates(hardware).is_empty()
+    runs(hardware) && !candidates(hardware).is_empty()
 }
 
 /// What vLLM computes on here, and what must be installed for it; `None` is the processor.
 pub fn computes_on(hardware: &Hardware) -> Option<(Accelerator, &'static str)> {
-    let accelerator = best(hardware, &[]).filter(|_| hardware.os == Os::Linux)?.accelerator;
+    let accelerator = best(hardware, &[]).filter(|_| runs(hardware))?.accelerator;
     Some((accelerator, platforms().get(accelerator.name())?.needs.as_str()))
 }
 
 /// What must be installed by hand before vLLM computes on the accelerators of this machine.
 pub fn needs(hardware: &Hardware, installed: &[Installed]) -> Option<Needs> {
-    let candidate = best(hardware, installed).filter(|_| hardware.os == Os::Linux)?;
+    let candidate = best(hardware, installed).filter(|_| runs(hardware))?;
     missing(candidate.accelerator, platforms().get(candidate.accelerator.name())?, installed)
 }
 
@@ -107,7 +139,9 @@ fn best<'a>(hardware: &'a Hardware, installed: &[Installed]) -> Option<Candidate
 
 fn candidates(hardware: &Hardware) -> Vec<Candidate<'_>> {
     let of = |vendor: VendorId| {
-        let accelerator = Accelerator::of(vendor);
+        // In WSL, see `inside_wsl`.
+        let accelerator =
+            Some(Accelerator::of(vendor)).filter(|a| hardware.os != Os::Windows || *a == Accelerator::Cuda)?;
         let platform = platforms().get(accelerator.name())?;
         let mut devices = hardware.usable(vendor);
         devices.retain(|d| platform.made_for(d.architecture.as_deref()));
@@ -122,16 +156,8 @@ fn candidates(hardware: &Hardware) -> Vec<Candidate<'_>> {
 pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, PlanError> {
     match facts.hardware.os {
         Os::Linux => {}
-        Os::Windows => {
-            return Err(PlanError::NoEngine {
-                what: "safetensors need vLLM, and vLLM does not run on native Windows".into(),
-                instead: vec![
-                    "run llmup inside WSL2: `wsl llmup start MODEL --model-dir /mnt/d/…`".into(),
-                    "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`"
-                        .into(),
-                ],
-            });
-        }
+        Os::Windows if distribution(facts.hardware).is_some() => {}
+        Os::Windows => return Err(without_wsl(facts)),
         Os::Macos => {
             if let Some(choice) = metal(facts, asked)? {
                 return Ok(choice);
@@ -147,12 +173,16 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
         }
     }
     let Some(Candidate { accelerator, devices }) = best(facts.hardware, facts.installed) else {
-        return Ok(processor(facts, asked));
+        let mut choice = processor(facts, asked);
+        in_wsl(facts, &mut choice);
+        return Ok(choice);
     };
     let platform = platforms().get(accelerator.name());
     let mut choice = Choice::new(EngineId::Vllm, accelerator, devices);
     choice.because = match accelerator {
-        Accelerator::Cuda => format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}"),
+        Accelerator::Cuda if facts.hardware.os == Os::Linux => {
+            format!("the weights are safetensors and there is an NVIDIA GPU under Linux{asked}")
+        }
         _ => {
             format!("the weights are safetensors{asked}; vLLM can compute on {}", counted(&choice.devices, accelerator))
         }
@@ -162,7 +192,40 @@ pub(super) fn vllm<'a>(facts: &Facts<'a>, asked: &str) -> Result<Choice<'a>, Pla
         choice.utilization = platform.utilization;
         required(facts, platform, &mut choice);
     }
+    in_wsl(facts, &mut choice);
     Ok(choice)
+}
+
+/// Why there is no vLLM on this Windows, and what else does.
+fn without_wsl(facts: &Facts<'_>) -> PlanError {
+    let gguf = "or use a GGUF of the model, which llama.cpp runs here: `llmup start MODEL --model-dir FILE.gguf`";
+    let what = "safetensors need vLLM, and vLLM does not run on native Windows";
+    match facts.hardware.wsl.as_ref().and_then(Standing::missing) {
+        Some((why, cure)) => PlanError::NoEngine {
+            what: format!("{what}; in WSL 2 it does, but {why}"),
+            instead: vec![cure, gguf.into()],
+        },
+        None => PlanError::NoEngine {
+            what: what.into(),
+            instead: vec!["run llmup inside WSL2: `wsl llmup start MODEL --model-dir /mnt/d/…`".into(), gguf.into()],
+        },
+    }
+}
+
+/// Says where it runs, when that is not where llmup does.
+fn in_wsl(facts: &Facts<'_>, choice: &mut Choice<'_>) {
+    let Some(name) = distribution(facts.hardware) else { return };
+    choice.reasons.push(Reason {
+        choice: format!("runs in: WSL 2 ({name})"),
+        because: "vLLM does not run on native Windows; the GPUs and drives of Windows are there too".into(),
+    });
+    // Files of Windows come through a file server there (learn.microsoft.com/windows/wsl/filesystems).
+    let path = facts.weights.path.as_deref().and_then(|path| path.to_str()).unwrap_or_default();
+    if matches!(path::kind(path), Kind::Whole(WindowsPath::Drive { .. })) {
+        choice.warnings.push(format!(
+            r"weights on a drive of Windows load slowly in WSL; below `\\wsl$\{name}\home` they load at full speed"
+        ));
+    }
 }
 
 /// vLLM on a Mac, where somebody has installed it with its plug-in for Apple's GPUs.

@@ -5,6 +5,7 @@ use crate::error::Explain;
 use crate::hardware::{Cpu, Device, Memory, VendorId};
 use crate::host::Os;
 use crate::model::{Cache, CacheGroup, Format, Shape};
+use crate::wsl::Standing;
 
 pub(super) const GIB: u64 = 1 << 30;
 
@@ -29,6 +30,7 @@ pub(super) fn machine(gpus: u32, gib_each: u64) -> Hardware {
         links: Vec::new(),
         versions: Default::default(),
         problems: Vec::new(),
+        wsl: None,
     }
 }
 
@@ -144,6 +146,44 @@ fn gguf_goes_to_llama_cpp_and_safetensors_on_windows_nowhere() {
     let error = make(&Request::default(), &hardware, &weights(Format::Safetensors, 5)).unwrap_err();
     assert!(error.to_string().contains("native Windows"));
     assert!(error.hints()[0].contains("WSL2"));
+}
+
+#[test]
+fn on_windows_safetensors_run_in_wsl_where_there_is_one() {
+    let windows = |standing| Hardware { os: Os::Windows, wsl: Some(standing), ..machine(1, 80) };
+    let ubuntu = windows(Standing::Usable("Ubuntu".into()));
+    let mut own = weights(Format::Safetensors, 15);
+    let plan = make(&Request::default(), &ubuntu, &own).unwrap();
+    assert_eq!(
+        (plan.engine, plan.accelerator, plan.wsl.as_deref()),
+        (EngineId::Vllm, Accelerator::Cuda, Some("Ubuntu"))
+    );
+    assert!(plan.reasons.iter().any(|r| r.choice == "runs in: WSL 2 (Ubuntu)"), "{:?}", plan.reasons);
+    assert!(!plan.warnings.iter().any(|w| w.contains("slowly")), "{:?}", plan.warnings);
+    own.path = Some(r"D:\models\some".into());
+    let slow = make(&Request::default(), &ubuntu, &own).unwrap();
+    assert!(slow.warnings.iter().any(|w| w.contains(r"`\\wsl$\Ubuntu\home`")), "{:?}", slow.warnings);
+    // The same as under Linux, but for the words.
+    let linux = make(&Request::default(), &machine(1, 80), &own).unwrap();
+    assert_eq!((linux.max_model_len, linux.utilization), (plan.max_model_len, plan.utilization));
+    assert_eq!(linux.wsl, None);
+    // GGUF needs none of it.
+    let gguf = make(&Request::default(), &ubuntu, &weights(Format::Gguf, 5)).unwrap();
+    assert_eq!((gguf.engine, gguf.wsl), (EngineId::LlamaCpp, None));
+    // Half of the main memory is there.
+    let processor = Hardware { devices: Vec::new(), ..ubuntu };
+    let most = make(&Request::default(), &processor, &weights(Format::Safetensors, 40)).unwrap_err();
+    assert!(matches!(most, PlanError::DoesNotFit { .. }), "{most}");
+    assert!(make(&Request::default(), &machine(0, 0), &weights(Format::Safetensors, 40)).is_ok());
+    for (standing, cure) in [
+        (Standing::NotInstalled, "`wsl --install`"),
+        (Standing::NoDistribution, "`wsl --install -d Ubuntu`"),
+        (Standing::Version1("Ubuntu".into()), "`wsl --set-version Ubuntu 2`"),
+    ] {
+        let error = make(&Request::default(), &windows(standing), &own).unwrap_err();
+        assert!(error.to_string().contains("in WSL 2 it does, but"), "{error}");
+        assert!(error.hints()[0].ends_with(cure) && error.hints()[1].contains("GGUF"), "{:?}", error.hints());
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn machine(devices: Vec<Device>) -> Hardware {
         links: Vec::new(),
         versions: BTreeMap::new(),
         problems: Vec::new(),
+        wsl: None,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod process;
 pub mod signal;
 pub mod tail;
 
+mod inside;
 mod owner;
 mod reap;
 

@@ -9,7 +9,8 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::process::Command;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{ChildStdin, Command};
 use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
 use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation};
 use windows_sys::Win32::System::Console::{
@@ -28,10 +29,13 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use super::owner::Event;
-use super::{ExitStatus, MARK, Spec, SupervisorError};
+use super::{ExitStatus, MARK, Spec, SupervisorError, guard, inside};
 
 /// How long descendants may outlive a child that ended by itself.
 const SETTLE: Duration = Duration::from_millis(250);
+
+/// How long what runs in WSL may take to be killed, before `wsl.exe` is. Milliseconds are enough for a machine at rest.
+const INSIDE: Duration = Duration::from_secs(2);
 
 /// The child and the job that holds it with everything it started.
 pub(super) struct Tree {
@@ -39,6 +43,8 @@ pub(super) struct Tree {
     job: OwnedHandle,
     pid: u32,
     exited: Option<Instant>,
+    /// To the guard of what runs in WSL.
+    orders: Option<ChildStdin>,
 }
 
 impl Tree {
@@ -46,7 +52,8 @@ impl Tree {
         let refused = |source| SupervisorError::Start { program: spec.program.clone(), source };
         let job = new_job().map_err(refused)?;
         let mut command = Command::new(&spec.program);
-        command.args(&spec.args);
+        let guarded = inside::guarded(spec);
+        command.args(guarded.as_ref().unwrap_or(&spec.args));
         for name in &spec.env_remove {
             command.env_remove(name);
         }
@@ -58,9 +65,11 @@ impl Tree {
         // A group of its own: the console's Ctrl-C is for llmup, and Ctrl-Break can be sent to this group alone.
         // It runs only once it is in the job: what it starts is born there, and nothing gets away.
         command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED);
-        command.stdin(Stdio::null()).stdout(also).stderr(log);
+        let orders = if guarded.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(orders).stdout(also).stderr(log);
         command.kill_on_drop(true);
-        let child = command.spawn().map_err(refused)?;
+        let mut child = command.spawn().map_err(refused)?;
+        let orders = child.stdin.take();
         let handle = child.raw_handle().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
         // SAFETY: both handles are open: the job is owned here, the process by `child`.
         if unsafe { AssignProcessToJobObject(job.as_raw_handle(), handle) } == 0 {
@@ -68,7 +77,7 @@ impl Tree {
         }
         let pid = child.id().ok_or_else(|| refused(io::Error::other("it ended at once")))?;
         resume(pid).map_err(refused)?;
-        Ok((Tree { child, job, pid, exited: None }, pid))
+        Ok((Tree { child, job, pid, exited: None, orders }, pid))
     }
 
     /// What happens next; cancelling loses nothing.
@@ -89,7 +98,11 @@ impl Tree {
     }
 
     pub(super) async fn terminate(&mut self) {
-        if self.exited.is_none() {
+        if let Some(orders) = &mut self.orders {
+            // A break would end `wsl.exe`, and with it the time that the engine is given.
+            let _ = orders.write_all(&[guard::TERMINATE]).await;
+            let _ = orders.flush().await;
+        } else if self.exited.is_none() {
             // SAFETY: takes two numbers.
             let asked = unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid) };
             if asked == 0 {
@@ -100,6 +113,10 @@ impl Tree {
     }
 
     pub(super) async fn kill(&mut self) {
+        if self.orders.take().is_some() && self.exited.is_none() {
+            // The end of the orders is the order to kill; `wsl.exe` ends when nothing is left inside.
+            let _ = tokio::time::timeout(INSIDE, self.child.wait()).await;
+        }
         // SAFETY: the job handle is open.
         unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
     }

@@ -1,4 +1,5 @@
-//! An engine that misbehaves on request. It acts by the name it was called by: `vllm`, `llama-server` or `ollama`.
+//! An engine that misbehaves on request. It acts by the name it was called by: `vllm`, `llama-server` or `ollama`; as
+//! `wsl` it is Windows' `wsl.exe` with a vLLM inside.
 //! It stands in for the real ones in tests of starting, stopping, crashing and streaming; it computes nothing.
 //!
 //! | variable | effect |
@@ -46,6 +47,8 @@ mod answer;
 mod http;
 #[path = "fake_engine/quiet.rs"]
 mod quiet;
+#[path = "fake_engine/wsl.rs"]
+mod wsl;
 
 /// Which engine it plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,10 @@ pub fn log(line: &str) {
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    let name = args.first().map(|a| Path::new(a).file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    if name.as_deref() == Some("wsl") {
+        return wsl::run(&args[1..]);
+    }
     match args.get(1).and_then(|a| a.to_str()) {
         Some("__guard") => {
             let code = llmup::supervisor::guard::main(args.into_iter().skip(2));
@@ -94,7 +101,6 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let name = args.first().map(|a| Path::new(a).file_stem().unwrap_or_default().to_string_lossy().into_owned());
     let kind = match name.as_deref() {
         Some("llama-server") => Kind::LlamaServer,
         Some("ollama") => Kind::Ollama,

@@ -44,6 +44,9 @@ pub mod plan;
 #[path = "../../../src/profile/mod.rs"]
 #[allow(dead_code)]
 pub mod profile;
+#[path = "../../../src/wsl/mod.rs"]
+#[allow(dead_code)]
+pub mod wsl;
 
 use chosen::Run;
 

@@ -27,6 +27,7 @@ fn machine(gpus: u32, gib_each: u64, capability: &str, ram_gib: u64) -> Hardware
         versions: Default::default(),
         links: Vec::new(),
         problems: Vec::new(),
+        wsl: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::in_wsl;
 use super::standstill::standstill;
 use super::target::Target;
 use super::watchdog;
@@ -126,7 +127,8 @@ pub fn command(
     let mut command = own_command(target, plan, engine, known, paths, port, key);
     command.args = understood(command.args, engine, known).0;
     // Last, so that they win.
-    command.args.extend(args.engine_args.iter().map(Into::into));
+    let inside = in_wsl::distribution(plan, engine);
+    command.args.extend(args.engine_args.iter().map(|arg| in_wsl::word(arg, inside)));
     command
 }
 
@@ -165,12 +167,20 @@ fn own_command(
     key: Option<&str>,
 ) -> CommandLine {
     let engine_driver = driver(plan.engine);
+    let inside = in_wsl::distribution(plan, engine);
+    let own = inside.map(|distribution| in_wsl::weights(&target.weights, distribution));
+    let (program, prefix_args) = match (engine, inside) {
+        (Some(found), _) => (found.program.clone(), found.prefix_args.clone()),
+        // As it will be once it is installed there.
+        (None, Some(distribution)) => in_wsl::to_be(plan.engine.program(), distribution),
+        (None, None) => (PathBuf::from(plan.engine.program()), Vec::new()),
+    };
     let mut command = engine_driver.command(&Launch {
-        program: engine.map_or_else(|| PathBuf::from(plan.engine.program()), |f| f.program.clone()),
-        prefix_args: engine.map(|f| f.prefix_args.clone()).unwrap_or_default(),
+        program,
+        prefix_args,
         // Where nothing is installed, the plan's own word.
         cpu_build: engine.map_or(plan.accelerator == Accelerator::Cpu, |f| f.build.as_deref() == Some("cpu")),
-        weights: &target.weights,
+        weights: own.as_ref().unwrap_or(&target.weights),
         served_name: &target.name,
         context: plan.max_model_len,
         port,
@@ -188,6 +198,9 @@ fn own_command(
     if plan.engine == EngineId::LlamaCpp && (ours || known.is_some_and(KnownFlags::traces)) {
         // Level 4 of 5 tells the sizes of its buffers. In older builds every level above 0 shows prompts.
         command.args.extend(["-lv".into(), "4".into()]);
+    }
+    if inside.is_some() {
+        in_wsl::cross(&mut command);
     }
     command
 }
@@ -220,10 +233,14 @@ pub async fn wait_ready(
     progress: &Progress,
 ) -> Result<(), NotReady> {
     progress.step(&format!("{who}: starting"));
+    let up = tokio::sync::Notify::new();
     let follow = async {
         let mut tail = Tail::new(log);
         loop {
             for line in tail.next().await {
+                if in_wsl::opens_port(engine.id(), &line.text) {
+                    up.notify_one();
+                }
                 if let Some(phase) = engine.phase(&line.text) {
                     let share = phase.fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
                     progress.step(&format!("{who}: {}{share}", phase.text));
@@ -231,10 +248,17 @@ pub async fn wait_ready(
             }
         }
     };
+    let heard = async {
+        up.notified().await;
+        tokio::time::sleep(in_wsl::HEARD).await;
+        progress.note(&in_wsl::unheard(port));
+        std::future::pending().await
+    };
     let path = engine.health_path();
     let ready = health::wait_ready(|| health::answers(address(port), path), child.exited(), None);
     tokio::select! {
         () = follow => Ok(()),
+        () = heard => Ok(()),
         ready = ready => match ready {
             Ok(_) => Ok(()),
             Err(health::NotReady::Exited(status)) => Err(status.into()),

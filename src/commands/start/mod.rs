@@ -8,6 +8,7 @@ mod existing;
 mod flags;
 mod fleet;
 mod heal;
+mod in_wsl;
 mod launch;
 mod measure;
 pub(super) mod ollama;
@@ -85,7 +86,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     let (hardware, found) = std::thread::scope(|scope| {
         let found = scope.spawn(|| find::find(&RealHost, paths));
         let hardware = hardware::detect(&RealHost);
-        (hardware, found.join().unwrap_or_default())
+        (hardware, in_wsl::counts(found.join().unwrap_or_default()))
     });
     let mut models = Vec::new();
     for one in std::mem::take(&mut wanted.models) {
@@ -145,6 +146,7 @@ fn choose(
 /// With the engine that will run it, and the flags that one takes.
 fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
     let engine = engine_for(&plan, found);
+    in_wsl::check(&plan, engine.as_ref(), &target, one.args.dry_run, &RealHost)?;
     let known = known_flags(&one.args, &target, &mut plan, engine.as_ref(), paths)?;
     Ok(Chosen { one, target, plan, engine, known })
 }

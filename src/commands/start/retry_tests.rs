@@ -50,6 +50,7 @@ pub(crate) fn plan() -> LaunchPlan {
         reasons: Vec::new(),
         warnings: Vec::new(),
         alternatives: Vec::new(),
+        wsl: None,
     }
 }
 

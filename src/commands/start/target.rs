@@ -6,11 +6,13 @@ use crate::cli::StartArgs;
 use crate::engine::{EngineId, ask_ollama};
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
+use crate::host::RealHost;
 use crate::model::{self, Format, Shape, Weights, demo};
 use crate::output;
 use crate::paths::Paths;
 use crate::plan::variant;
 use crate::profile::{self, ModelProfile, Variant};
+use crate::wsl;
 
 /// A model to start.
 #[derive(Debug)]
@@ -105,7 +107,8 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         Err(error) => Err(error),
     };
     if let Some(dir) = &args.model_dir {
-        let weights = model::read_path(dir)?;
+        let meant = wsl::inside::local(&RealHost, dir, true)?;
+        let weights = model::read_path(meant.as_deref().unwrap_or(dir))?;
         let profile = found(&args.model)?.map(|profile| without_generation_config(profile, &weights));
         // Other profiles matter only for weights that have none, and for what would fit instead.
         let profiles = profile::all(&user)?;
@@ -119,8 +122,10 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
         });
         return Ok(from_profile(profile, engine, paths, others)?);
     }
-    let path = Path::new(&args.model);
-    let looks_like_path = path.exists()
+    let meant = wsl::inside::local(&RealHost, Path::new(&args.model), false)?;
+    let path = meant.as_deref().unwrap_or(Path::new(&args.model));
+    let looks_like_path = meant.is_some()
+        || path.exists()
         || args.model.contains(std::path::MAIN_SEPARATOR)
         || args.model.starts_with(['.', '~'])
         || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));

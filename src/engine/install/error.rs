@@ -7,6 +7,7 @@ use crate::error::Explain;
 use crate::exit::Exit;
 use crate::fs::FileError;
 use crate::output;
+use crate::wsl::list::CHOSEN;
 
 /// Why an installation failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,38 @@ pub enum InstallError {
     NoPython {
         /// For which engine.
         engine: EngineId,
+        /// Oldest version that works.
+        from: String,
+        /// Newest version that works.
+        to: String,
+        /// Versions that were found and do not fit.
+        seen: Vec<String>,
+    },
+    /// There is no distribution of WSL to install into.
+    #[error("{engine} runs in WSL 2 on Windows, and {why}")]
+    NoWsl {
+        /// Which engine.
+        engine: EngineId,
+        /// What is missing.
+        why: String,
+        /// How to get it.
+        cure: String,
+    },
+    /// The distribution does not start, or does not say what it has.
+    #[error("the distribution {distribution} of WSL does not answer")]
+    Silent {
+        /// Which.
+        distribution: String,
+        /// What `wsl.exe` said.
+        said: Vec<String>,
+    },
+    /// No Python of a fitting version in the distribution, and no `uv`.
+    #[error("{engine} needs Python {from} to {to} in the distribution {distribution} of WSL, and none was found{tail}", tail = seen_tail(.seen))]
+    NoPythonInside {
+        /// For which engine.
+        engine: EngineId,
+        /// Which distribution.
+        distribution: String,
         /// Oldest version that works.
         from: String,
         /// Newest version that works.
@@ -126,6 +159,7 @@ impl Explain for InstallError {
     fn evidence(&self) -> Vec<String> {
         match self {
             InstallError::Tool { lines, .. } => lines.clone(),
+            InstallError::Silent { said, .. } => said.clone(),
             _ => Vec::new(),
         }
     }
@@ -133,6 +167,21 @@ impl Explain for InstallError {
     fn hints(&self) -> Vec<String> {
         match self {
             InstallError::NoPython { .. } => vec![python_hint().to_owned()],
+            InstallError::NoWsl { cure, .. } => vec![
+                cure.clone(),
+                "or use a GGUF of the model with llama.cpp, which needs no WSL: `llmup engine install llama-cpp`"
+                    .to_owned(),
+            ],
+            InstallError::Silent { distribution, .. } => {
+                vec![format!("see whether it starts: `wsl -d {distribution} --exec true`")]
+            }
+            InstallError::NoPythonInside { distribution, seen, .. } if seen.is_empty() => vec![format!(
+                "install it there, as root, which needs no password: `wsl -d {distribution} -u root apt-get install -y python3-venv`"
+            )],
+            InstallError::NoPythonInside { .. } => vec![
+                "install a newer distribution: `wsl --install -d Ubuntu-24.04`".to_owned(),
+                format!("or uv in this one, which brings a Python of its own; {CHOSEN} names the one to use"),
+            ],
             InstallError::Tool { lines, .. } => tool_hints(&lines.join("\n")),
             InstallError::Unsupported { engine, .. } => unsupported_hints(*engine),
             InstallError::Space { .. } => {

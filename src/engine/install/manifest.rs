@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::id::EngineId;
 use crate::fs::{self, FileError};
 use crate::host::Host;
+use crate::wsl::command;
 
 /// The manifest's file name.
 pub const FILE: &str = "engine.json";
@@ -21,7 +22,7 @@ pub struct Manifest {
     pub version: String,
     /// `cpu`, `cuda`, `metal`, `vulkan`.
     pub build: String,
-    /// The program, relative to the folder, with `/` between names.
+    /// The program, relative to the folder, with `/` between names; for an engine in WSL the whole path of `wsl.exe`.
     pub program: String,
     /// Arguments that always come first; `{dir}` stands for the folder.
     #[serde(default)]
@@ -42,8 +43,17 @@ impl Manifest {
         fs::write_private(&path, &text)
     }
 
+    /// The engine's own program, for one in WSL: its distribution and its path there.
+    pub fn inside(&self) -> Option<(&str, &str)> {
+        let distribution = command::distribution_of(Path::new(&self.program), &self.prefix_args)?;
+        Some((distribution, self.prefix_args.get(3)?))
+    }
+
     /// The program's full path.
     pub fn program_in(&self, dir: &Path) -> PathBuf {
+        if self.inside().is_some() {
+            return PathBuf::from(&self.program);
+        }
         self.program.split('/').fold(dir.to_owned(), |at, name| at.join(name))
     }
 

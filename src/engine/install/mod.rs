@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod error;
 pub mod facts;
+mod inside;
 pub mod manifest;
 pub mod python;
 pub mod release;
@@ -22,7 +23,7 @@ use super::accelerator::Accelerator;
 use super::find::{self, Found};
 use super::id::EngineId;
 use crate::fs;
-use crate::host::{Host, Os};
+use crate::host::{Host, Os, RealHost};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -33,6 +34,8 @@ enum Way {
     Wheel(&'static str),
     /// As a release archive.
     Archive(&'static str),
+    /// As Python packages in a distribution of WSL.
+    Inside(&'static str),
 }
 
 /// How long to wait for another installation that may be about to end.
@@ -74,6 +77,15 @@ pub fn install(
                     Ok((dir, manifest))
                 })
             }
+            Way::Inside(build) => {
+                let Some(wheel) = facts.wheel(engine, build, Os::Linux) else { continue };
+                let dir = paths.engines().join(format!("{engine}-{}-wsl", wheel.version));
+                begin(&dir)?;
+                inside::install(wheel, build, host, &lock, progress).and_then(|manifest| {
+                    manifest.write(&dir)?;
+                    Ok((dir, manifest))
+                })
+            }
             Way::Archive(build) => {
                 let Some(name) = facts.release.asset(host.os(), arch, build) else { continue };
                 let dir = paths.engines().join(format!("{engine}-{}-{build}", facts.release.tag));
@@ -111,6 +123,10 @@ pub fn remove(engine: EngineId, paths: &Paths) -> Result<usize, InstallError> {
         if !entry.file_name().to_string_lossy().starts_with(&prefix) || !dir.is_dir() {
             continue;
         }
+        // What is inside WSL goes first: without the manifest nobody would know of it.
+        if let Some(manifest) = Manifest::read(&RealHost, &dir).filter(|manifest| manifest.inside().is_some()) {
+            inside::remove(&manifest, &RealHost)?;
+        }
         let remove = || -> std::io::Result<()> {
             // The manifest goes first, so that a removal that is cut off leaves no engine that looks whole.
             match std::fs::remove_file(dir.join(manifest::FILE)) {
@@ -129,6 +145,8 @@ pub fn remove(engine: EngineId, paths: &Paths) -> Result<usize, InstallError> {
 fn ways(engine: EngineId, accelerator: Accelerator, os: Os) -> Vec<Way> {
     match (engine, accelerator) {
         (EngineId::Ollama, _) => Vec::new(),
+        (EngineId::Vllm, Accelerator::Cuda) if os == Os::Windows => vec![Way::Inside("cuda")],
+        (EngineId::Vllm, Accelerator::Cpu) if os == Os::Windows => vec![Way::Inside("cpu")],
         (EngineId::Vllm, Accelerator::Cuda) => vec![Way::Wheel("cuda")],
         (EngineId::Vllm, Accelerator::Cpu) => vec![Way::Wheel("cpu")],
         (EngineId::Vllm, _) => Vec::new(),
@@ -152,6 +170,7 @@ fn finished(
     let name = match way {
         Way::Wheel(build) => format!("{engine}-{}", facts.wheel(engine, build, host.os())?.version),
         Way::Archive(build) => format!("{engine}-{}-{build}", facts.release.tag),
+        Way::Inside(build) => format!("{engine}-{}-wsl", facts.wheel(engine, build, Os::Linux)?.version),
     };
     let dir = paths.engines().join(name);
     let manifest = Manifest::read(host, &dir)?;

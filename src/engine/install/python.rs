@@ -133,52 +133,63 @@ impl<'a> Venv<'a> {
     }
 
     fn run(&self, command: &mut Command, step: &str, tool: &str) -> Result<(), InstallError> {
-        self.progress.step(step);
-        let failed = |status: String, lines: Vec<String>| InstallError::Tool {
-            step: step.to_owned(),
-            tool: tool.to_owned(),
-            status,
-            lines,
-        };
-        // The tool holds the lock too: should llmup be killed, a second installation does not start beside it.
-        let lock = self.lock.try_clone().map_err(|e| failed(e.to_string(), Vec::new()))?;
-        let mut child = command
-            .env("PYTHONUNBUFFERED", "1")
-            .env("PYTHONIOENCODING", "utf-8")
-            .env_remove("PYTHONHOME")
-            .env_remove("PYTHONPATH")
-            .stdin(Stdio::from(lock))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| failed(e.to_string(), Vec::new()))?;
-        let (sender, lines) = mpsc::channel();
-        let pipes = [
-            child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
-            child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
-        ];
-        for pipe in pipes.into_iter().flatten() {
-            let sender = sender.clone();
-            std::thread::spawn(move || forward(pipe, &sender));
-        }
-        drop(sender);
-        let mut kept = VecDeque::new();
-        for line in lines {
-            if let Some((done, total)) = raw_progress(&line) {
-                self.progress.bytes(done, total);
-                continue;
-            }
-            if let Some(now) = speaking(&line) {
-                self.progress.detail(&format!("{step}: {now}"));
-            }
-            if kept.len() == KEPT {
-                kept.pop_front();
-            }
-            kept.push_back(line);
-        }
-        let status = child.wait().map_err(|e| failed(e.to_string(), Vec::new()))?;
-        if status.success() { Ok(()) } else { Err(failed(status.to_string(), relevant(&kept))) }
+        run(command, step, tool, self.lock, self.progress)
     }
+}
+
+/// Runs a tool to its end and shows what it says; what it said is the evidence when it fails.
+pub(super) fn run(
+    command: &mut Command,
+    step: &str,
+    tool: &str,
+    lock: &File,
+    progress: &Progress,
+) -> Result<(), InstallError> {
+    progress.step(step);
+    let failed = |status: String, lines: Vec<String>| InstallError::Tool {
+        step: step.to_owned(),
+        tool: tool.to_owned(),
+        status,
+        lines,
+    };
+    // The tool holds the lock too: should llmup be killed, a second installation does not start beside it.
+    let lock = lock.try_clone().map_err(|e| failed(e.to_string(), Vec::new()))?;
+    let mut child = command
+        .env("PYTHONUNBUFFERED", "1")
+        .env("PYTHONIOENCODING", "utf-8")
+        .env_remove("PYTHONHOME")
+        .env_remove("PYTHONPATH")
+        .stdin(Stdio::from(lock))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed(e.to_string(), Vec::new()))?;
+    let (sender, lines) = mpsc::channel();
+    let pipes = [
+        child.stdout.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
+        child.stderr.take().map(|p| Box::new(p) as Box<dyn Read + Send>),
+    ];
+    for pipe in pipes.into_iter().flatten() {
+        let sender = sender.clone();
+        std::thread::spawn(move || forward(pipe, &sender));
+    }
+    drop(sender);
+    let mut kept = VecDeque::new();
+    for line in lines {
+        if let Some((done, total)) = raw_progress(&line) {
+            progress.bytes(done, total);
+            continue;
+        }
+        if let Some(now) = speaking(&line) {
+            progress.detail(&format!("{step}: {now}"));
+        }
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+    let status = child.wait().map_err(|e| failed(e.to_string(), Vec::new()))?;
+    if status.success() { Ok(()) } else { Err(failed(status.to_string(), relevant(&kept))) }
 }
 
 /// Sends every line; `\r` ends one too, as bars do.

@@ -83,7 +83,7 @@ fn manifest(wheel: &Wheel, build: &str, program: &str, prefix_args: Vec<String>)
 }
 
 /// What the package's metadata asks for without extras, with the replacements done.
-fn requirements(metadata: &str, wheel: &Wheel) -> Vec<String> {
+pub(super) fn requirements(metadata: &str, wheel: &Wheel) -> Vec<String> {
     let header = metadata.split("\n\n").next().unwrap_or_default();
     header
         .lines()

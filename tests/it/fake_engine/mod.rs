@@ -12,6 +12,8 @@ mod readback;
 #[cfg(unix)]
 mod surroundings;
 mod top;
+#[cfg(windows)]
+mod wsl;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::host::Ran;
+
+/// A Linux with these files and variables.
+struct Machine(Os, BTreeMap<&'static str, &'static str>);
+
+impl Machine {
+    fn wsl(more: &[(&'static str, &'static str)]) -> Machine {
+        let files = [
+            ("/proc/sys/kernel/osrelease", "5.15.167.4-microsoft-standard-WSL2\n"),
+            ("/proc/mounts", "C:\\134 /mnt/c 9p rw,aname=drvfs;path=C:\\;uid=1000,trans=fd 0 0\n"),
+            ("$WSL_DISTRO_NAME", "Ubuntu"),
+        ];
+        Machine(Os::Linux, files.into_iter().chain(more.iter().copied()).collect())
+    }
+
+    fn local(&self, given: &str) -> Result<Option<PathBuf>, PathError> {
+        local(self, Path::new(given), false)
+    }
+}
+
+impl Host for Machine {
+    fn run(&self, _: &Path, _: &[&str], _: Duration) -> std::io::Result<Ran> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let found = path.to_str().and_then(|path| self.1.get(path));
+        found.map(|text| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+    fn entries(&self, _: &Path) -> std::io::Result<Vec<PathBuf>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+    fn which(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+    fn env(&self, name: &str) -> Option<String> {
+        self.1.get(format!("${name}").as_str()).map(|value| (*value).to_owned())
+    }
+    fn os(&self) -> Os {
+        self.0
+    }
+}
+
+#[test]
+fn in_wsl_a_windows_path_is_the_file_it_names() {
+    let machine = Machine::wsl(&[("/mnt/d", "")]);
+    let is = |given: &str, want: &str| assert_eq!(machine.local(given), Ok(Some(want.into())), "{given}");
+    is(r"C:\models\glm", "/mnt/c/models/glm");
+    is(r"D:\models\glm", "/mnt/d/models/glm");
+    is(r"\\wsl$\Ubuntu\home\me\glm", "/home/me/glm");
+    is(r".\models\glm", "./models/glm");
+    for other in ["qwen3:8b", "d:latest", "/mnt/c/x", "glm-4.7", "./x", "hf.co/a/b:Q4"] {
+        assert_eq!(machine.local(other), Ok(None), "{other}");
+    }
+    assert!(matches!(local(&machine, Path::new("D:models"), true), Err(PathError::Relative { .. })));
+    assert!(matches!(machine.local(r"X:\models"), Err(PathError::NotMounted { drive: 'X', .. })));
+    assert!(matches!(machine.local(r"\\nas\models\glm"), Err(PathError::Share { .. })));
+    assert!(matches!(machine.local(r"\\wsl$\Debian\x"), Err(PathError::OtherDistribution { .. })));
+    let named = Machine::wsl(&[(r"C:\odd", "a file of Linux with this very name")]);
+    assert_eq!(named.local(r"C:\odd"), Ok(None));
+}
+
+#[test]
+fn elsewhere_a_path_says_what_it_says() {
+    let plain = Machine(Os::Linux, BTreeMap::from([("/proc/sys/kernel/osrelease", "6.8.0-45-generic\n")]));
+    assert!(!is_wsl(&plain));
+    assert_eq!(plain.local(r"D:\models"), Ok(None));
+    let windows = Machine(Os::Windows, Machine::wsl(&[]).1);
+    assert!(!is_wsl(&windows));
+    assert_eq!(windows.local(r"D:\models"), Ok(None));
+    let own_kernel = Machine(Os::Linux, BTreeMap::from([("$WSL_DISTRO_NAME", "Ubuntu"), ("/mnt/c", "")]));
+    assert_eq!(own_kernel.local(r"C:\x"), Ok(Some("/mnt/c/x".into())));
+}
