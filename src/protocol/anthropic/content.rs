@@ -111,11 +111,7 @@ impl<'a> Reader<'a> {
                 let title = block.title.unwrap_or_default();
                 let source = block.source.and_then(string).unwrap_or_default();
                 let mut words = format!("[search result] {title} ({source})");
-                for text in block
-                    .content
-                    .map(|content| self.texts(content.into(), at))
-                    .transpose()?
-                    .unwrap_or_default()
+                for text in block.content.map(|content| self.texts(content.into(), at)).transpose()?.unwrap_or_default()
                 {
                     words.push('\n');
                     words.push_str(&text);
