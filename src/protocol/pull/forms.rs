@@ -88,8 +88,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
             fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
                 Text::escaped(inner).map(Loose::Text)
             }
-            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Loose::Text(text.into()))
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Loose::Text(text.to_owned().into()))
             }
             fn visit_some<D: Deserializer<'de>>(self, other: D) -> Result<Self::Value, D::Error> {
                 <&'de RawValue>::deserialize(other).map(Loose::Raw)
