@@ -320,6 +320,7 @@ impl Inside<'_> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 #[path = "inside_tests.rs"]
 mod tests;
