@@ -63,6 +63,11 @@ pub enum Style {
     Bad,
 }
 
+/// Whether standard output is a terminal that may be coloured.
+pub fn colourful() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 /// `text` in that style, when `terminal` is true and `NO_COLOR` is not set; else as it is.
 pub fn paint(style: Style, text: &str, terminal: bool) -> String {
     if !terminal || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) {

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
-pub use self::running::{EnvArgs, LogsArgs, RestartArgs, StatusArgs, StopArgs};
+pub use self::running::{EnvArgs, LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
 pub use self::start::{EngineChoice, EnginePort, PlanArgs, StartArgs};
 
@@ -53,6 +53,9 @@ pub enum Command {
     /// Show what runs, and what was planned beside what the engine says it got.
     #[command(after_help = running::STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Watch devices, models and requests in the terminal.
+    #[command(after_help = running::TOP_EXAMPLES)]
+    Top(TopArgs),
     /// End a running model, its engine and everything it started.
     #[command(after_help = running::STOP_EXAMPLES)]
     Stop(StopArgs),

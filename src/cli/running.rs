@@ -1,4 +1,4 @@
-//! What looks at a running llmup or gives it orders: `status`, `stop`, `restart`, `logs`, `env`.
+//! What looks at a running llmup or gives it orders: `status`, `top`, `stop`, `restart`, `logs`, `env`.
 
 use clap::Args;
 
@@ -6,6 +6,11 @@ pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   llmup status
   llmup status --json";
+
+pub(super) const TOP_EXAMPLES: &str = "\
+Examples:
+  llmup top                   q quits, ? tells the other keys
+  llmup top --once            one frame as plain text, for a pipe or a report";
 
 pub(super) const STOP_EXAMPLES: &str = "\
 Examples:
@@ -36,6 +41,14 @@ pub struct StatusArgs {
     /// As JSON: every figure, planned, measured, and the deviation as a share.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmup top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+    /// Print one frame as plain text and end.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `llmup stop`.

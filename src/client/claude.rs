@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::git_bash::{self, GitBash};
 use super::{Client, Conflict, Export, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to};
 use crate::host::{Host, Os};
 
@@ -74,6 +75,13 @@ impl Client for Claude {
         exports
     }
 
+    fn machine(&self, host: &dyn Host) -> Vec<Export> {
+        match git_bash::look(host) {
+            GitBash::Missed(path) => vec![Export::set(git_bash::VARIABLE, path.to_string_lossy())],
+            GitBash::NotNeeded | GitBash::Found | GitBash::None => Vec::new(),
+        }
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut names = vec!["ANTHROPIC_BASE_URL"];
         names.extend(ELSEWHERE);
@@ -81,8 +89,42 @@ impl Client for Claude {
         for path in settings_files(host, places) {
             found.extend(settings_conflicts(host, &path, gateway));
         }
+        found.extend(shell_of_windows(host));
         found
     }
+}
+
+/// What stands between Claude Code and a Git Bash; nobody who does not have Claude Code is told.
+fn shell_of_windows(host: &dyn Host) -> Option<Conflict> {
+    let bash = git_bash::look(host);
+    if bash == GitBash::NotNeeded || !Claude.programs().iter().any(|name| host.which(name).is_some()) {
+        return None;
+    }
+    if let Some(path) = git_bash::named(host).filter(|path| !git_bash::usable(host, path)) {
+        let cure = match bash {
+            GitBash::Missed(other) => {
+                format!("set it to {}; `llmup env claude` does so for one shell", other.display())
+            }
+            _ => format!("set {} to the bash.exe in the folder bin of Git, or remove it", git_bash::VARIABLE),
+        };
+        return Some(Conflict {
+            weight: Weight::Disturbs,
+            text: format!("{}={path} is not there or no bash.exe: Claude Code ignores it", git_bash::VARIABLE),
+            cure: Some(cure),
+        });
+    }
+    let (text, cure) = match bash {
+        GitBash::NotNeeded | GitBash::Found => return None,
+        GitBash::Missed(path) => (
+            format!("Git Bash is at {}, where Claude Code does not look", path.display()),
+            format!("`llmup env claude` names it for one shell; for good: set {} to it", git_bash::VARIABLE),
+        ),
+        GitBash::None => (
+            "no Git Bash: Claude Code runs its commands in PowerShell".to_owned(),
+            "for its Bash tool: `winget install --id Git.Git -e`".to_owned(),
+        ),
+    };
+    Some(Conflict { weight: Weight::Note, text, cure: Some(cure) })
 }
 
 /// Settings files whose `env` beats the process environment, weakest first.

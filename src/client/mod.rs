@@ -10,6 +10,7 @@ use crate::host::Host;
 mod claude;
 mod codex;
 mod gemini;
+mod git_bash;
 pub mod installed;
 pub mod jsonc;
 pub mod shell;
@@ -137,6 +138,10 @@ pub trait Client: Sync {
     /// The environment that makes a plain start of the client use `gateway`. `own` is the folder of this client
     /// below llmup's data folder.
     fn session(&self, gateway: &Session, own: &Path) -> Vec<Export>;
+    /// What this machine lacks or hides besides: exports that do not depend on the gateway.
+    fn machine(&self, _host: &dyn Host) -> Vec<Export> {
+        Vec::new()
+    }
     /// Files that must stand in `own` before the client starts. `old` reads what is there now.
     fn files(&self, _gateway: &Session, _own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Vec<OwnFile> {
         Vec::new()

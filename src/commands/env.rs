@@ -188,6 +188,7 @@ fn exports(
     if assumed {
         exports.insert(0, Export::Comment(format!("context assumed: {ASSUMED_CONTEXT} tokens; --context says it")));
     }
+    exports.extend(client.machine(host));
     exports.extend(around_proxy(&session.base_url, host));
     Ok((exports, session))
 }
@@ -323,6 +324,16 @@ mod tests {
         assert!(!text(&far, None, &host).contains("NO_PROXY"));
         let good = host.var("NO_PROXY", "localhost,127.0.0.1");
         assert!(!text(&args("claude"), Some(gateway(65_536)), &good).contains("NO_PROXY"));
+    }
+
+    #[test]
+    fn what_the_machine_hides_is_named_too() {
+        let bash = r"D:\Git\bin\bash.exe";
+        let host = Recorded::new(Os::Windows).file(bash, "").program("git", r"D:\Git\mingw64\bin\git.exe", None);
+        let claude = text(&args("claude"), Some(gateway(65_536)), &host);
+        assert!(claude.ends_with("\nexport CLAUDE_CODE_GIT_BASH_PATH='D:\\Git\\bin\\bash.exe'\n"), "{claude}");
+        assert!(!text(&args("gemini"), Some(gateway(65_536)), &host).contains("BASH"));
+        assert!(!text(&args("claude"), Some(gateway(65_536)), &Recorded::new(Os::Linux)).contains("BASH"));
     }
 
     #[test]

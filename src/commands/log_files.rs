@@ -76,6 +76,8 @@ pub fn open(path: &Path, limit: Limit) -> Result<File, FileError> {
     lock.push(".lock");
     // Whoever holds it is at it: this piece still goes to the old file.
     let Ok(Some(_held)) = fs::try_lock(Path::new(&lock)) else { return Ok(file) };
+    // Closed before anything gets another name: Windows does not take every open file's away.
+    drop(file);
     // Another may have done it since.
     let file = opened()?;
     if !large(&file) {

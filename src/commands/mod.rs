@@ -5,6 +5,7 @@ pub mod engine;
 pub mod env;
 pub mod export;
 pub mod hardware;
+pub mod held;
 pub mod log_files;
 pub mod logs;
 pub mod models;
@@ -19,6 +20,7 @@ pub mod service;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod top;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
@@ -38,6 +40,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
         Command::Status(args) => status::run(&args, &paths),
+        Command::Top(args) => top::run(&args, &paths),
         Command::Stop(args) => stop::stop(&args, &paths),
         Command::Restart(args) => stop::restart(&args, &paths),
         Command::Reload(args) => reload::run(&args, &paths),

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::held::{self, Held};
 use super::running::{self, Live, LiveModel};
 use crate::cli::StatusArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::hardware::load::Load;
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::ids;
@@ -14,15 +16,22 @@ use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
+    let devices = held::ask();
     let found = running::all(paths)?;
     let now = ids::now();
     if args.json {
-        let running: Vec<Value> = each(&found).iter().map(|(i, model, known)| as_json(i, model, known, now)).collect();
-        output::json(&json!({ "running": running }));
+        let loads = devices.soon();
+        let running: Vec<Value> =
+            each(&found, &loads).iter().map(|(i, model, known)| as_json(i, model, known, now)).collect();
+        output::json(&json!({ "running": running, "devices": loads }));
     } else if found.is_empty() {
         output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
     } else {
-        let shown: Vec<String> = each(&found).iter().map(|(i, model, known)| as_text(i, model, known, now)).collect();
+        let loads = devices.soon();
+        let mut shown: Vec<String> =
+            each(&found, &loads).iter().map(|(i, model, known)| as_text(i, model, known, now)).collect();
+        let devices: String = loads.iter().map(|load| held::device_text(load) + "\n").collect();
+        shown.extend(Some(devices).filter(|devices| !devices.is_empty()));
         output::data(&shown.join("\n"));
     }
     Ok(Exit::Ok.code())
@@ -32,28 +41,27 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
 #[derive(Debug, Default)]
 struct Now {
     live: Option<LiveModel>,
-    /// Main memory of llmup and of the engine's whole tree.
+    /// Main memory of llmup.
     own_bytes: Option<u64>,
-    engine_bytes: Option<u64>,
+    /// Memory of the engine's whole tree.
+    engine: Held,
 }
 
 /// Every model of every instance.
-fn each(found: &[Instance]) -> Vec<(&Instance, &Model, Now)> {
+fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<(&'a Instance, &'a Model, Now)> {
+    let models = || found.iter().flat_map(Instance::models);
+    let engines: Vec<Option<u32>> = models().map(|model| model.engine.process.as_ref().map(|p| p.pid)).collect();
+    let mut held = held::by_engines(&engines, loads).into_iter();
     let mut all = Vec::new();
     for instance in found {
         let live = Live::of(instance);
         let own_bytes = process::memory(&[instance.process.pid]);
         for model in instance.models() {
-            let engine = model.engine.process.as_ref().map(|engine| {
-                let mut tree = process::descendants(engine.pid);
-                tree.push(engine.pid);
-                tree
-            });
             // Without a name in common the file and the answer speak of the same one.
             let of =
                 |live: &Live| live.models.iter().find(|live| live.name == model.name).or(live.models.first()).cloned();
-            let engine_bytes = engine.and_then(|tree| process::memory(&tree));
-            all.push((instance, model, Now { live: live.as_ref().and_then(of), own_bytes, engine_bytes }));
+            let engine = held.next().unwrap_or_default();
+            all.push((instance, model, Now { live: live.as_ref().and_then(of), own_bytes, engine }));
         }
     }
     all
@@ -81,7 +89,11 @@ fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
         },
         "answers": known.live.is_some(),
         "live": known.live,
-        "memory": {"llmup_bytes": known.own_bytes, "engine_bytes": known.engine_bytes},
+        "memory": {
+            "llmup_bytes": known.own_bytes,
+            "engine_bytes": known.engine.main,
+            "engine_on_devices": known.engine.json(),
+        },
         "planned": model.planned,
         "measured": model.measured,
         "deviation": deviation,
@@ -128,9 +140,10 @@ fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String 
         None if instance.control.is_some() => line("state", "it does not answer".to_owned()),
         None => {}
     }
-    let memory = [("llmup", known.own_bytes), ("engine", known.engine_bytes)];
-    let memory: Vec<String> =
+    let memory = [("llmup", known.own_bytes), ("engine", known.engine.main)];
+    let mut memory: Vec<String> =
         memory.iter().filter_map(|(who, bytes)| Some(format!("{who} {}", output::bytes((*bytes)?)))).collect();
+    memory.extend(known.engine.text());
     if !memory.is_empty() {
         line("memory", memory.join(", "));
     }

@@ -1,8 +1,10 @@
 //! llama.cpp's server, `llama-server` or llmup's launcher of the same command line. Facts: build b11669.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose, number_after};
+use crate::host::Os;
 use crate::model::Format;
 
 pub(super) struct LlamaCpp;
@@ -28,7 +30,7 @@ impl Engine for LlamaCpp {
             said.next().map(|_| said.next().and_then(|value| value.parse::<u64>().ok()))
         };
         if let Some(path) = &launch.weights.path {
-            flag("-m", path.into());
+            flag("-m", openable(path, Os::current()));
         }
         flag("--host", "127.0.0.1".into());
         flag("--port", launch.port.to_string().into());
@@ -88,6 +90,30 @@ impl Engine for LlamaCpp {
     }
 }
 
+/// The path as llama.cpp can open it. Windows opens paths from 260 characters on only for programs that ask for it in
+/// their manifest, on machines where an administrator allowed it; or those that are absolute and begin with `\\?\`
+/// (Microsoft, "Maximum Path Length Limitation"). llama.cpp hands its path to `_wfopen`, which passes that on.
+fn openable(path: &Path, os: Os) -> OsString {
+    if os != Os::Windows {
+        return path.into();
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.to_str().and_then(extended).map_or_else(|| path.into(), OsString::from)
+}
+
+/// An absolute path of Windows in the form that may be long, when it is long and has another one.
+fn extended(absolute: &str) -> Option<String> {
+    // 260 with the zero at its end.
+    const LONG: usize = 260;
+    if absolute.encode_utf16().count() < LONG || absolute.starts_with(r"\\?\") || absolute.starts_with(r"\\.\") {
+        return None;
+    }
+    Some(match absolute.strip_prefix(r"\\") {
+        Some(share) => format!(r"\\?\UNC\{share}"),
+        None => format!(r"\\?\{absolute}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +144,34 @@ mod tests {
         };
         let args = LlamaCpp.command(&launch).args;
         args.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn only_a_long_path_of_windows_gets_another_form() {
+        let deep = r"folder\".repeat(40) + "glm-4.7.gguf";
+        assert_eq!(extended(&format!(r"D:\{deep}")).unwrap(), format!(r"\\?\D:\{deep}"));
+        assert_eq!(extended(&format!(r"\\nas\models\{deep}")).unwrap(), format!(r"\\?\UNC\nas\models\{deep}"));
+        assert_eq!(extended(&format!(r"\\?\D:\{deep}")), None);
+        // The last that is short, and the first that is long, in units of the system.
+        let (short, long) = (r"D:\".to_owned() + &"模".repeat(256), r"D:\".to_owned() + &"模".repeat(257));
+        assert_eq!((extended(&short), extended(&long)), (None, Some(format!(r"\\?\{long}"))));
+        let unix = "/models/".to_owned() + &"x".repeat(300);
+        assert_eq!(openable(Path::new(&unix), Os::Linux), OsString::from(&unix));
+        assert_eq!(openable(Path::new(r"D:\models\glm-4.7"), Os::Windows), OsString::from(r"D:\models\glm-4.7"));
+    }
+
+    /// `/` and `..` have no meaning in that form: they must be gone.
+    #[test]
+    #[cfg(windows)]
+    fn a_long_path_opens_in_the_form_the_engine_gets() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = (0..12).fold(dir.path().join("Грета's models"), |path, _| path.join("folder ".repeat(4) + "x"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("glm-4.7.gguf"), "weights").unwrap();
+        let typed = deep.to_str().unwrap().replace('\\', "/") + "/../" + &("folder ".repeat(4) + "x") + "/glm-4.7.gguf";
+        let given = openable(Path::new(&typed), Os::Windows).into_string().unwrap();
+        assert!(given.starts_with(r"\\?\") && !given.contains('/') && !given.contains(".."), "{given}");
+        assert_eq!(std::fs::read(&given).unwrap(), b"weights");
     }
 
     #[test]

@@ -29,15 +29,17 @@ async fn collect(mut body: Incoming, limits: &Limits) -> Result<Bytes, Problem> 
     // A caller that is told while it still sends sees a broken connection instead of the reason. So what is too much
     // is read to its end, if that is not far.
     let mut patience = if announced > 4 * limits.body_bytes as u64 { 0 } else { 4 * limits.body_bytes };
-    let mut timer = None;
-    let began = Instant::now();
+    let (mut timer, mut latest) = (None, None);
     while !(over && patience == 0) {
         let frame = std::future::poll_fn(|cx| {
             if let Poll::Ready(frame) = Pin::new(&mut body).poll_frame(cx) {
                 return Poll::Ready(Ok(frame));
             }
             // Only now a timer: most bodies came with their head.
-            let deadline = || (Instant::now() + limits.body_gap).min(began + limits.body);
+            let mut deadline = || {
+                let now = Instant::now();
+                (now + limits.body_gap).min(*latest.get_or_insert(now + limits.body))
+            };
             let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline())));
             ready!(timer.as_mut().poll(cx));
             Poll::Ready(Err(Problem::new(ProblemKind::Invalid, "the request body did not arrive in time")))

@@ -3,25 +3,37 @@
 //! times as much when an engine is fast (docs/performance.md).
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write as _};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::chunked::{Chunks, Framed};
+use super::chunked::{Chunks, Framed, Malformed};
 use super::dial::Post;
 
-/// Idle connections by `host:port`, the last used one last.
+/// Idle connections, by the hosts they lead to as URLs name them. Few: who asks looks at one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    idle: Mutex<HashMap<String, Vec<(Instant, TcpStream)>>>,
+    hosts: Mutex<Vec<(String, Arc<Host>)>>,
+}
+
+/// Those to one host.
+#[derive(Debug, Default)]
+struct Host(Mutex<Idle>);
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The last used one last.
+    kept: Vec<(Instant, TcpStream)>,
+    /// Somebody closes them in time.
+    watched: bool,
 }
 
 /// An engine on this machine or in this network accepts within this time or not at all.
@@ -57,15 +69,12 @@ enum Failed {
 
 impl Connections {
     /// Sends a request. Dropping the future, or the answer before its end, closes the connection.
-    pub(super) async fn send(self: &Arc<Self>, post: Post) -> io::Result<Response<Reading>> {
+    pub(super) async fn send(&self, post: Post) -> io::Result<Response<Reading>> {
         let (shown, path) = parts(&post.url)?;
-        // The colons of an IPv6 address stand inside brackets.
-        let has_port = shown.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let host = if has_port { shown.to_owned() } else { format!("{shown}:80") };
-        let head = written(&post, shown, path);
-        let body = post.body;
-        while let Some(stream) = self.take(&host) {
-            match self.exchange(stream, &head, &body, &host).await {
+        let host = self.host(shown);
+        let (head, body) = written(&post, shown, path);
+        while let Some(stream) = host.take() {
+            match exchange(stream, &head, body, &host).await {
                 Ok(response) => return Ok(response),
                 // The engine closed an idle connection while we were writing into it: once more, on another one. A
                 // dead engine refuses a new one.
@@ -73,51 +82,71 @@ impl Connections {
                 Err(Failed::Other(error)) => return Err(error),
             }
         }
-        let connecting = tokio::time::timeout(CONNECT, TcpStream::connect(&host));
-        let stream = connecting.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        match self.exchange(stream, &head, &body, &host).await {
+        let stream = connected(shown).await?;
+        match exchange(stream, &head, body, &host).await {
             Ok(response) => Ok(response),
             Err(Failed::Unanswered(error) | Failed::Other(error)) => Err(error),
         }
     }
 
-    async fn exchange(
-        self: &Arc<Self>,
-        mut stream: TcpStream,
-        head: &[u8],
-        body: &[u8],
-        host: &str,
-    ) -> Result<Response<Reading>, Failed> {
-        let sent = if body.len() <= ONE_WRITE {
-            stream.write_all(&[head, body].concat()).await
-        } else {
-            match stream.write_all(head).await {
-                Ok(()) => stream.write_all(body).await,
-                failed => failed,
-            }
-        };
-        // Who refuses a long body may answer and close before having read it: the answer counts.
-        let (parts, framed, reusable, rest) = match (answer_head(&mut stream).await, sent) {
-            (Ok(answer), _) => answer,
-            (Err(Failed::Unanswered(_)), Err(error)) => return Err(Failed::Unanswered(error)),
-            (Err(failed), _) => return Err(failed),
-        };
-        let back = reusable.then(|| (Arc::clone(self), host.to_owned()));
-        let mut reading = Reading { stream: Some(stream), framed, rest, back };
-        if reading.framed.ended() {
-            reading.finish();
+    fn host(&self, shown: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, host)) = hosts.iter().find(|(name, _)| name == shown) {
+            return Arc::clone(host);
         }
-        Ok(parts.map(|()| reading))
+        // An engine that is started anew is another host: its port changes.
+        hosts.retain(|(_, host)| Arc::strong_count(host) > 1 || !host.idle().kept.is_empty());
+        let host = Arc::<Host>::default();
+        hosts.push((shown.to_owned(), Arc::clone(&host)));
+        host
+    }
+}
+
+async fn connected(shown: &str) -> io::Result<TcpStream> {
+    // The colons of an IPv6 address stand inside brackets.
+    let has_port = shown.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    let address = if has_port { shown.to_owned() } else { format!("{shown}:80") };
+    let stream = tokio::time::timeout(CONNECT, TcpStream::connect(address));
+    let stream = stream.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn exchange(
+    mut stream: TcpStream,
+    head: &[u8],
+    body: &[u8],
+    host: &Arc<Host>,
+) -> Result<Response<Reading>, Failed> {
+    let sent = match stream.write_all(head).await {
+        Ok(()) if !body.is_empty() => stream.write_all(body).await,
+        sent => sent,
+    };
+    // Who refuses a long body may answer and close before having read it: the answer counts.
+    let (parts, framed, reusable, rest) = match (answer_head(&mut stream).await, sent) {
+        (Ok(answer), _) => answer,
+        (Err(Failed::Unanswered(_)), Err(error)) => return Err(Failed::Unanswered(error)),
+        (Err(failed), _) => return Err(failed),
+    };
+    let back = reusable.then(|| Arc::clone(host));
+    let mut reading = Reading { stream: Some(stream), framed, rest, back };
+    if reading.framed.ended() {
+        reading.finish();
+    }
+    Ok(parts.map(|()| reading))
+}
+
+impl Host {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, host: &str) -> Option<TcpStream> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle.get_mut(host)?;
-        while let Some((since, stream)) = kept.pop() {
+    fn take(&self) -> Option<TcpStream> {
+        let mut idle = self.idle();
+        while let Some((since, stream)) = idle.kept.pop() {
             if since.elapsed() >= IDLE {
                 // The ones before it are older.
-                kept.clear();
+                idle.kept.clear();
                 return None;
             }
             // Nothing may have come: neither an end nor words nobody asked for.
@@ -128,31 +157,31 @@ impl Connections {
         None
     }
 
-    fn put(self: &Arc<Self>, host: String, stream: TcpStream) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let sweep = idle.values().all(Vec::is_empty);
-        let kept = idle.entry(host).or_default();
-        if kept.len() < MOST_IDLE {
-            kept.push((Instant::now(), stream));
+    fn put(self: &Arc<Self>, stream: TcpStream) {
+        let mut idle = self.idle();
+        if idle.kept.len() < MOST_IDLE {
+            idle.kept.push((Instant::now(), stream));
         }
-        drop(idle);
-        if sweep && let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // As long as there are idle ones, somebody closes them in time.
-            let connections = Arc::downgrade(self);
-            runtime.spawn(async move {
-                loop {
-                    tokio::time::sleep(IDLE).await;
-                    let Some(connections) = connections.upgrade() else { return };
-                    let mut idle = connections.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                    for kept in idle.values_mut() {
-                        kept.retain(|(since, _)| since.elapsed() < IDLE);
-                    }
-                    if idle.values().all(Vec::is_empty) {
-                        idle.clear();
-                        return;
-                    }
-                }
-            });
+        if idle.watched {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            idle.watched = true;
+            runtime.spawn(watch(Arc::downgrade(self)));
+        }
+    }
+}
+
+/// As long as there are idle ones, closes them in time.
+async fn watch(host: Weak<Host>) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let Some(host) = host.upgrade() else { return };
+        let mut idle = host.idle();
+        idle.kept.retain(|(since, _)| since.elapsed() < IDLE);
+        if idle.kept.is_empty() {
+            idle.watched = false;
+            return;
         }
     }
 }
@@ -161,22 +190,23 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
 
-/// The host (with its port, without a user) and the path of an absolute URL.
+/// The host (with its port, without a user) and the path of an absolute `http://` URL.
 fn parts(url: &str) -> io::Result<(&str, &str)> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = url.strip_prefix("http://").unwrap_or(url);
     let slash = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(slash);
     let host = authority.rsplit('@').next().unwrap_or_default();
     // What would end the line it stands in, or cannot stand in it.
-    if host.is_empty() || url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if host.is_empty() || url.bytes().fold(false, |found, byte| found | (byte <= b' ') | (byte == 0x7f)) {
         return Err(invalid("the engine's address is no URL"));
     }
     Ok((host, if path.is_empty() { "/" } else { path }))
 }
 
-/// The head as it goes out.
-fn written(post: &Post, host: &str, path: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+/// The head as it goes out, with a short body behind it, and a long body apart.
+fn written<'p>(post: &'p Post, host: &str, path: &str) -> (Vec<u8>, &'p [u8]) {
+    let short = post.body.len() <= ONE_WRITE;
+    let mut out = Vec::with_capacity(512 + if short { post.body.len() } else { 0 });
     for part in ["POST ", path, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -188,42 +218,77 @@ fn written(post: &Post, host: &str, path: &str) -> Vec<u8> {
     }
     // Writing to memory cannot fail.
     let _ = write!(out, "content-length: {}\r\n\r\n", post.body.len());
-    out
+    if short {
+        out.extend_from_slice(&post.body);
+        return (out, &[]);
+    }
+    (out, &post.body)
 }
 
 type Head = (Response<()>, Framed, bool, Vec<u8>);
 
+/// One read: `look` gets what it brought, nothing at the end.
+fn poll_read<T>(stream: &mut TcpStream, cx: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Poll<io::Result<T>> {
+    let mut scratch = SCRATCH.take();
+    scratch.resize(READ, 0);
+    let mut buffer = ReadBuf::new(&mut scratch);
+    let polled = Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| look(buffer.filled()));
+    SCRATCH.set(scratch);
+    polled
+}
+
 /// Reads up to the end of the head; what came behind it is the last part of the result.
 async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
-    let mut got = Vec::with_capacity(2 << 10);
+    // Of a head that does not come with one read.
+    let mut got = Vec::new();
     loop {
+        let unanswered = got.is_empty();
+        let closed = |error| if unanswered { Failed::Unanswered(error) } else { Failed::Other(error) };
+        let read = std::future::poll_fn(|cx| {
+            poll_read(stream, cx, |new| {
+                if new.is_empty() {
+                    return Err(closed(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")));
+                }
+                if unanswered {
+                    let head = whole_head(new);
+                    if let Ok(None) = head {
+                        got = new.to_vec();
+                    }
+                    return head;
+                }
+                got.extend_from_slice(new);
+                whole_head(&got)
+            })
+        });
+        if let Some(head) = read.await.map_err(closed)?? {
+            return Ok(head);
+        }
         if got.len() >= HEAD_LIMIT {
             return Err(Failed::Other(invalid("the head of the engine's answer does not end")));
         }
-        let unanswered = got.is_empty();
-        let closed = |error| if unanswered { Failed::Unanswered(error) } else { Failed::Other(error) };
-        match stream.read_buf(&mut got).await {
-            Ok(0) => return Err(closed(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection"))),
-            Ok(_) => {}
-            Err(error) => return Err(closed(error)),
-        }
-        while let Some((parts, framed, reusable, end)) = parsed(&got).map_err(Failed::Other)? {
-            got.drain(..end);
-            // "100 Continue" and its like precede the answer.
-            if !parts.status().is_informational() {
-                return Ok((parts, framed, reusable, got));
-            }
+    }
+}
+
+/// The head of the answer, if all of it is there. "100 Continue" and its like precede it.
+fn whole_head(bytes: &[u8]) -> Result<Option<Head>, Failed> {
+    let mut rest = bytes;
+    while let Some((parts, framed, reusable, end)) = parsed(rest).map_err(Failed::Other)? {
+        rest = rest.get(end..).unwrap_or_default();
+        if !parts.status().is_informational() {
+            return Ok(Some((parts, framed, reusable, rest.to_vec())));
         }
     }
+    Ok(None)
 }
 
 type Parsed = (Response<()>, Framed, bool, usize);
 
 /// A head, where the body ends, whether the connection can be used again, and where the head ends.
 fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
-    let mut fields = [httparse::EMPTY_HEADER; 96];
-    let mut head = httparse::Response::new(&mut fields);
-    let end = match head.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; 96];
+    let mut head = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let end = match parser.parse_response_with_uninit_headers(&mut head, bytes, &mut fields) {
         Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(invalid(&format!("the engine does not answer in HTTP: {error}"))),
@@ -247,7 +312,7 @@ fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
             length = Some(said);
         } else if name == header::TRANSFER_ENCODING {
             coded = true;
-            chunked = value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
+            chunked = value.as_bytes().last_chunk().is_some_and(|last: &[u8; 7]| last.eq_ignore_ascii_case(b"chunked"));
         } else if name == header::CONNECTION {
             let value = value.as_bytes().to_ascii_lowercase();
             reusable = !value.windows(5).any(|word| word == b"close")
@@ -273,7 +338,7 @@ pub(super) struct Reading {
     /// Read together with the head.
     rest: Vec<u8>,
     /// Where the connection goes in the end, when it can be used again.
-    back: Option<(Arc<Connections>, String)>,
+    back: Option<Arc<Host>>,
 }
 
 impl Reading {
@@ -281,35 +346,29 @@ impl Reading {
     pub(super) fn poll_pieces(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<io::Result<bool>> {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
-            return Poll::Ready(self.take(&rest, sink));
+            let used = self.framed.take(&rest, sink);
+            return Poll::Ready(self.taken(used, rest.len()));
         }
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(false)) };
-        let mut scratch = SCRATCH.take();
-        scratch.resize(READ, 0);
-        let mut buffer = ReadBuf::new(&mut scratch);
-        let polled = Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len());
-        let taken = match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(0)) if self.framed == Framed::Close => {
+        let framed = &mut self.framed;
+        let read = poll_read(stream, cx, |new| (!new.is_empty()).then(|| (framed.take(new, sink), new.len())));
+        Poll::Ready(match ready!(read)? {
+            Some((used, of)) => self.taken(used, of),
+            None if self.framed == Framed::Close => {
                 self.stream = None;
-                Poll::Ready(Ok(false))
+                Ok(false)
             }
-            Poll::Ready(Ok(0)) => {
-                Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")))
-            }
-            Poll::Ready(Ok(n)) => Poll::Ready(self.take(&scratch[..n], sink)),
-        };
-        SCRATCH.set(scratch);
-        taken
+            None => Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")),
+        })
     }
 
-    fn take(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
-        let used = self.framed.take(bytes, sink).map_err(|_| invalid("its chunks are broken"))?;
+    /// Of `of` bytes so many were the body's. Whether more come.
+    fn taken(&mut self, used: Result<usize, Malformed>, of: usize) -> io::Result<bool> {
+        let used = used.map_err(|_| invalid("its chunks are broken"))?;
         if !self.framed.ended() {
             return Ok(true);
         }
-        if used < bytes.len() {
+        if used < of {
             self.back = None;
         }
         self.finish();
@@ -321,8 +380,8 @@ impl Reading {
         if !self.rest.is_empty() {
             self.back = None;
         }
-        if let (Some(stream), Some((connections, host))) = (self.stream.take(), self.back.take()) {
-            connections.put(host, stream);
+        if let (Some(stream), Some(host)) = (self.stream.take(), self.back.take()) {
+            host.put(stream);
         }
     }
 

@@ -144,13 +144,15 @@ impl Dial {
 
     /// The client for a URL, or why it cannot be reached.
     pub(super) fn line(&self, url: &str) -> Result<Line, String> {
-        match url.split_once("://").map(|(scheme, _)| scheme) {
-            Some("http") => Ok(Line::Own(Arc::clone(&self.own))),
-            Some("https") => match self.proxy(&url.parse().map_err(|error| format!("{error}"))?) {
-                Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(Line::Tunnelled),
-                None => self.tls.get_or_init(|| trust().map(|config| tls(config, connector()))).clone().map(Line::Tls),
-            },
-            _ => Err(format!("{url} is neither http nor https")),
+        if url.starts_with("http://") {
+            return Ok(Line::Own(Arc::clone(&self.own)));
+        }
+        if !url.starts_with("https://") {
+            return Err(format!("{url} is neither http nor https"));
+        }
+        match self.proxy(&url.parse().map_err(|error| format!("{error}"))?) {
+            Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(Line::Tunnelled),
+            None => self.tls.get_or_init(|| trust().map(|config| tls(config, connector()))).clone().map(Line::Tls),
         }
     }
 }

@@ -161,7 +161,7 @@ async fn anew(backend: &mut watch::Receiver<BackendState>) -> Option<String> {
 /// A key as a protocol shows it; `None` when it has characters no header can have.
 fn shown(auth: Auth, key: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, text) = match auth {
-        Auth::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+        Auth::Bearer => (header::AUTHORIZATION, ["Bearer ", key].concat()),
         Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
         Auth::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
     };

@@ -2,6 +2,7 @@
 //! and the device stays listed.
 
 use super::holders::setting;
+use super::load::{Gauge, Load};
 use super::{Device, Probe, VendorId};
 
 /// One device; `None` is what nobody said.
@@ -26,6 +27,8 @@ pub(super) struct Card {
     pub(super) problem: Option<String>,
     /// What disturbs although it can be used: programs that hold its memory, a warning about its health.
     pub(super) disturbance: Option<String>,
+    /// What it does just now.
+    pub(super) gauge: Gauge,
 }
 
 /// Everything one tool said.
@@ -60,6 +63,19 @@ impl Card {
 }
 
 impl Reading {
+    /// How busy they are.
+    pub(super) fn loads(self, vendor: VendorId) -> Vec<Load> {
+        let load = |card: Card| Load {
+            vendor,
+            index: card.index,
+            uuid: card.uuid,
+            used_bytes: card.used.or_else(|| Some(card.total?.saturating_sub(card.free?))),
+            total_bytes: card.total,
+            gauge: card.gauge,
+        };
+        self.cards.into_iter().map(load).collect()
+    }
+
     /// Makes devices. `called` names what has no name; `cure` is how to learn the memory of what does not say it.
     pub(super) fn probe(self, vendor: VendorId, called: &str, cure: &str) -> Probe {
         let devices = self.cards.into_iter().map(|card| card.device(vendor, called, cure)).collect();

@@ -14,6 +14,7 @@ mod holders;
 mod hygon;
 mod intel;
 mod link;
+pub mod load;
 mod memory;
 mod metax;
 mod mthreads;
@@ -275,6 +276,10 @@ pub trait Vendor: Send + Sync {
     /// Looks for devices. An absent vendor is an empty probe, never an error. It must end by itself: whatever can
     /// hang (a driver's library, its tool) is asked under a time limit, and an overrun is a problem.
     fn probe(&self, host: &dyn Host) -> Probe;
+    /// How busy its devices are now; nothing where nobody tells it. It must end by itself, too.
+    fn load(&self, _host: &dyn Host) -> Vec<load::Load> {
+        Vec::new()
+    }
     /// The recordings it can read instead of the machine (`llmup hardware --from KIND=PATH`).
     fn kinds(&self) -> &'static [Kind] {
         &[]

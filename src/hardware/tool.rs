@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::card::{Card, Reading};
 use super::holders::{is_denied, join_its_group};
+use super::load::Load;
 use super::{Probe, VendorId, replay};
 use crate::host::{Host, Os};
 
@@ -106,6 +107,13 @@ impl ByTool {
         self.hold_back(host, &mut reading);
         reading.hide(self.visible, host.env(self.visible).as_deref());
         reading.probe(self.vendor, self.called, &self.cure())
+    }
+
+    /// How busy its devices are: the same table tells it.
+    pub(super) fn load(&self, host: &dyn Host) -> Vec<Load> {
+        let program = if host.os() == Os::Linux { self.tool.find(host) } else { None };
+        let said = program.and_then(|program| self.tool.ask(host, &program, self.args).ok());
+        said.map(|text| (self.parse)(&text).loads(self.vendor)).unwrap_or_default()
     }
 
     /// Tools tell devices also to who may not use them.

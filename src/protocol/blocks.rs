@@ -9,54 +9,40 @@ const WIDTH: usize = 16;
 /// Bytes whose marks make one word.
 const BLOCK: usize = 64;
 
-/// Every second bit.
-const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+/// A block, and room for an escape that begins in it.
+const WINDOW: usize = BLOCK + 8;
 
-/// One bit per byte, the first byte's the lowest.
-#[derive(Clone, Copy, Default)]
-struct Marks {
-    quotes: u64,
-    slashes: u64,
-    /// What must be escaped and is neither of them.
-    controls: u64,
+/// What escapes a string has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Escapes {
+    /// None: its text is what stands there.
+    None,
+    /// Some, and each says a character.
+    Whole,
+    /// Among them one of a surrogate, which may lack its other half.
+    Surrogates,
 }
 
-impl Marks {
-    #[inline]
-    fn of(piece: [u8; WIDTH]) -> Marks {
-        let (piece, all) = (u8x16::new(piece), |byte| u8x16::new([byte; WIDTH]));
-        let bits = |found: u8x16| u64::from(found.to_bitmask());
-        Marks {
-            quotes: bits(piece.simd_eq(all(b'"'))),
-            slashes: bits(piece.simd_eq(all(b'\\'))),
-            controls: bits(piece.min(all(0x1f)).simd_eq(piece)),
-        }
-    }
-
-    /// Of up to [`WIDTH`] bytes from `at` on; `None` behind the end.
-    #[inline]
-    fn few(bytes: &[u8], at: usize) -> Option<Marks> {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        Some(Marks::of(rest.first_chunk().copied().unwrap_or_else(|| padded(rest))))
-    }
-
-    /// Of up to [`BLOCK`] bytes from `at` on; `None` behind the end.
-    #[inline]
-    fn many(bytes: &[u8], at: usize) -> Option<Marks> {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        let block: [u8; BLOCK] = rest.first_chunk().copied().unwrap_or_else(|| padded(rest));
-        let mut all = Marks::default();
-        for (at, piece) in block.as_chunks::<WIDTH>().0.iter().enumerate() {
-            let (marks, shift) = (Marks::of(*piece), at * WIDTH);
-            all.quotes |= marks.quotes << shift;
-            all.slashes |= marks.slashes << shift;
-            all.controls |= marks.controls << shift;
-        }
-        Some(all)
-    }
+/// Which of some bytes cannot simply stand in a string: quotes, backslashes and controls. One bit per byte, the first
+/// byte's the lowest.
+#[inline]
+fn marks(piece: [u8; WIDTH]) -> u64 {
+    let (piece, all) = (u8x16::new(piece), |byte| u8x16::new([byte; WIDTH]));
+    // With this bit turned over a quote is what a space was, next above the controls, and these are still controls.
+    let turned = piece ^ all(b'"' ^ b' ');
+    let found = turned.min(all(b' ')).simd_eq(turned) | piece.simd_eq(all(b'\\'));
+    u64::from(found.to_bitmask())
 }
 
-/// Spaces are nothing special.
+/// The marks of up to [`WIDTH`] bytes from `at` on; `None` behind the end.
+#[inline]
+fn few(bytes: &[u8], at: usize) -> Option<u64> {
+    let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+    Some(marks(rest.first_chunk().copied().unwrap_or_else(|| padded(rest))))
+}
+
+/// Spaces are nothing special, and end every escape.
+#[cold]
 fn padded<const N: usize>(rest: &[u8]) -> [u8; N] {
     let mut block = [b' '; N];
     let length = rest.len().min(N);
@@ -64,85 +50,104 @@ fn padded<const N: usize>(rest: &[u8]) -> [u8; N] {
     block
 }
 
-/// Of backslashes, those that begin an escape, and the bytes that stand behind one. `carry` is 1 when the byte before
-/// the block begins an escape, and is left so for the next block. Runs of backslashes are told apart by a subtraction
-/// that carries through them, as simdjson does it (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 3.1.1).
-#[inline]
-fn escapes(slashes: u64, carry: &mut u64) -> (u64, u64) {
-    let begins = slashes & !*carry;
-    let terminal = (((begins << 1) | ODD).wrapping_sub(begins)) ^ ODD;
-    let escaped = terminal ^ (slashes | *carry);
-    let escapes = terminal & slashes;
-    *carry = escapes >> 63;
-    (escapes, escaped)
-}
-
 #[inline]
 fn first(marks: u64) -> usize {
     marks.trailing_zeros() as usize
 }
 
-/// Where the closing quote stands of the string whose inside begins at `at`.
-pub(super) fn end(text: &[u8], at: usize) -> Option<usize> {
-    let marks = Marks::few(text, at)?;
-    if marks.quotes != 0 && marks.slashes & below(marks.quotes) == 0 {
-        return Some(at + first(marks.quotes));
-    }
-    let (mut block, mut carry) = (at, 0);
-    loop {
-        let marks = Marks::many(text, block)?;
-        let (_, escaped) = escapes(marks.slashes, &mut carry);
-        let ends = marks.quotes & !escaped;
-        if ends != 0 {
-            return Some(block + first(ends));
-        }
-        block += BLOCK;
-    }
-}
+/// Some bytes of a text and what follows them.
+type Window = [u8; WINDOW];
 
-/// The same for a string that must be right: no control stands in it as it is, and every escape is one. The second part
-/// says whether there are escapes.
-pub(super) fn checked_end(text: &[u8], at: usize) -> Option<(usize, bool)> {
-    let marks = Marks::few(text, at)?;
-    if marks.quotes != 0 && (marks.slashes | marks.controls) & below(marks.quotes) == 0 {
-        return Some((at + first(marks.quotes), false));
-    }
-    let (mut block, mut carry, mut any) = (at, 0, false);
+/// Looks at one marked byte of the string after the other, but for those behind a backslash: `look` gets a window and
+/// the byte's place in it, and says whether to go on. The answer is where it did not, or `None` at the end of the text.
+#[inline]
+fn walk(text: &[u8], mut at: usize, mut look: impl FnMut(&Window, usize) -> bool) -> Option<usize> {
+    let mut escaped = 0;
     loop {
-        let marks = Marks::many(text, block)?;
-        let (mut begins, escaped) = escapes(marks.slashes, &mut carry);
-        let ends = marks.quotes & !escaped;
-        let inside = below(ends);
-        if marks.controls & inside != 0 {
-            return None;
-        }
-        begins &= inside;
-        any |= begins != 0;
-        while begins != 0 {
-            if !valid(text, block + first(begins)) {
-                return None;
+        let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+        let tail;
+        let window: &Window = match rest.first_chunk() {
+            Some(window) => window,
+            None => {
+                tail = padded(rest);
+                &tail
             }
-            begins &= begins - 1;
+        };
+        let pieces = window.as_chunks::<WIDTH>().0.iter().take(BLOCK / WIDTH).enumerate();
+        let mut marks = pieces.fold(0, |all, (n, piece)| all | marks(*piece) << (n * WIDTH)) & !escaped;
+        let mut last = 0;
+        while marks != 0 {
+            let place = first(marks) % BLOCK;
+            if !look(window, place) {
+                return Some(at + place);
+            }
+            if window[place] == b'\\' {
+                marks &= !(0b11 << place);
+                last = place;
+            } else {
+                marks &= marks - 1;
+            }
         }
-        if ends != 0 {
-            return Some((block + first(ends), any));
-        }
-        block += BLOCK;
+        escaped = u64::from(last == BLOCK - 1);
+        at += BLOCK;
     }
 }
 
-/// The bits below the lowest one, or all.
+/// Where the string ends whose inside begins at `at`, if it does within a few bytes and holds nothing special: most do.
 #[inline]
-fn below(marks: u64) -> u64 {
-    marks.wrapping_sub(1) & !marks
+fn short(text: &[u8], at: usize) -> Option<usize> {
+    let end = at + first(few(text, at)?);
+    (text.get(end) == Some(&b'"') && end < at + WIDTH).then_some(end)
 }
 
-/// Whether the backslash at `at` begins an escape.
+/// Where the closing quote stands of the string whose inside begins at `at`.
 #[inline]
-fn valid(text: &[u8], at: usize) -> bool {
-    match text.get(at + 1) {
-        Some(b'n' | b'"' | b'\\' | b't' | b'r' | b'/' | b'b' | b'f') => true,
-        Some(b'u') => text.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+pub(super) fn end(text: &[u8], at: usize) -> Option<usize> {
+    short(text, at).or_else(|| walk(text, at, |window, place| window[place] != b'"'))
+}
+
+/// The same for a string that must be right: no control stands in it as it is, and every escape is one.
+#[inline]
+pub(super) fn checked_end(text: &[u8], at: usize) -> Option<(usize, Escapes)> {
+    short(text, at).map_or_else(|| long_checked_end(text, at), |end| Some((end, Escapes::None)))
+}
+
+/// Apart from the way that most strings go.
+#[inline(never)]
+fn long_checked_end(text: &[u8], at: usize) -> Option<(usize, Escapes)> {
+    let (mut any, mut surrogates) = (false, false);
+    let end = walk(text, at, |window, place| {
+        any |= window[place] == b'\\';
+        window[place] == b'\\'
+            && (SIMPLE[usize::from(window[place + 1])] || unicode(window, place + 1, &mut surrogates))
+    })?;
+    let escapes = match (any, surrogates) {
+        (false, _) => Escapes::None,
+        (true, false) => Escapes::Whole,
+        (true, true) => Escapes::Surrogates,
+    };
+    (text.get(end) == Some(&b'"')).then_some((end, escapes))
+}
+
+/// What may stand behind a backslash and is an escape with it.
+const SIMPLE: [bool; 256] = {
+    let mut simple = [false; 256];
+    let all = *b"nrtbf\"\\/";
+    let mut at = 0;
+    while at < all.len() {
+        simple[all[at] as usize] = true;
+        at += 1;
+    }
+    simple
+};
+
+/// Whether a `u` with its four digits begins at `at`; `surrogate` is set when they say one.
+fn unicode(text: &[u8], at: usize, surrogate: &mut bool) -> bool {
+    match text.get(at..at + 5) {
+        Some([b'u', digits @ ..]) if digits.iter().all(u8::is_ascii_hexdigit) => {
+            *surrogate |= matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
+            true
+        }
         _ => false,
     }
 }
@@ -150,8 +155,7 @@ fn valid(text: &[u8], at: usize) -> bool {
 /// Where the first byte from `at` on stands that JSON wants escaped.
 pub(super) fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let Marks { quotes, slashes, controls } = Marks::few(bytes, at)?;
-        match quotes | slashes | controls {
+        match few(bytes, at)? {
             0 => at += WIDTH,
             found => return Some(at + first(found)),
         }
@@ -162,16 +166,24 @@ pub(super) fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Byte by byte: where it ends, and whether it is right and has escapes.
-    fn slowly(text: &[u8]) -> (Option<usize>, Option<(usize, bool)>) {
-        let (mut at, mut right, mut any) = (0, true, false);
+    /// Byte by byte: where it ends, and what escapes it has if it is right.
+    fn slowly(text: &[u8]) -> (Option<usize>, Option<(usize, Escapes)>) {
+        let (mut at, mut right, mut all) = (0, true, Escapes::None);
         loop {
             match text.get(at) {
                 None => return (None, None),
-                Some(b'"') => return (Some(at), right.then_some((at, any))),
+                Some(b'"') => return (Some(at), right.then_some((at, all))),
                 Some(b'\\') => {
-                    right &= valid(text, at);
-                    any = true;
+                    let digits = text.get(at + 2..at + 6).and_then(|digits| std::str::from_utf8(digits).ok());
+                    let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+                    let found = match (text.get(at + 1), unit) {
+                        (Some(b'n' | b'r' | b't' | b'b' | b'f' | b'"' | b'\\' | b'/'), _) => Some(Escapes::Whole),
+                        (Some(b'u'), Some(0xd800..0xe000)) => Some(Escapes::Surrogates),
+                        (Some(b'u'), Some(_)) if digits.is_some_and(|d| !d.starts_with('+')) => Some(Escapes::Whole),
+                        _ => None,
+                    };
+                    right &= found.is_some();
+                    all = all.max(found.unwrap_or(Escapes::None));
                     at += 2;
                 }
                 Some(byte) => {
@@ -195,7 +207,7 @@ mod tests {
     fn runs_of_backslashes_of_any_length_at_any_place() {
         for before in 0..70 {
             for run in 0..70 {
-                for tail in ["\"", "n\"", "\"\"", "", "x\"", "u00e9\"", "u00g9\""] {
+                for tail in ["\"", "n\"", "\"\"", "", "x\"", "u00e9\"", "u00g9\"", "uD83d\"", "ud7ff\"", "ue0\""] {
                     let text = format!("{}{}{tail}", "a".repeat(before), "\\".repeat(run));
                     agrees(text.as_bytes());
                 }
@@ -205,7 +217,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn it_sees_what_a_look_at_each_byte_sees(text in r#"[a\\"n/u0\n ]{0,300}"#) {
+        fn it_sees_what_a_look_at_each_byte_sees(text in r#"([a"n/u0\n ]|\\[nu"\\]|\\u[dD0][89cCf7]0a){0,200}"#) {
             agrees(text.as_bytes());
         }
 

@@ -46,6 +46,16 @@ impl<'a> Text<'a> {
         Held::Escaped(inner).into()
     }
 
+    /// The inside of a JSON string without escapes.
+    pub(super) fn same(inner: &'a str) -> Self {
+        Held::Same(inner).into()
+    }
+
+    /// The inside of a JSON string whose escapes are valid and none of a surrogate.
+    pub(super) fn escaped<D: Deserializer<'a>>(inner: D) -> Result<Self, D::Error> {
+        <&str>::deserialize(inner).map(|inner| Held::Escaped(inner).into())
+    }
+
     /// The text a JSON value is; `None` when it is no string.
     pub fn of(raw: &'a RawValue) -> Option<Self> {
         raw.get().strip_prefix('"')?.strip_suffix('"').map(Text::written)
@@ -180,11 +190,19 @@ impl<'de> Visitor<'de> for Reads {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(if self.raw { Text::written(text) } else { text.into() })
+        Ok(if self.raw { Text::same(text) } else { text.into() })
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Text<'de>, D::Error> {
+        Text::escaped(inner)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
         Ok(text.to_owned().into())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(text.into())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Looks at processes without touching them: is it still the same one, who descends from whom. Linux answers from
-//! `/proc`; elsewhere only [`birth`], [`alive`] and [`name`] know something, the lists are empty.
+//! `/proc`; elsewhere only [`birth`], [`alive`], [`name`], [`memory`], [`trees`] and [`processor_time`] know something, the
+//! other lists are empty.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 #[cfg(unix)]
@@ -46,10 +48,17 @@ fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
     })
 }
 
-fn stat(pid: u32) -> Option<Stat> {
+/// A small file below `/proc`, with one read: whoever asks all processes feels each call more.
+fn small(pid: u32, name: &str) -> Option<String> {
+    let mut file = std::fs::File::open(format!("/proc/{pid}/{name}")).ok()?;
+    let mut buffer = [0_u8; 4096];
+    let length = file.read(&mut buffer).ok()?;
     // Bytes, not text: the name in it can be cut inside a character.
-    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(pid, &String::from_utf8_lossy(&bytes))
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(pid, &small(pid, "stat")?)
 }
 
 fn pids() -> Vec<u32> {
@@ -86,6 +95,10 @@ pub fn alive(pid: u32, recorded: &str) -> bool {
 
 /// Resident memory of these processes together, bytes; `None` when none of them can be looked at.
 pub fn memory(pids: &[u32]) -> Option<u64> {
+    if cfg!(target_os = "linux") {
+        let found: Vec<u64> = pids.iter().filter_map(|pid| resident(&small(*pid, "status")?)).collect();
+        return (!found.is_empty()).then(|| found.iter().sum());
+    }
     let ids: Vec<sysinfo::Pid> = pids.iter().map(|pid| sysinfo::Pid::from_u32(*pid)).collect();
     let mut system = sysinfo::System::new().ok()?;
     let what = sysinfo::ProcessRefreshKind::nothing().with_memory();
@@ -94,9 +107,68 @@ pub fn memory(pids: &[u32]) -> Option<u64> {
     (!found.is_empty()).then(|| found.iter().sum())
 }
 
-/// Processor time that a process and its living descendants have spent. `None`: no such process, or a system that is
-/// not asked (only Linux is).
+/// `VmRSS:     1234 kB`; a zombie has no such line.
+fn resident(status: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Each of these processes with all its descendants. Where the kernel tells a process's children only they are looked
+/// at; elsewhere one look at all processes of the machine serves all.
+pub fn trees(roots: &[u32]) -> Vec<Vec<u32>> {
+    if roots.is_empty() {
+        return Vec::new();
+    }
+    // Only with CONFIG_PROC_CHILDREN, which the usual distributions have.
+    if std::fs::exists("/proc/thread-self/children").is_ok_and(|told| told) {
+        return roots.iter().map(|root| walk(*root, children)).collect();
+    }
+    let parents: Vec<(u32, u32)> = match cfg!(target_os = "linux") {
+        true => all().into_iter().map(|s| (s.pid, s.ppid)).collect(),
+        false => by_system(),
+    };
+    let of = |parent: u32| parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid).collect();
+    roots.iter().map(|root| walk(*root, of)).collect()
+}
+
+/// `root` and everything below it.
+fn walk(root: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut tree = vec![root];
+    let mut at = 0;
+    while let Some(parent) = tree.get(at).copied() {
+        // This is no snapshot: a number that was reused while it was read must not make a circle.
+        for child in children(parent) {
+            if !tree.contains(&child) {
+                tree.push(child);
+            }
+        }
+        at += 1;
+    }
+    tree
+}
+
+/// The children of a process, by each of its threads.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).ok();
+    let told: Vec<String> = threads.flatten().filter_map(of).collect();
+    told.iter().flat_map(|pids| pids.split_ascii_whitespace()).filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// All processes with their parents, where there is no `/proc`.
+fn by_system() -> Vec<(u32, u32)> {
+    let Ok(mut system) = sysinfo::System::new() else { return Vec::new() };
+    let what = sysinfo::ProcessRefreshKind::nothing();
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, what);
+    let all = system.processes().iter();
+    all.filter_map(|(pid, process)| Some((pid.as_u32(), process.parent()?.as_u32()))).collect()
+}
+
+/// Processor time that a process and its living descendants have spent. `None`: no such process.
 pub fn processor_time(pid: u32) -> Option<std::time::Duration> {
+    if !cfg!(target_os = "linux") {
+        return listed_time(pid);
+    }
     activity(pid).map(|activity| activity.spent)
 }
 
@@ -144,6 +216,34 @@ fn field(text: &[u8], name: &str) -> u64 {
     let text = String::from_utf8_lossy(text);
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The same from the system's list of all processes. On Windows, too, an engine can be the child of a launcher (Python's
+/// virtual environments), so one process alone is not enough.
+fn listed_time(pid: u32) -> Option<std::time::Duration> {
+    let mut system = sysinfo::System::new().ok()?;
+    let what = sysinfo::ProcessRefreshKind::nothing().with_cpu();
+    system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, what);
+    let all = system.processes();
+    let first = all.get(&sysinfo::Pid::from_u32(pid))?;
+    let descends = |process: &sysinfo::Process| {
+        let mut process = process;
+        // The list is no snapshot: numbers that were reused meanwhile must not make a circle.
+        for _ in 0..64 {
+            if process.pid() == first.pid() {
+                return true;
+            }
+            // Who is younger than its child only has the number of its parent.
+            let parent = process.parent().and_then(|parent| all.get(&parent));
+            match parent.filter(|parent| parent.start_time() <= process.start_time()) {
+                Some(parent) => process = parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    let spent = all.values().filter(|process| descends(process)).map(sysinfo::Process::accumulated_cpu_time);
+    Some(std::time::Duration::from_millis(spent.fold(0, u64::saturating_add)))
 }
 
 /// The living members of a process group.
@@ -221,6 +321,39 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_is_everything_below_its_root_and_no_circle_is_walked_twice() {
+        // 1 and 5 are each other's parent, as a table read while numbers are reused can say.
+        let parents = [(2, 1), (3, 2), (4, 9), (5, 1), (1, 5)];
+        let of = |parent: u32| parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid).collect();
+        assert_eq!(walk(1, of), [1, 2, 5, 3]);
+        assert_eq!(walk(9, of), [9, 4]);
+        assert_eq!(walk(77, of), [77]);
+        assert!(trees(&[]).is_empty());
+    }
+
+    #[test]
+    fn memory_is_that_of_the_living() {
+        let own = memory(&[std::process::id()]).unwrap();
+        assert!(own > 1 << 20, "{own}");
+        assert_eq!(memory(&[u32::MAX - 7]), None);
+        assert_eq!(resident("Name:\tx\nVmRSS:\t   12 kB\nThreads:\t1\n"), Some(12 * 1024));
+        assert_eq!(resident("Name:\tx\nState:\tZ (zombie)\n"), None);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn our_child_is_in_our_tree() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let tree = trees(&[std::process::id()]);
+        assert!(tree[0].contains(&child.id()), "{tree:?} has no {}", child.id());
+        // Both ways of asking Linux.
+        let parents: Vec<(u32, u32)> = all().into_iter().map(|s| (s.pid, s.ppid)).collect();
+        assert!(parents.is_empty() || parents.contains(&(child.id(), std::process::id())));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
     fn we_are_alive_and_nobody_else_under_our_number_is() {
         let me = std::process::id();
         let born = birth(me).unwrap();
@@ -253,6 +386,20 @@ mod tests {
         std::io::Write::write_all(&mut file, &[0; 1 << 20]).unwrap();
         assert!(activity(me).unwrap().moved >= before.moved + (1 << 20));
         assert_eq!(activity(u32::MAX - 7), None);
+    }
+
+    #[test]
+    fn work_shows_in_the_processor_time_of_a_process() {
+        let me = std::process::id();
+        for time in [processor_time, listed_time] {
+            let before = time(me).unwrap();
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+            while time(me).unwrap() < before + std::time::Duration::from_millis(100) {
+                assert!(std::time::Instant::now() < end, "no time is counted: {before:?}");
+                std::hint::black_box((0..1_000_000_u64).fold(0, u64::wrapping_add));
+            }
+            assert_eq!(time(u32::MAX - 7), None);
+        }
     }
 
     #[test]

@@ -270,12 +270,14 @@ fn the_readmes_exit_codes_are_the_programs() {
 #[test]
 fn a_name_that_is_none_is_refused_at_once() {
     let home = Home::new();
-    let (no_name, no_path) = ("a".repeat(4000), "a".repeat(100_000));
+    // A command line of Windows holds 32,767 characters.
+    let long = if cfg!(windows) { 30_000 } else { 100_000 };
+    let (no_name, no_path) = ("a".repeat(4000), "a".repeat(long));
     for command in ["start", "plan", "pull"] {
         for empty in ["", " "] {
             assert!(refused(&home, &[command, empty], 2).contains("`llmup models`"), "{command}");
         }
-        assert!(refused(&home, &[command, &no_path], 2).contains("longer (100000 bytes)"), "{command}");
+        assert!(refused(&home, &[command, &no_path], 2).contains(&format!("longer ({long} bytes)")), "{command}");
         // Not compared with every name there is, which would take minutes.
         assert!(refused(&home, &[command, &no_name], 3).contains("`llmup models`"), "{command}");
     }

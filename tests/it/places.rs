@@ -72,14 +72,75 @@ fn drives_slashes_and_shares_are_places_like_others() {
     } else {
         llmup::output::note("skipped: no drive D:");
     }
-    // The administrative share of the drive that holds the home, where it is there.
+    // A share that scripts/windows gives to Wine, or the administrative one of the drive that holds the home.
     let text = plain.to_str().unwrap();
-    let share = format!(r"\\localhost\{}${}", &text[..1], &text[2..]);
+    let share = match std::env::var("LLMUP_TEST_SHARE") {
+        Ok(share) => {
+            let path = format!(r"{share}\Грета's models {}.gguf", std::process::id());
+            std::fs::copy(&demo, &path).unwrap();
+            path
+        }
+        Err(_) => format!(r"\\localhost\{}${}", &text[..1], &text[2..]),
+    };
     if std::path::Path::new(&share).exists() {
-        is_planned_as_given(&home, &share, "glm-4.7");
+        let name = std::path::Path::new(&share).file_stem().unwrap().to_str().unwrap().to_owned();
+        is_planned_as_given(&home, &share, &name);
+        if share != text {
+            std::fs::remove_file(&share).unwrap();
+        }
     } else {
         llmup::output::note("skipped: no administrative share");
     }
+}
+
+/// Longer than what a Windows program opens that does not take care: 260 characters.
+#[test]
+fn a_path_may_be_long() {
+    let home = Home::new();
+    let demo = with_demo(&home);
+    let deep = (0..12).fold(home.path().join("Грета's models"), |path, _| path.join("folder ".repeat(4) + "x"));
+    std::fs::create_dir_all(&deep).unwrap();
+    let path = deep.join("glm-4.7.gguf");
+    std::fs::copy(&demo, &path).unwrap();
+    let path = path.to_str().unwrap();
+    assert!(path.len() > 300);
+    if !cfg!(windows) {
+        return is_planned_as_given(&home, path, "glm-4.7");
+    }
+    let json = finish(home.faked(&["llama-server"], &["start", path, "--engine", "llama-cpp", "--dry-run", "--json"]));
+    assert_eq!(json.code, Some(0), "{}", json.err);
+    let plan: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(plan["model"], "glm-4.7", "{plan}");
+    // llama.cpp opens it in this form only.
+    assert!(plan["command"].as_array().unwrap().contains(&format!(r"\\?\{path}").into()), "{plan}");
+}
+
+/// A whole run by a user whose name is not of this alphabet: home, data, model and programs lie below it.
+#[test]
+fn a_user_may_have_any_name() {
+    let mut home = Home::new();
+    home.data = home.path().join("Users/Грета Müller (模型)/AppData/llmup");
+    let demo = with_demo(&home);
+    let path = home.data.join("my models").join("glm-4.7.gguf");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::copy(&demo, &path).unwrap();
+    let port = crate::support::free_port().to_string();
+    let args = ["start", path.to_str().unwrap(), "--engine", "llama-cpp", "--json", "--port", &port, "--api-key", "k"];
+    let mut running = home.start(home.faked(&["llama-server"], &args));
+    let ready = running.ready(std::time::Duration::from_secs(180));
+    assert_eq!(ready["model"], "glm-4.7", "{ready}");
+    let status = home.run(&["status", "--json"]);
+    assert!(status.code == Some(0) && status.out.contains("glm-4.7"), "{}{}", status.out, status.err);
+    let logs = home.run(&["logs"]);
+    assert!(logs.code == Some(0) && !logs.out.is_empty(), "{}{}", logs.out, logs.err);
+    for (client, mark) in [("claude", "ANTHROPIC_BASE_URL"), ("codex", "CODEX_HOME")] {
+        let env = home.run(&["env", client, "--json"]);
+        assert!(env.code == Some(0) && env.out.contains(mark), "{}{}", env.out, env.err);
+    }
+    assert!(home.data.join("clients/codex/config.toml").is_file());
+    assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
+    running.wait(std::time::Duration::from_secs(180));
+    assert_eq!(home.instances(), 0, "a state file is left");
 }
 
 /// Types a line into cmd; exit code, then what it said.

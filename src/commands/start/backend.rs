@@ -183,6 +183,8 @@ pub(super) struct Prepared {
     pub target: Target,
     pub engine: Option<Found>,
     pub known: Option<KnownFlags>,
+    /// It is the only one: nobody has to be told which is meant.
+    pub alone: bool,
 }
 
 impl Prepared {
@@ -222,12 +224,15 @@ impl Launcher {
     async fn launch(&mut self) -> Result<Backend> {
         let progress = Progress::new();
         let model = Arc::clone(&self.model);
-        let Prepared { args, options, accepts: said, paths, target, engine, known } = &*model;
+        let Prepared { args, options, accepts: said, paths, target, engine, known, alone } = &*model;
         let (engine, known) = (engine.as_ref(), known.as_ref());
         if let Some(server) = &self.reuse {
             return ollama::attach(server.clone(), target, &self.plan, &progress).await;
         }
         let engine_driver = driver(self.plan.engine);
+        let who =
+            if *alone { engine_driver.id().to_string() } else { format!("{} ({})", target.name, engine_driver.id()) };
+        let who = who.as_str();
         let log = launch::log(paths, &target.name);
         fs::create_dir(&paths.logs())?;
         loop {
@@ -236,7 +241,7 @@ impl Launcher {
             let child = launch::spawn(command, log.clone()).await?;
             self.last.is(&child);
             self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);
-            if let Err(status) = launch::wait_ready(engine_driver, &child, port, &log, &progress).await {
+            if let Err(status) = launch::wait_ready((engine_driver, who), &child, port, &log, &progress).await {
                 // What it started may hold the accelerator's memory for a moment longer.
                 child.stop(Duration::ZERO).await;
                 let failure = launch::ended(engine_driver, status, log.clone());

@@ -210,23 +210,23 @@ pub async fn spawn(command: CommandLine, log: PathBuf) -> Result<Child, supervis
     supervisor::spawn(spec).await
 }
 
-/// Waits until the engine answers, showing its phases. Gives how it ended when it did not, or that it stands still: then
+/// Waits until the engine, shown as `who`, answers, showing its phases. Gives how it ended when it did not, or that it stands still: then
 /// it still lives.
 pub async fn wait_ready(
-    engine: &'static dyn Engine,
+    (engine, who): (&'static dyn Engine, &str),
     child: &Child,
     port: u16,
     log: &std::path::Path,
     progress: &Progress,
 ) -> Result<(), NotReady> {
-    progress.step(&format!("{}: starting", engine.id()));
+    progress.step(&format!("{who}: starting"));
     let follow = async {
         let mut tail = Tail::new(log);
         loop {
             for line in tail.next().await {
                 if let Some(phase) = engine.phase(&line.text) {
                     let share = phase.fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
-                    progress.step(&format!("{}: {}{share}", engine.id(), phase.text));
+                    progress.step(&format!("{who}: {}{share}", phase.text));
                 }
             }
         }

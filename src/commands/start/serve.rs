@@ -41,7 +41,7 @@ pub(super) fn run(
     // What can fail cheaply fails before anything is installed.
     let gateway = bind(args.host, args.port, paths)?;
     let mut installed: Vec<Found> = Vec::new();
-    let mut posts = Vec::new();
+    let (alone, mut posts) = (models.len() == 1, Vec::new());
     for mut model in models {
         let reuse = reuse.clone().filter(|_| model.plan.engine == EngineId::Ollama);
         if model.engine.is_none() && reuse.is_none() {
@@ -67,7 +67,7 @@ pub(super) fn run(
                 output::note(&format!("{} the demo model", on_stderr(Style::Good, "wrote ")));
             }
         }
-        posts.push(post(model, reuse, paths, random_key()?));
+        posts.push(post(model, reuse, paths, (random_key()?, alone)));
     }
     entry.change_all(|instance| {
         for (at, post) in posts.iter().enumerate() {
@@ -97,13 +97,13 @@ pub(super) fn run(
 }
 
 /// A model as the session has it.
-fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, key: String) -> Post {
+fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, (key, alone): (String, bool)) -> Post {
     let Chosen { one, target, plan, engine, known } = model;
     let (name, policy, context) = (target.name.clone(), one.policy.clone(), plan.max_model_len);
     // What somebody else's Ollama holds is not ours to count.
     let needs = if reuse.is_some() { Bytes::new() } else { room::needs(&plan) };
     let (options, accepts, paths) = (one.options, one.accepts, paths.clone());
-    let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known });
+    let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known, alone });
     let planner = {
         let model = Arc::clone(&prepared);
         Box::new(move |hardware: &Hardware| model.plan(hardware)) as Planner

@@ -90,7 +90,8 @@ fn first_line(plan: &LaunchPlan, command: &CommandLine) -> String {
 
 /// The variables, then the program, each flag with its value in a line of its own.
 fn lines(command: &CommandLine) -> String {
-    let shown = |word: &std::ffi::OsStr| crate::error::paste::posix_word(&word.to_string_lossy());
+    // As on Linux: a path of Windows would be put in quotes.
+    let shown = |word: &std::ffi::OsStr| crate::error::paste::posix_word(&word.to_string_lossy().replace('\\', "/"));
     let mut text = String::new();
     for (name, value) in &command.env {
         text.push_str(&format!("  {name}={}\n", shown(value)));

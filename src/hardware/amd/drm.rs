@@ -8,6 +8,11 @@ use crate::host::Host;
 
 /// AMD's cards below `root`, by their numbers (`card10` after `card2`).
 pub(super) fn cards(host: &dyn Host, root: &Path) -> Vec<Card> {
+    folders(host, root).into_iter().map(|(card, _)| card).collect()
+}
+
+/// Like [`cards`], each with the folder of its device.
+pub(super) fn folders(host: &dyn Host, root: &Path) -> Vec<(Card, PathBuf)> {
     let root = if host.exists(&root.join("class/drm")) { root.join("class/drm") } else { root.to_owned() };
     let mut found: Vec<(u32, PathBuf)> = host
         .entries(&root)
@@ -22,7 +27,7 @@ pub(super) fn cards(host: &dyn Host, root: &Path) -> Vec<Card> {
         let device = path.join("device");
         let mut card = Card { index: u32::try_from(cards.len()).unwrap_or(u32::MAX), ..Card::default() };
         if complete(host, &device, &mut card) {
-            cards.push(card);
+            cards.push((card, device));
         }
     }
     cards

@@ -6,6 +6,7 @@ mod chip;
 mod devices;
 mod drm;
 mod kfd;
+mod load;
 mod reach;
 mod registry;
 mod smi;
@@ -18,6 +19,7 @@ mod visible;
 use std::path::Path;
 use std::time::Duration;
 
+use super::load::Load;
 use super::{Kind, Memory, Probe, Vendor, VendorId, memory, replay};
 use crate::host::{Host, Os, RealHost};
 
@@ -72,6 +74,10 @@ impl Vendor for Amd {
             Os::Windows => windows(host),
             Os::Macos => Probe::default(),
         }
+    }
+
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        if host.os() == Os::Linux { load::read(host, Path::new("/")) } else { Vec::new() }
     }
 
     fn kinds(&self) -> &'static [Kind] {

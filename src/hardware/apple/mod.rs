@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::card::{Card, Reading};
+use super::load::{Gauge, Load};
 use super::tool::recording;
 use super::{Kind, Probe, Vendor, VendorId, memory};
 use crate::host::{Host, Os};
@@ -70,6 +71,15 @@ impl Vendor for Apple {
         reading.probe(VendorId::Apple, CALLED, CURE)
     }
 
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        if host.os() != Os::Macos {
+            return Vec::new();
+        }
+        let asked = ["-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"];
+        let said = host.run(Path::new("/usr/sbin/ioreg"), &asked, TIME_LIMIT);
+        said.ok().and_then(|ran| parse_statistics(&ran.stdout)).into_iter().collect()
+    }
+
     fn kinds(&self) -> &'static [Kind] {
         &[
             Kind {
@@ -101,6 +111,24 @@ impl Vendor for Apple {
             },
         ]
     }
+}
+
+/// The accelerator's `PerformanceStatistics` in the I/O registry, as tools that watch a Mac's GPU without root read it.
+fn parse_statistics(text: &str) -> Option<Load> {
+    let value = |name: &str| {
+        let rest = text.split_once(&format!("\"{name}\"="))?.1;
+        rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse::<u64>().ok()
+    };
+    let busy_percent = value("Device Utilization %").and_then(|busy| u8::try_from(busy).ok());
+    let used_bytes = value("In use system memory");
+    (busy_percent.is_some() || used_bytes.is_some()).then(|| Load {
+        vendor: VendorId::Apple,
+        index: 0,
+        uuid: None,
+        total_bytes: None,
+        used_bytes,
+        gauge: Gauge { busy_percent, ..Gauge::default() },
+    })
 }
 
 /// Reads `name: value` lines; a bare number is `sysctl -n hw.memsize`.

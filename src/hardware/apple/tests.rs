@@ -99,3 +99,14 @@ fn recorded_facts_that_are_no_device() {
     let cores = expected["devices"][0]["gpu_cores"].to_string();
     assert_eq!(parse_displays(&text).versions, [("apple gpu cores".to_owned(), cores)]);
 }
+
+#[test]
+fn the_registry_says_how_busy_the_gpu_is() {
+    let text = "+-o AGXAcceleratorG15X  <class AGXAcceleratorG15X>\n  \"PerformanceStatistics\" = {\"In use system memory \
+                (driver)\"=5,\"Device Utilization %\"=37,\"In use system memory\"=3000000000,\"recoveryCount\"=0}\n";
+    let host = Mac(Recorded::default().program("ioreg", "IOAccelerator", 0, text));
+    let loads = Apple.load(&host);
+    assert_eq!((loads.len(), loads[0].gauge.busy_percent, loads[0].used_bytes), (1, Some(37), Some(3_000_000_000)));
+    let silent = Mac(Recorded::default().program("ioreg", "IOAccelerator", 0, "+-o Root\n"));
+    assert!(Apple.load(&silent).is_empty());
+}

@@ -10,8 +10,9 @@ mod trouble;
 use std::path::Path;
 
 use self::mapping::{Mapped, Usage, parse_mapping, parse_usages};
-use self::table::{Table, parse_table};
+use self::table::{Chip, Holder, Table, parse_table};
 use super::card::{Card, Reading};
+use super::load::{Gauge, Held, Load};
 use super::tool::{Tool, Trouble, device_files, recording};
 use super::{Kind, Probe, Vendor, VendorId};
 use crate::host::{Host, Os};
@@ -67,6 +68,12 @@ impl Vendor for Ascend {
         reading.probe(VendorId::Ascend, CALLED, CURE)
     }
 
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        let program = if host.os() == Os::Linux { TOOL.find(host) } else { None };
+        let asked = program.and_then(|program| ask(host, &program).ok());
+        asked.map(|reading| reading.loads(VendorId::Ascend)).unwrap_or_default()
+    }
+
     fn kinds(&self) -> &'static [Kind] {
         &[
             Kind { name: "npu-smi", read: |path| recording(path, read_info) },
@@ -110,12 +117,19 @@ fn reading(table: &Table, mapping: &[Mapped]) -> Reading {
             architecture: by(chip.name.as_deref()).or_else(|| by(mapped?.name.as_deref())).map(str::to_owned),
             problem: trouble::unfit(chip.health.as_deref(), chip.npu),
             disturbance: trouble::disturbance(chip, &table.holders),
+            gauge: Gauge { holders: holders(chip, &table.holders), ..chip.gauge.clone() },
             ..Card::default()
         }
     });
     let mut reading = Reading { cards: cards.collect(), ..Reading::default() };
     reading.version("npu-smi", table.version.clone());
     reading
+}
+
+/// The processes that the table names for a chip.
+fn holders(chip: &Chip, holders: &[Holder]) -> Vec<Held> {
+    let its = holders.iter().filter(|holder| holder.npu == chip.npu && Some(holder.chip) == chip.chip);
+    its.map(|holder| Held { pid: holder.pid, bytes: holder.bytes }).collect()
 }
 
 /// The runtime's numbers: the mapping's logic ids, else the table's own column, else the order of the rows. A source

@@ -1,6 +1,7 @@
 //! The table that `npu-smi info` draws: two rows a chip, then a table of processes. Separators, widths, indents and
 //! blanks differ between versions (24.1 to 26 were seen), so it goes by cells and headers.
 
+use crate::hardware::load::Gauge;
 use crate::hardware::rows::{after, amount, cells, is_bus, numbered, pairs, said};
 
 /// What the table says.
@@ -29,6 +30,8 @@ pub(super) struct Chip {
     pub(super) total: Option<u64>,
     /// Bytes.
     pub(super) used: Option<u64>,
+    /// The power, temperature and AICore columns.
+    pub(super) gauge: Gauge,
 }
 
 /// A process that holds memory of a chip.
@@ -73,11 +76,11 @@ pub(super) fn parse_table(text: &str) -> Table {
                 // Two first rows in a row: the second row of the chip before was lost.
                 Some(chip) if is_health(second) => {
                     table.chips.push(chip);
-                    half = Some(started(number, rest, second));
+                    half = Some(started(number, rest, &cells));
                 }
                 Some(chip) => table.chips.push(finished(chip, number, rest, &cells, columns)),
                 None if is_bus(second) => {}
-                None => half = Some(started(number, rest, second)),
+                None => half = Some(started(number, rest, &cells)),
             }
         }
     }
@@ -89,15 +92,22 @@ fn is_health(cell: &str) -> bool {
     ["OK", "Warning", "Alarm", "Critical", "UNKNOWN"].iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
 
-fn started(npu: u32, name: &str, health: &str) -> Chip {
-    Chip { npu, name: said(name), health: said(health), ..Chip::default() }
+fn started(npu: u32, name: &str, cells: &[&str]) -> Chip {
+    let health = cells.get(1).and_then(|health| said(health));
+    // `162.8   37   0 / 0`: watts, degrees, pages.
+    let mut told = cells.get(2).copied().unwrap_or_default().split_whitespace();
+    let watts = told.next().and_then(|word| Gauge::number(word, 'W'));
+    let celsius = told.next().and_then(|word| Gauge::number(word, 'C'));
+    Chip { npu, name: said(name), health, gauge: Gauge { watts, celsius, ..Gauge::default() }, ..Chip::default() }
 }
 
 fn finished(chip: Chip, number: u32, rest: &str, cells: &[&str], columns: Columns) -> Chip {
     let told = cells.get(2..).unwrap_or_default().join(" ");
     let (used, total) = memory(&pairs(&told), columns, chip.name.as_deref()).unwrap_or((None, None));
+    let busy_percent = told.split_whitespace().next().and_then(Gauge::percent);
     Chip {
         chip: Some(number),
+        gauge: Gauge { busy_percent, ..chip.gauge },
         device: rest.split_whitespace().next().and_then(|word| word.parse().ok()),
         bus: cells.get(1).and_then(|cell| said(cell)),
         used: total.and(used),

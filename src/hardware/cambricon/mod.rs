@@ -6,6 +6,7 @@ mod tests;
 use std::path::Path;
 
 use super::card::{Card, Reading};
+use super::load::{Gauge, Load};
 use super::rows::{cells, is_bus, numbered, pairs, said};
 use super::tool::{ByTool, Tool, device_files};
 use super::{Kind, Probe, Vendor, VendorId};
@@ -36,6 +37,10 @@ impl Vendor for Cambricon {
         ASKED.probe(host)
     }
 
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        ASKED.load(host)
+    }
+
     fn kinds(&self) -> &'static [Kind] {
         &[Kind { name: "cnmon", read: |path: &Path| ASKED.recording(path) }]
     }
@@ -61,12 +66,15 @@ fn parse_cnmon(text: &str) -> Reading {
             reading.cards.extend(open.take());
             driver = driver.or_else(|| second.split_whitespace().find_map(version));
             let bus = is_bus(second).then(|| second.to_owned());
-            open = Some(Card { index, name: name(rest), bus, ..Card::default() });
+            let busy = cells.get(2).and_then(|cell| Gauge::percent(cell.split_whitespace().next()?));
+            let gauge = Gauge { busy_percent: busy, ..Gauge::default() };
+            open = Some(Card { index, name: name(rest), bus, gauge, ..Card::default() });
         } else if let Some(card) = &mut open
             && let Some((used, total)) = pairs(second).pop()
         {
             card.total = total.filter(|total| *total > 0);
             card.used = card.total.and(used);
+            (card.gauge.celsius, card.gauge.watts) = (Gauge::before(first, 'C'), Gauge::before(first, 'W'));
             reading.cards.extend(open.take());
         }
     }

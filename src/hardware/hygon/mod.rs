@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::card::{Card, Reading};
 use super::holders::{is_denied, join_its_group};
+use super::load::{Gauge, Load};
 use super::rows::said;
 use super::tool::{ByTool, Tool};
 use super::{Kind, Probe, Vendor, VendorId};
@@ -75,6 +76,11 @@ impl Vendor for Hygon {
             }
         }
         probe
+    }
+
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        let loads = ASKED.load(host);
+        if loads.is_empty() && present(host).is_some() { BY_ITS_OLD_NAME.load(host) } else { loads }
     }
 
     fn kinds(&self) -> &'static [Kind] {
@@ -177,6 +183,12 @@ fn tell(cards: &mut Vec<Card>, index: u32, key: &str, value: &str) {
         card.total = bytes().filter(|total| *total > 0);
     } else if key.starts_with("vram total used memory (") || key.starts_with("vram used memory (") {
         card.used = bytes();
+    } else if key == "dcu use (%)" || key == "hcu use (%)" {
+        card.gauge.busy_percent = Gauge::percent(value);
+    } else if key == "temperature (sensor edge) (c)" {
+        card.gauge.celsius = Gauge::number(value, 'C');
+    } else if key == "average graphics package power (w)" {
+        card.gauge.watts = Gauge::number(value, 'W');
     } else if key == "card series" {
         card.name = said(value);
     } else if key == "unique id" {

@@ -6,6 +6,7 @@ mod tests;
 use std::path::Path;
 
 use super::card::{Card, Reading};
+use super::load::{Gauge, Load};
 use super::rows::{after, cells, is_bus, numbered, pairs, said};
 use super::tool::{ByTool, Tool};
 use super::{Kind, Probe, Vendor, VendorId};
@@ -36,6 +37,10 @@ impl Vendor for MetaX {
 
     fn probe(&self, host: &dyn Host) -> Probe {
         ASKED.probe(host)
+    }
+
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        ASKED.load(host)
     }
 
     fn kinds(&self) -> &'static [Kind] {
@@ -71,12 +76,19 @@ fn parse_mx_smi(text: &str) -> Reading {
         if let (Some((index, name)), Some(bus)) = (first, bus) {
             reading.cards.extend(open.take());
             let index = numbered(second).map(|(gpu, _)| gpu).filter(|_| by_board).unwrap_or(index);
-            open = Some(Card { index, name: said(name), bus: Some((*bus).to_owned()), ..Card::default() });
+            let busy_percent = cells
+                .iter()
+                .skip(2)
+                .find_map(|cell| Gauge::percent(cell.split_whitespace().next()?.strip_suffix('%')?));
+            let gauge = Gauge { busy_percent, ..Gauge::default() };
+            open = Some(Card { index, name: said(name), bus: Some((*bus).to_owned()), gauge, ..Card::default() });
         } else if let Some(mut card) = open.take() {
             // The power in the first cell is a pair, too.
             let (used, total) = cells.iter().skip(1).find_map(|cell| pairs(cell).pop()).unwrap_or_default();
             card.total = total.filter(|total| *total > 0);
             card.used = card.total.and(used);
+            let sensors = cells.first().copied().unwrap_or_default();
+            (card.gauge.celsius, card.gauge.watts) = (Gauge::before(sensors, 'C'), Gauge::before(sensors, 'W'));
             card.problem = cells.iter().any(|cell| is_lost(cell)).then(lost);
             reading.cards.push(card);
         }

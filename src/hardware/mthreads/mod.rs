@@ -6,6 +6,7 @@ mod tests;
 use std::path::Path;
 
 use super::card::{Card, Reading};
+use super::load::{Gauge, Load};
 use super::rows::{after, amount, is_bus, numbered, said};
 use super::tool::{ByTool, Tool, device_files};
 use super::{Kind, Probe, Vendor, VendorId};
@@ -36,6 +37,10 @@ impl Vendor for MooreThreads {
         ASKED.probe(host)
     }
 
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        ASKED.load(host)
+    }
+
     fn kinds(&self) -> &'static [Kind] {
         &[Kind { name: "mthreads-gmi", read: |path: &Path| ASKED.recording(path) }]
     }
@@ -52,7 +57,13 @@ fn parse_gmi(text: &str) -> Reading {
         }
         driver = driver.or_else(|| after(line, "Driver Version").and_then(said));
         let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        let Some((index, name)) = cells.first().and_then(|cell| numbered(cell)) else { continue };
+        let Some((index, name)) = cells.first().and_then(|cell| numbered(cell)) else {
+            // The second row of a card has its temperature.
+            if let (Some(card), Some(told)) = (reading.cards.last_mut(), cells.get(2)) {
+                card.gauge.celsius = card.gauge.celsius.or_else(|| Gauge::before(told, 'C'));
+            }
+            continue;
+        };
         // "16x(16x)" stands in a row that goes on with a card.
         if cells.len() < 2 || name.is_empty() {
             continue;
@@ -65,6 +76,12 @@ fn parse_gmi(text: &str) -> Reading {
             bus: told.iter().find(|cell| is_bus(cell)).map(|cell| (*cell).to_owned()),
             used: memory.and_then(|(used, _)| used),
             total: memory.map(|(_, total)| total),
+            gauge: Gauge {
+                busy_percent: told
+                    .iter()
+                    .find_map(|cell| Gauge::percent(cell.split_whitespace().next()?.strip_suffix('%')?)),
+                ..Gauge::default()
+            },
             ..Card::default()
         });
     }

@@ -8,6 +8,7 @@ mod failure;
 mod kernel;
 mod library;
 mod listing;
+mod load;
 mod recording;
 mod smi;
 mod table;
@@ -24,6 +25,7 @@ mod xml;
 
 use serde::{Deserialize, Serialize};
 
+use super::load::Load;
 use super::{Kind, Probe, Vendor, VendorId, memory, replay};
 use crate::host::{Host, Os, told};
 
@@ -153,6 +155,10 @@ impl Vendor for Nvidia {
             cards if cards.is_empty() => Probe { problems: vec![problem], ..Probe::default() },
             devices => Probe { devices, ..Probe::default() },
         }
+    }
+
+    fn load(&self, host: &dyn Host) -> Vec<Load> {
+        load::read(host)
     }
 
     fn kinds(&self) -> &'static [Kind] {

@@ -76,7 +76,8 @@ fn complete(reading: &mut Reading, more: Reading) {
     }
 }
 
-fn find(host: &dyn Host) -> Option<PathBuf> {
+/// The tool.
+pub(super) fn find(host: &dyn Host) -> Option<PathBuf> {
     // WSL2 keeps the tool where PATH often does not look.
     let elsewhere: &[&str] = match host.os() {
         Os::Linux => &["/usr/lib/wsl/lib/nvidia-smi"],

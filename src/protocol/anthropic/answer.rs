@@ -35,7 +35,7 @@ impl Answer {
             model: model.to_owned(),
             estimate,
             show,
-            id: message_id(""),
+            id: String::new(),
             content: Vec::new(),
             said: None,
             open: None,
@@ -129,6 +129,9 @@ impl AnswerEncoder for Answer {
         let unfinished = || Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete");
         let (stop, counted) = self.end.take().unwrap_or_else(|| Err(unfinished()))?;
         self.close();
+        if self.id.is_empty() {
+            self.id = message_id("");
+        }
         let mut out = Vec::with_capacity(self.content.len() + 300);
         quote::raw(&mut out, "{\"id\":");
         quote::string(&mut out, &self.id);

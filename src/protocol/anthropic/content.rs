@@ -7,10 +7,13 @@ use serde_json::value::RawValue;
 use super::request::invalid;
 use super::wire::{Block, Content, Found, Source, without_place};
 use crate::protocol::carrier::{self, Maker};
-use crate::protocol::ir::{Media, MediaKind, Part, Source as Place, ToolUse};
-use crate::protocol::pull::{self, Words};
+use crate::protocol::ir::{self, Media, MediaKind, Part, ToolUse};
+use crate::protocol::pull::{self, Loose, Words};
 use crate::protocol::text::{Text as PromptText, string};
 use crate::protocol::{Problem, media};
+
+/// Says where in the request something stands, for who has to hear that it is wrong.
+type Place<'p> = &'p dyn Fn() -> String;
 
 /// What reading the messages one after the other needs to remember.
 #[derive(Default)]
@@ -27,9 +30,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The texts of a system content.
-    pub(super) fn texts(&mut self, content: Content<'a>, at: &str) -> Result<Vec<PromptText<'a>>, Problem> {
-        let mut found = Vec::new();
-        for block in blocks(content, at)? {
+    pub(super) fn texts(&mut self, content: Content<'a>, at: Place<'_>) -> Result<Vec<PromptText<'a>>, Problem> {
+        let blocks = match said(content, at)? {
+            Words::Text(text) => return Ok(if text.is_empty() { Vec::new() } else { vec![text] }),
+            Words::Other(blocks) => blocks,
+        };
+        let mut found = Vec::with_capacity(blocks.len());
+        for block in blocks {
             match block.text {
                 Some(text) if !text.is_empty() => found.push(text),
                 Some(_) => {}
@@ -40,15 +47,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The parts of a message's content.
-    pub(super) fn parts(&mut self, content: Content<'a>, at: &str) -> Result<Vec<Part<'a>>, Problem> {
-        let mut found = Vec::new();
-        for (n, block) in blocks(content, at)?.into_iter().enumerate() {
-            self.block(block, &|| format!("{at}.content.{n}"), &mut found)?;
+    pub(super) fn parts(&mut self, content: Content<'a>, at: Place<'_>) -> Result<Vec<Part<'a>>, Problem> {
+        let blocks = match said(content, at)? {
+            Words::Text(text) => return Ok(if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] }),
+            Words::Other(blocks) => blocks,
+        };
+        let mut found = Vec::with_capacity(blocks.len());
+        for (n, block) in blocks.into_iter().enumerate() {
+            self.block(block, &|| format!("{}.content.{n}", at()), &mut found)?;
         }
         Ok(found)
     }
 
-    fn block(&mut self, block: Block<'a>, at: &dyn Fn() -> String, found: &mut Vec<Part<'a>>) -> Result<(), Problem> {
+    fn block(&mut self, block: Block<'a>, at: Place<'_>, found: &mut Vec<Part<'a>>) -> Result<(), Problem> {
         match block.kind.as_ref() {
             "text" => found.extend(block.text.filter(|text| !text.is_empty()).map(Part::Text)),
             "thinking" => found.extend(thinking(block)),
@@ -77,7 +88,7 @@ impl<'a> Reader<'a> {
             "tool_result" => {
                 let id = self.answered(block.tool_use_id);
                 let parts = match block.content {
-                    Some(content) => self.parts(Content::Raw(content), &at())?,
+                    Some(content) => self.parts(content.into(), at)?,
                     None => Vec::new(),
                 };
                 found.push(Part::ToolResult { id, parts, is_error: block.is_error == Some(true) });
@@ -100,11 +111,7 @@ impl<'a> Reader<'a> {
                 let title = block.title.unwrap_or_default();
                 let source = block.source.and_then(string).unwrap_or_default();
                 let mut words = format!("[search result] {title} ({source})");
-                for text in block
-                    .content
-                    .map(|content| self.texts(Content::Raw(content), &at()))
-                    .transpose()?
-                    .unwrap_or_default()
+                for text in block.content.map(|content| self.texts(content.into(), at)).transpose()?.unwrap_or_default()
                 {
                     words.push('\n');
                     words.push_str(&text);
@@ -114,8 +121,10 @@ impl<'a> Reader<'a> {
             // What Anthropic's own servers ran and found out: the words in it are part of the conversation.
             kind if kind.ends_with("_tool_result") => {
                 let mut words = String::new();
-                if let Some(content) = block.content {
-                    gather(content, &mut words, 0);
+                match block.content {
+                    Some(Loose::Text(text)) => words.push_str(&text),
+                    Some(Loose::Raw(content)) => gather(content, &mut words, 0),
+                    None => {}
                 }
                 if words.is_empty() {
                     self.dropped.push(format!("block {kind}"));
@@ -156,12 +165,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(
-        &mut self,
-        block: Block<'a>,
-        at: &dyn Fn() -> String,
-        found: &mut Vec<Part<'a>>,
-    ) -> Result<(), Problem> {
+    fn document(&mut self, block: Block<'a>, at: Place<'_>, found: &mut Vec<Part<'a>>) -> Result<(), Problem> {
         let source = source(block.source, at)?;
         let lead = [block.title.as_deref(), block.context.as_deref()];
         let lead: Vec<&str> = lead.into_iter().flatten().filter(|words| !words.is_empty()).collect();
@@ -175,7 +179,7 @@ impl<'a> Reader<'a> {
             "content" => {
                 found.extend(lead.map(|lead| Part::Text(lead.into())));
                 if let Some(content) = source.content {
-                    found.extend(self.parts(Content::Raw(content), &at())?);
+                    found.extend(self.parts(Content::Raw(content), at)?);
                 }
             }
             _ => {
@@ -191,22 +195,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The blocks of a content: a string is one text.
-fn blocks<'a>(content: Content<'a>, at: &str) -> Result<Vec<Block<'a>>, Problem> {
-    let one = |text| vec![Block { kind: "text".into(), text: Some(text), ..Block::default() }];
+/// A content: one text or blocks.
+fn said<'a>(content: Content<'a>, at: Place<'_>) -> Result<Words<'a, Vec<Block<'a>>>, Problem> {
     let raw = match content {
-        Content::Read(Words::Text(text)) => return Ok(one(text)),
-        Content::Read(Words::Other(blocks)) => return Ok(blocks),
+        Content::Read(read) => return Ok(read),
         Content::Raw(raw) => raw,
     };
     if let Some(text) = PromptText::of(raw) {
-        return Ok(one(text));
+        return Ok(Words::Text(text));
     }
     let read = match raw.get().as_bytes().first() {
         Some(b'[') => pull::from_str(raw.get()),
-        _ => return Err(invalid(format!("{at}.content: must be a string or a list of blocks"))),
+        _ => return Err(invalid(format!("{}.content: must be a string or a list of blocks", at()))),
     };
-    read.map_err(|error| invalid(format!("{at}.content: {}", without_place(&error.to_string()))))
+    let read = read.map_err(|error| invalid(format!("{}.content: {}", at(), without_place(&error.to_string()))))?;
+    Ok(Words::Other(read))
 }
 
 fn thinking(block: Block<'_>) -> Option<Part<'_>> {
@@ -220,20 +223,20 @@ fn thinking(block: Block<'_>) -> Option<Part<'_>> {
     (!text.is_empty() || signature.is_some()).then_some(Part::Thinking { text, signature })
 }
 
-fn source<'a>(raw: Option<&'a RawValue>, at: &dyn Fn() -> String) -> Result<Source<'a>, Problem> {
+fn source<'a>(raw: Option<&'a RawValue>, at: Place<'_>) -> Result<Source<'a>, Problem> {
     let raw = raw.ok_or_else(|| invalid(format!("{}.source: field required", at())))?;
     serde_json::from_str(raw.get())
         .map_err(|error| invalid(format!("{}.source: {}", at(), without_place(&error.to_string()))))
 }
 
-fn place<'a>(source: Source<'a>, otherwise: &'static str) -> Option<Place<'a>> {
+fn place<'a>(source: Source<'a>, otherwise: &'static str) -> Option<ir::Source<'a>> {
     match source.kind.as_ref() {
         "base64" => {
             let media_type = source.media_type.unwrap_or(Cow::Borrowed(otherwise));
-            Some(Place::Base64 { media_type, data: source.data? })
+            Some(ir::Source::Base64 { media_type, data: source.data? })
         }
         "url" => source.url.map(media::from_url),
-        "file" => source.file_id.map(Place::File),
+        "file" => source.file_id.map(ir::Source::File),
         _ => None,
     }
 }

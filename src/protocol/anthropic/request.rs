@@ -34,12 +34,13 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
     };
     let mut reader = Reader::default();
     if let Some(system) = wire.system {
-        let texts = reader.texts(system, "system")?;
+        let texts = reader.texts(system, &|| "system".to_owned())?;
         request.system.extend(texts.into_iter().filter_map(without_billing));
     }
     for (at, message) in messages.into_iter().enumerate() {
-        let at = format!("messages.{at}");
-        let content = message.content.ok_or_else(|| invalid(format!("{at}.content: field required")))?;
+        // Said only where something is wrong.
+        let at = || format!("messages.{at}");
+        let content = message.content.ok_or_else(|| invalid(format!("{}.content: field required", at())))?;
         match message.role.as_ref() {
             "system" | "developer" => {
                 let texts = reader.texts(content, &at)?;
@@ -54,7 +55,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, Problem> {
             }
             "assistant" => push(&mut request.turns, Role::Assistant, reader.parts(content, &at)?),
             "user" => push(&mut request.turns, Role::User, reader.parts(content, &at)?),
-            other => return Err(invalid(format!("{at}.role: {other:?} is neither user, assistant nor system"))),
+            other => return Err(invalid(format!("{}.role: {other:?} is neither user, assistant nor system", at()))),
         }
     }
     request.dropped.append(&mut reader.dropped);

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use serde_json::value::RawValue;
 
 use crate::protocol::limit::Limit;
-use crate::protocol::pull::{Eager, Words};
+use crate::protocol::pull::{Eager, Loose, Words};
 use crate::protocol::text::Text as PromptText;
 
 /// A string that borrows (a bare `Cow` never does).
@@ -113,6 +113,15 @@ pub(super) fn without_place(error: &str) -> &str {
 /// A string or blocks, read at once where they are fine.
 pub(super) type Content<'a> = Eager<'a, Words<'a, Vec<Block<'a>>>>;
 
+impl<'a> From<Loose<'a>> for Content<'a> {
+    fn from(loose: Loose<'a>) -> Self {
+        match loose {
+            Loose::Text(text) => Content::Read(Words::Text(text)),
+            Loose::Raw(raw) => Content::Raw(raw),
+        }
+    }
+}
+
 #[derive(serde::Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow)]
@@ -143,8 +152,9 @@ pub(super) struct Block<'a> {
     pub input: Option<&'a RawValue>,
     #[serde(borrow)]
     pub tool_use_id: Option<Cow<'a, str>>,
+    /// Of results: mostly one long string.
     #[serde(borrow)]
-    pub content: Option<&'a RawValue>,
+    pub content: Option<Loose<'a>>,
     pub is_error: Option<bool>,
     /// An object; of `search_result` a string.
     #[serde(borrow)]

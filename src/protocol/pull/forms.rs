@@ -62,6 +62,47 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Spanned<'a, T> {
     }
 }
 
+/// By this name [`Loose`] asks for a string, or, where there is none, for what is there.
+pub(super) const LOOSE: &str = "$llmup::Loose";
+
+/// A string, read at once, or something else as it stands.
+#[derive(Debug)]
+pub enum Loose<'a> {
+    /// A string.
+    Text(Text<'a>),
+    /// Something else.
+    Raw(&'a RawValue),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads;
+        impl<'de> Visitor<'de> for Reads {
+            type Value = Loose<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Loose::Text(Text::same(text)))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+                Text::escaped(inner).map(Loose::Text)
+            }
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Loose::Text(text.into()))
+            }
+            fn visit_some<D: Deserializer<'de>>(self, other: D) -> Result<Self::Value, D::Error> {
+                <&'de RawValue>::deserialize(other).map(Loose::Raw)
+            }
+        }
+        if deserializer.is_human_readable() {
+            let raw = <&'de RawValue>::deserialize(deserializer)?;
+            return Ok(Text::of(raw).map_or(Loose::Raw(raw), Loose::Text));
+        }
+        deserializer.deserialize_newtype_struct(LOOSE, Reads)
+    }
+}
+
 /// A string, or something else.
 #[derive(Debug)]
 pub enum Words<'a, T> {
@@ -80,10 +121,16 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Words<'a, T> {
                 f.write_str("a string, a list or an object")
             }
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Words::Text(if self.0 { Text::written(text) } else { text.into() }))
+                Ok(Words::Text(if self.0 { Text::same(text) } else { text.into() }))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+                Text::escaped(inner).map(Words::Text)
             }
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(Words::Text(text.to_owned().into()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Words::Text(text.into()))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
                 T::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Words::Other)

@@ -10,13 +10,14 @@ use std::fmt;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{blocks, text};
+use super::blocks::{self, Escapes};
+use super::text;
 
 mod forms;
 #[cfg(test)]
 mod tests;
 
-pub use forms::{Eager, Spanned, Words};
+pub use forms::{Eager, Loose, Spanned, Words};
 
 /// Reads a whole text.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, serde_json::Error> {
@@ -72,12 +73,22 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// The first byte of what comes.
+    /// The first byte of what comes. Mostly no space stands before it.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Odd> {
+        match self.text.as_bytes().get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_space(&mut self) -> Result<u8, Odd> {
         self.space();
         self.text.as_bytes().get(self.at).copied().ok_or(Odd)
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Odd> {
         if self.peek()? != byte {
             return Err(Odd);
@@ -108,8 +119,9 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// The inside of the string that begins here, and whether it holds escapes.
-    fn string(&mut self) -> Result<(&'de str, bool), Odd> {
+    /// The inside of the string that begins here, and what escapes it has.
+    #[inline]
+    fn string(&mut self) -> Result<(&'de str, Escapes), Odd> {
         let start = self.at + 1;
         let (end, escapes) = blocks::checked_end(self.text.as_bytes(), start).ok_or(Odd)?;
         self.at = end + 1;
@@ -120,8 +132,13 @@ impl<'de> Reader<'de> {
     fn number(&mut self) -> Result<(&'de str, bool), Odd> {
         let bytes = self.text.as_bytes();
         let start = self.at;
-        let digits =
-            |at: usize| bytes.get(at..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
+        let digits = |mut at: usize| {
+            let begin = at;
+            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            at - begin
+        };
         let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
         let whole = digits(at);
         if whole == 0 || (whole > 1 && bytes.get(at) == Some(&b'0')) {
@@ -185,7 +202,7 @@ impl<'de> Reader<'de> {
     }
 
     /// A key and its colon.
-    fn key(&mut self) -> Result<(&'de str, bool), Odd> {
+    fn key(&mut self) -> Result<(&'de str, Escapes), Odd> {
         if self.peek()? != b'"' {
             return Err(Odd);
         }
@@ -196,8 +213,8 @@ impl<'de> Reader<'de> {
 
     fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
         match self.string()? {
-            (plain, false) => visitor.visit_borrowed_str(plain),
-            (inner, true) => match text::unescape(inner) {
+            (plain, Escapes::None) => visitor.visit_borrowed_str(plain),
+            (inner, _) => match text::unescape(inner) {
                 (plain, true) => visitor.visit_string(plain),
                 (_, false) => Err(Odd),
             },
@@ -257,6 +274,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             let start = self.at;
             return visitor.visit_seq(Spanning { reader: self, start, left: 2 });
         }
+        if name == forms::LOOSE {
+            return if self.peek()? == b'"' { self.deserialize_bytes(visitor) } else { visitor.visit_some(self) };
+        }
         if !name.starts_with("$serde_json::private::") {
             return visitor.visit_newtype_struct(self);
         }
@@ -272,12 +292,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_unit()
     }
 
-    /// A string as it was written, for [`Text`](super::text::Text).
+    /// A string for [`Text`](super::text::Text): as it was written, and in a wrapper where that has escapes.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
         if self.peek()? != b'"' {
             return self.deserialize_any(visitor);
         }
-        visitor.visit_borrowed_str(self.string()?.0)
+        match self.string()? {
+            (plain, Escapes::None) => visitor.visit_borrowed_str(plain),
+            (inner, Escapes::Whole) => visitor.visit_newtype_struct(BorrowedStrDeserializer::new(inner)),
+            (inner, Escapes::Surrogates) => visitor.visit_string(text::unescape(inner).0),
+        }
     }
 
     fn is_human_readable(&self) -> bool {
@@ -319,9 +343,9 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
             return Ok(None);
         }
         match self.reader.key()? {
-            (key, false) => seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some),
+            (key, Escapes::None) => seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some),
             // A key nobody escapes.
-            (_, true) => Err(Odd),
+            _ => Err(Odd),
         }
     }
 

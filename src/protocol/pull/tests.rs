@@ -99,3 +99,28 @@ proptest::proptest! {
         let _ = from_slice::<Value>(&bytes);
     }
 }
+
+#[test]
+fn loose_values_are_strings_or_what_stands_there() {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        a: Option<Loose<'a>>,
+    }
+    for (value, text) in [
+        (r#""plain""#, Some("plain")),
+        (r#""a\n\"b\"""#, Some("a\n\"b\"")),
+        (r#""\ud83d\ude00 \ud83d""#, Some("\u{1f600} \u{fffd}")),
+        (r#"[{"a": 1}]"#, None),
+        ("7", None),
+    ] {
+        let json = format!("{{\"a\": {value}}}");
+        for body in [quick::<Body<'_>>(&json), serde_json::from_str(&json).ok()] {
+            match body.unwrap().a.unwrap() {
+                Loose::Text(found) => assert_eq!(Some(&*found), text),
+                Loose::Raw(raw) => assert_eq!((raw.get(), text), (value, None)),
+            }
+        }
+    }
+    assert!(quick::<Body<'_>>(r#"{"a":null}"#).unwrap().a.is_none());
+}

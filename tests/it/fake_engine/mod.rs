@@ -11,6 +11,7 @@ mod orphans;
 mod readback;
 #[cfg(unix)]
 mod surroundings;
+mod top;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
