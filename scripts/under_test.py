@@ -240,9 +240,10 @@ BODIES = {
 }
 
 
-def send(port, dialect, stream, text=None, timeout=60):
+def send(port, dialect, stream, text=None, timeout=60, model="demo"):
     """Opens a connection and asks; gives the socket."""
     path, body = BODIES[dialect]
+    path, body = path.replace("/demo:", f"/{model}:"), {**body, "model": model} if "model" in body else body
     body = json.loads(json.dumps(body).replace('"hi"', json.dumps(text))) if text else dict(body)
     if dialect == "gemini":
         path = path.replace("generateContent", "streamGenerateContent?alt=sse") if stream else path
