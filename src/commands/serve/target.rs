@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
-use crate::config::{Model, Remote, Speaks};
+use crate::config::{Backend, Model, Remote, Speaks};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::{Options, Ready};
@@ -79,7 +79,7 @@ pub fn of_remote(model: &Model, remote: &Remote) -> Result<Target> {
             audio: model.audio,
             otherwise: if model.refuses_media { Otherwise::Refuse } else { Otherwise::Note },
         },
-        options: Arc::new(options(model, remote)?),
+        options: Arc::new(options(model)?),
         ..Ready::chat(base_url, &remote.model)
     };
     let ask = remote.api_base.is_some() || speaks == Id::Ollama;
@@ -113,9 +113,11 @@ fn vendor(prefix: &str, base_url: &str) -> Vendor {
     }
 }
 
-fn options(model: &Model, remote: &Remote) -> Result<Options> {
+/// What requests to a model of a configuration carry and how they are sent, whoever serves it.
+pub fn options(model: &Model) -> Result<Options> {
+    let said = if let Backend::Remote(remote) = &model.backend { &remote.headers[..] } else { &[] };
     let mut headers = Vec::new();
-    for (name, value) in &remote.headers {
+    for (name, value) in said {
         match (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
             (Ok(name), Ok(value)) => headers.push((name, value)),
             _ => {
