@@ -1,5 +1,6 @@
 //! The command line, as types. No logic. A file per group of subcommands.
 
+mod config;
 mod export;
 mod machine;
 mod models;
@@ -10,6 +11,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
@@ -50,6 +52,9 @@ pub enum Command {
     /// Serve engines and providers that run already, one or those of a LiteLLM configuration.
     #[command(after_help = serve::SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Check a configuration file: what it would serve, and what in it is not used.
+    #[command(subcommand, after_help = config::CONFIG_EXAMPLES)]
+    Config(ConfigCommand),
     /// Show what runs, and what was planned beside what the engine says it got.
     #[command(after_help = running::STATUS_EXAMPLES)]
     Status(StatusArgs),

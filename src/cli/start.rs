@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 use super::values::{NOT_NAMED, duration, engine_port, name, name_if_any, share};
-use crate::config::Policy;
+use crate::config::{self, Launch, Policy};
 use crate::engine::EngineId;
 
 pub(super) const START_EXAMPLES: &str = "\
@@ -158,6 +158,28 @@ impl StartArgs {
         std::iter::once(&self.model).chain(&self.more).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// As if one entry of a file were named: what is about the engine is the entry's word, the rest is this one's.
+    pub fn launching(&self, launch: &Launch) -> StartArgs {
+        let engine = match launch.engine {
+            None => EngineChoice::Auto,
+            Some(config::Engine::Vllm) => EngineChoice::Vllm,
+            Some(config::Engine::LlamaCpp) => EngineChoice::LlamaCpp,
+            Some(config::Engine::Ollama) => EngineChoice::Ollama,
+        };
+        StartArgs {
+            model: launch.model.clone(),
+            more: Vec::new(),
+            config: None,
+            model_dir: launch.model_dir.clone(),
+            engine,
+            context: launch.context,
+            gpu_memory_utilization: launch.gpu_memory_utilization,
+            tensor_parallel_size: launch.tensor_parallel_size,
+            engine_args: launch.engine_args.clone(),
+            ..self.clone()
+        }
+    }
+
     /// When the named models are started and stopped. What is named is also wanted at once, unlike in a file.
     pub fn policy(&self) -> Policy {
         let ttl = self.ttl.filter(|time| !time.is_zero());
@@ -223,8 +245,44 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_a_file_is_started_as_it_says() {
+        let text = "
+model_list:
+- model_name: a
+  litellm_params: {model: llmup/x, model_dir: /m, engine: llama-cpp, context: 4096, engine_args: [--a], gpu_memory_utilization: 0.5, tensor_parallel_size: 2}
+- {model_name: b, litellm_params: {model: llmup/y}}
+";
+        let file = config::parse("c.yaml", text, &|_| None).unwrap();
+        let all = start("llmup start --config c.yaml --yes --port 7").unwrap();
+        let of = |at: usize| all.launching(file.models[at].launch().unwrap());
+        let line = "llmup start x --model-dir /m --engine llama.cpp --context 4096 --gpu-memory-utilization 0.5 \
+                    --tensor-parallel-size 2 --yes --port 7 -- --a";
+        let alone = |line: &str| format!("{:?}", start(line).unwrap());
+        let joined: Vec<&str> = line.split_whitespace().collect();
+        if cfg!(unix) {
+            assert_eq!(format!("{:?}", of(0)), alone(&joined.join(" ")));
+        }
+        assert_eq!(format!("{:?}", of(1)), alone("llmup start y --yes --port 7"));
+    }
+
+    /// Every engine of the command line has its word in a file.
+    #[test]
+    fn engines_have_the_same_names_in_a_file() {
+        for choice in EngineChoice::value_variants() {
+            let named = choice.to_possible_value().unwrap();
+            for name in named.get_name_and_aliases() {
+                let text =
+                    format!("model_list: [{{model_name: a, litellm_params: {{model: llmup/x, engine: {name}}}}}]");
+                let file = config::parse("c.yaml", &text, &|_| None).unwrap();
+                let args = start("llmup start x").unwrap().launching(file.models[0].launch().unwrap());
+                assert_eq!(args.engine, *choice, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_about_one_models_engine_needs_one_model() {
-        assert!(start("llmup start").unwrap_err().contains("<MODEL|--config"));
+        assert!(start("llmup start").unwrap_err().contains("required arguments were not provided"));
         for line in [
             "llmup start",
             "llmup start a --config c.yaml",

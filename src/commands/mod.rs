@@ -1,5 +1,6 @@
 //! One file per subcommand; orchestration only. This is the only place that joins the pillars.
 
+pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod env;
@@ -39,6 +40,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Start(args) => start::run(args, &paths),
         Command::Plan(args) => plan::run(args, &paths),
         Command::Serve(args) => serve::run(&args, &paths),
+        Command::Config(command) => config::run(&command),
         Command::Status(args) => status::run(&args, &paths),
         Command::Top(args) => top::run(&args, &paths),
         Command::Stop(args) => stop::stop(&args, &paths),

@@ -17,7 +17,7 @@ use document::{Document, Node};
 pub use error::ConfigError;
 use launch::Said;
 pub use launch::{Engine, Launch};
-pub use policy::{DURATION, Policy, duration};
+pub use policy::{DURATION, Policy, duration, shown};
 pub use provider::{Provider, Speaks};
 
 /// A configuration.
@@ -106,17 +106,34 @@ const SECTIONS: &[&str] = &[
     "llmup_settings",
 ];
 
+/// A variable of this process, for [`read`]; one that is empty is not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Reads a configuration. `env` looks up variables. Relative paths in it are those from its own folder.
 pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| crate::fs::FileError::new("read", path, source))?;
-    parse(&path.display().to_string(), &text, env)
+    interpret((&path.display().to_string(), folder(path)), &text, env)
 }
 
 /// Reads a configuration's text; `file` is what it is called in messages.
 pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    interpret((file, folder(Path::new(file))), text, env)
+}
+
+/// Where relative paths begin.
+fn folder(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+fn interpret(
+    (file, folder): (&str, &Path),
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let document = Document::parse(file, text)?;
     let root = document.root();
-    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     let mut reader = Reader { env, folder, own: Vec::new(), launched: Said::default(), warnings: Vec::new() };
     root.map()?;
     reader.unused(&root, SECTIONS)?;

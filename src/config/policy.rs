@@ -21,9 +21,23 @@ pub const DURATION: &str = "seconds, or a time like 90s, 10m, 1h30m or 2d, at mo
 /// Nobody means more, and clocks can add it without an overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+const UNITS: [(char, u64); 4] = [('d', 24 * 60 * 60), ('h', 60 * 60), ('m', 60), ('s', 1)];
+
+/// The shortest text that [`duration`] reads as this many whole seconds: `1h30m`.
+pub fn shown(time: Duration) -> String {
+    let mut rest = time.as_secs();
+    let mut text = String::new();
+    for (unit, length) in UNITS {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    if text.is_empty() { "0".to_owned() } else { text }
+}
+
 /// A length of time as people write it: `600`, `90s`, `10m`, `1h30m`, `2d`. Larger units come first, each once.
 pub fn duration(text: &str) -> Option<Duration> {
-    const UNITS: [(char, u64); 4] = [('d', 24 * 60 * 60), ('h', 60 * 60), ('m', 60), ('s', 1)];
     let text = text.trim();
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let mut seconds = 0_u64;
@@ -66,8 +80,19 @@ mod tests {
             ("1d12h0m1s", 129_601),
             ("365d", 31_536_000),
         ] {
-            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text:?}");
+            let time = Duration::from_secs(seconds);
+            assert_eq!(duration(text), Some(time), "{text:?}");
+            assert_eq!(duration(&shown(time)), Some(time), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_as_the_same() {
+        for seconds in (0..=31_536_000).step_by(4999).chain([59, 60, 61, 3599, 3600, 86_399, 86_400]) {
+            let time = Duration::from_secs(seconds);
+            assert_eq!(duration(&shown(time)), Some(time));
+        }
+        assert_eq!(shown(Duration::from_secs(5400)), "1h30m");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Hostile input against everything llmup reads about models and machines: headers of weights, config.json, what
-//! vendors' tools print, profiles, described machines and the plans for them. A recording that a vendor adds to its
+//! vendors' tools print, profiles, configurations, described machines and the plans for them. A recording that a vendor adds to its
 //! kinds is covered without a change here.
 //!
 //! Each input of n bytes may hold at most 64 n + 320 KiB of the heap at once, YAML 512 n (heap.rs); more ends
@@ -8,6 +8,7 @@
 
 #[path = "../chosen.rs"]
 mod chosen;
+mod configurations;
 pub mod engine;
 mod heap;
 mod machines;
@@ -17,6 +18,9 @@ mod profiles;
 mod scratch;
 
 /// The very source files of llmup, as in the other program: nothing else has to be built with counters.
+#[path = "../../../src/config/mod.rs"]
+#[allow(dead_code)]
+pub mod config;
 #[path = "../../../src/error.rs"]
 #[allow(dead_code)]
 pub mod error;
@@ -61,6 +65,7 @@ fn targets() -> Vec<(String, Run)> {
         ("show".into(), Box::new(models::show)),
         ("tools".into(), Box::new(machines::tools)),
         ("profile".into(), Box::new(profiles::profile)),
+        ("configuration".into(), Box::new(configurations::configuration)),
         ("plan".into(), Box::new(plans::machine)),
     ]
 }

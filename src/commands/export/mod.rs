@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::start::{file_name, given};
-use crate::cli::{Cli, Command, ExportCommand, ServiceArgs};
+use crate::cli::{Cli, Command, ExportCommand, ServiceArgs, StartArgs};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::output::{self, Style, on_stderr};
@@ -118,9 +118,13 @@ fn service(args: &ServiceArgs, paths: &Paths) -> Result<Service> {
             let message = "a service runs in the foreground: --detach and --dry-run are not for it".to_owned();
             return Err(usage(message, "leave them out: `llmup export systemd MODEL`").into());
         }
+        Command::Start(StartArgs { config: Some(file), .. }) => {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            (file_name(&stem), format!("llmup with the models of {}", file.display()), false)
+        }
         Command::Start(start) => {
             let short = start.model.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
-            (file_name(short), format!("llmup with {}", start.model), false)
+            (file_name(short), format!("llmup with {}", start.models().collect::<Vec<_>>().join(", ")), false)
         }
         Command::Serve(serve) => ("serve".to_owned(), "llmup's gateway".to_owned(), serve.config.is_some()),
         _ => return Err(usage("only start and serve can be services".to_owned(), "see `llmup export --help`").into()),
@@ -217,8 +221,14 @@ mod tests {
         assert_eq!(service.name, "llmup-My_Model.gguf");
         let serve = made(&["serve", "--config", "c.yaml"]).unwrap();
         assert!(serve.reloads && serve.name == "llmup-serve");
+        let several = made(&["a", "org/b", "--ttl", "10m"]).unwrap();
+        assert_eq!((several.name.as_str(), several.description.as_str()), ("llmup-a", "llmup with a, org/b"));
+        let file = made(&["start", "--config", "/etc/llmup/my models.yaml"]).unwrap();
+        assert_eq!(file.name, "llmup-my_models");
+        assert_eq!(file.description, "llmup with the models of /etc/llmup/my models.yaml");
         for bad in [
             &["m", "--prot", "7"][..],
+            &["m", "--config", "c.yaml"],
             &["m", "--detach"],
             &["m", "--api-key", "sesame"],
             &["m", "--api-key=sesame"],

@@ -96,7 +96,7 @@ fn wanted(args: &ServeArgs) -> Result<Wanted> {
 
 fn named(args: &ServeArgs) -> Result<Wanted> {
     if let Some(file) = &args.config {
-        let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        let config = config::read(file, &config::variable)?;
         let targets = targets(&config.models, file)?;
         return Ok(Wanted { targets, aliases: config.aliases, key: config.master_key, warnings: config.warnings });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
-use crate::config::{Model, Remote, Speaks};
+use crate::config::{Backend, Model, Remote, Speaks};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::{Options, Ready};
@@ -74,7 +74,7 @@ pub fn of_remote(model: &Model, remote: &Remote) -> Result<Target> {
         vendor: vendor(remote.provider.prefix, &base_url),
         api_key: remote.api_key.clone(),
         accepts: accepts(model),
-        options: Arc::new(options(model, &remote.headers)?),
+        options: Arc::new(options(model)?),
         ..Ready::chat(base_url, &remote.model)
     };
     let ask = remote.api_base.is_some() || speaks == Id::Ollama;
@@ -118,10 +118,11 @@ pub fn accepts(model: &Model) -> Accepts {
     }
 }
 
-/// What its requests carry besides, with these headers.
-pub fn options(model: &Model, more: &[(String, String)]) -> Result<Options> {
+/// What requests to a model of a configuration carry and how they are sent, whoever serves it.
+pub fn options(model: &Model) -> Result<Options> {
+    let said = if let Backend::Remote(remote) = &model.backend { &remote.headers[..] } else { &[] };
     let mut headers = Vec::new();
-    for (name, value) in more {
+    for (name, value) in said {
         match (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
             (Ok(name), Ok(value)) => headers.push((name, value)),
             _ => {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::cli::{EngineChoice, StartArgs};
+use crate::cli::StartArgs;
 use crate::commands::serve::target;
-use crate::config::{self, Backend, Engine, Launch, Model, Policy};
+use crate::config::{self, Backend, Launch, Model, Policy};
 use crate::error::{Plain, Result, paste};
 use crate::exit::Exit;
 use crate::gateway::Options;
@@ -49,7 +49,7 @@ impl Wanted {
             let models = args.models().map(one).collect();
             return Ok(Wanted { models, reached: Vec::new(), aliases: Vec::new(), key: None, warnings: Vec::new() });
         };
-        let config = config::read(file, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        let config = config::read(file, &config::variable)?;
         let (mut models, mut reached) = (Vec::new(), Vec::new());
         for model in &config.models {
             match &model.backend {
@@ -73,23 +73,11 @@ impl Wanted {
 
 /// An entry of a file as the command line that would start it.
 fn launched(args: &StartArgs, model: &Model, launch: &Launch) -> Result<One> {
-    let engine = match launch.engine {
-        None => EngineChoice::Auto,
-        Some(Engine::Vllm) => EngineChoice::Vllm,
-        Some(Engine::LlamaCpp) => EngineChoice::LlamaCpp,
-        Some(Engine::Ollama) => EngineChoice::Ollama,
-    };
-    let args = StartArgs {
-        model: launch.model.clone(),
-        model_dir: launch.model_dir.clone(),
-        engine,
-        context: launch.context,
-        engine_args: launch.engine_args.clone(),
-        gpu_memory_utilization: launch.gpu_memory_utilization,
-        tensor_parallel_size: launch.tensor_parallel_size,
-        ..args.clone()
-    };
-    let options = Arc::new(target::options(model, &[])?);
-    let (name, policy) = (Some(model.name.clone()), launch.policy.clone());
-    Ok(One { name, args, policy, options, accepts: target::accepts(model) })
+    Ok(One {
+        name: Some(model.name.clone()),
+        args: args.launching(launch),
+        policy: launch.policy.clone(),
+        options: Arc::new(target::options(model)?),
+        accepts: target::accepts(model),
+    })
 }

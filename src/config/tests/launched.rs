@@ -234,20 +234,20 @@ fn an_entrys_own_word_beats_the_one_for_all() {
 #[test]
 fn a_group_that_contradicts_itself_is_refused_or_told() {
     let error = policies("group: g", &[("a", "keep: true"), ("b", ""), ("c", "keep: true")]).unwrap_err();
-    let said = "c.yaml:5:50: model_list[2].litellm_params.keep: a and c are both kept, but of the group g only one";
+    let said = "c.yaml:5:52: model_list[2].litellm_params.keep: a and c are both kept, but of the group g only one";
     assert!(error.starts_with(said), "{error}");
     let error = policies("keep: true", &[("a", "group: 1"), ("b", "group: 1")]).unwrap_err();
-    assert!(error.starts_with("c.yaml:4:21: model_list[1].litellm_params: a and b are both kept"), "{error}");
+    assert!(error.starts_with("c.yaml:4:19: model_list[1].litellm_params: a and b are both kept"), "{error}");
     // Each group by itself.
     let (_, warnings) = policies("keep: true", &[("a", "group: g"), ("b", "group: h"), ("c", "")]).unwrap();
     assert_eq!(
         warnings,
-        ["c.yaml:3:50: a is the only model in the group g", "c.yaml:4:50: b is the only model in the group h"]
+        ["c.yaml:3:52: a is the only model in the group g", "c.yaml:4:52: b is the only model in the group h"]
     );
     let (_, warnings) = policies("group: g", &[("a", "keep: true"), ("b", "")]).unwrap();
-    assert_eq!(warnings, ["c.yaml:3:50: a is kept: once it runs, no other model of the group g can"]);
+    assert_eq!(warnings, ["c.yaml:3:52: a is kept: once it runs, no other model of the group g can"]);
     let (all, warnings) =
         policies("group: g, preload: true", &[("a", "preload: false"), ("b", ""), ("c", "")]).unwrap();
     assert_eq!(all.iter().map(|policy| policy.preload).collect::<Vec<_>>(), [false, true, false]);
-    assert_eq!(warnings, ["c.yaml:5:21: of the group g only b is started at once: only one of it runs at a time"]);
+    assert_eq!(warnings, ["c.yaml:5:19: of the group g only b is started at once: only one of it runs at a time"]);
 }
