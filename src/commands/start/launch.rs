@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::nap;
 use super::standstill::standstill;
 use super::target::Target;
 use super::watchdog;
@@ -124,6 +125,9 @@ pub fn command(
     key: Option<&str>,
 ) -> CommandLine {
     let mut command = own_command(target, plan, engine, known, paths, port, key);
+    if args.sleep && plan.engine == EngineId::Vllm {
+        nap::enable(&mut command);
+    }
     command.args = understood(command.args, engine, known).0;
     // Last, so that they win.
     command.args.extend(args.engine_args.iter().map(Into::into));

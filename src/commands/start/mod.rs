@@ -10,6 +10,7 @@ mod fleet;
 mod heal;
 mod launch;
 mod measure;
+mod nap;
 pub(super) mod ollama;
 mod pulled;
 mod ready;
@@ -97,6 +98,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     }
     let Some(entry) = entry else {
         beside::plan(&mut models, &hardware, &found);
+        nap::settle(&mut models, &hardware);
         show_all(&args, &models, paths);
         return Ok(Exit::Ok.code());
     };
@@ -118,6 +120,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         ready.push(model);
     }
     beside::plan(&mut ready, &hardware, &found);
+    nap::settle(&mut ready, &hardware);
     say(&ready, &hardware);
     serve::run(&args, paths, &entry, ready, wanted)
 }
