@@ -101,6 +101,10 @@ pub struct StartArgs {
     /// Start each model at its first request, not at once.
     #[arg(long, conflicts_with_all = ["config", "engine_url"])]
     pub on_demand: bool,
+    /// Of several models, vLLM's make room by sleeping in main memory: they are back in seconds instead of minutes. Not
+    /// for machines shared with people you do not trust: vLLM then opens paths on its port (loopback) that want no key.
+    #[arg(long, conflicts_with_all = ["config", "engine_url"])]
+    pub sleep: bool,
     /// The gateway's port.
     #[arg(long, default_value_t = 4000)]
     pub port: u16,
@@ -183,7 +187,7 @@ impl StartArgs {
     /// When the named models are started and stopped. What is named is also wanted at once, unlike in a file.
     pub fn policy(&self) -> Policy {
         let ttl = self.ttl.filter(|time| !time.is_zero());
-        Policy { keep: self.keep, ttl, preload: !self.on_demand, group: None }
+        Policy { keep: self.keep, ttl, preload: !self.on_demand, group: None, sleep: self.sleep }
     }
 }
 
@@ -239,6 +243,7 @@ mod tests {
         let ttl = Some(Duration::from_secs(600));
         assert_eq!(three.policy(), Policy { ttl, ..Policy::default() });
         assert_eq!(start("llmup start a --ttl 0").unwrap().policy().ttl, None);
+        assert!(!three.policy().sleep && start("llmup start a b --sleep").unwrap().policy().sleep);
         let file = start("llmup start --config c.yaml --port 5000").unwrap();
         assert_eq!((file.model.as_str(), file.models().count()), ("", 0));
         assert_eq!(file.config, Some("c.yaml".into()));
@@ -288,6 +293,8 @@ model_list:
             "llmup start a --config c.yaml",
             "llmup start a b --config c.yaml",
             "llmup start --config c.yaml --keep",
+            "llmup start --config c.yaml --sleep",
+            "llmup start a --engine-url http://h:1 --sleep",
             "llmup start --config c.yaml --engine vllm",
             "llmup start a --keep --ttl 10m",
             "llmup start a --ttl soon",

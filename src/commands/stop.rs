@@ -153,7 +153,10 @@ fn sleep(instance: &Instance, name: &str, paths: &Paths) -> Result<u8> {
     loop {
         let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
         let model = now.iter().flat_map(Instance::models).find(|model| model.name == name);
-        if model.is_none_or(|model| matches!(model.phase, Phase::Asleep | Phase::Gone)) {
+        // One that sleeps in main memory has its process still.
+        let ended =
+            |model: &Model| matches!(model.phase, Phase::Asleep | Phase::Gone) && model.engine.process.is_none();
+        if model.is_none_or(ended) {
             output::note(&format!("stopped the engine of {name}; it is started again when somebody asks for it"));
             output::note("hint: end all of them: `llmup stop --all`");
             return Ok(Exit::Ok.code());

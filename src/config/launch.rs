@@ -45,7 +45,7 @@ pub enum Engine {
 }
 
 /// Keys of `litellm_params` that are about launching.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "model_dir",
     "engine",
     "context",
@@ -56,6 +56,7 @@ pub(super) const KEYS: [&str; 10] = [
     "ttl",
     "preload",
     "group",
+    "sleep",
 ];
 
 /// What one section says.
@@ -72,6 +73,7 @@ pub(super) struct Said {
     ttl: Option<Duration>,
     preload: Option<bool>,
     group: Option<String>,
+    sleep: Option<bool>,
 }
 
 impl Said {
@@ -95,6 +97,7 @@ impl Said {
             ttl: get("ttl").map(|value| time(&value)).transpose()?,
             preload: get("preload").map(|value| value.boolean()).transpose()?,
             group: get("group").map(|value| group(&value)).transpose()?,
+            sleep: get("sleep").map(|value| value.boolean()).transpose()?,
         };
         if said.keep == Some(true) && said.ttl.is_some_and(|ttl| !ttl.is_zero()) {
             let why = "`keep: true` and a `ttl` contradict each other: one says never to stop it, the other when";
@@ -110,7 +113,8 @@ impl Said {
         let keep = self.keep.or(all.keep.filter(|_| !timed)).unwrap_or(false);
         let ttl = self.ttl.or(all.ttl).filter(|ttl| !ttl.is_zero() && !keep);
         let preload = self.preload.or(all.preload).unwrap_or(false);
-        Policy { keep, ttl, preload, group: self.group.clone().or_else(|| all.group.clone()) }
+        let sleep = self.sleep.or(all.sleep).unwrap_or(false);
+        Policy { keep, ttl, preload, group: self.group.clone().or_else(|| all.group.clone()), sleep }
     }
 }
 

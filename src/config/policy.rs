@@ -13,6 +13,9 @@ pub struct Policy {
     pub preload: bool,
     /// Of the models of a group only one runs at a time.
     pub group: Option<String>,
+    /// vLLM: it sleeps in main memory instead of being ended. Asked for, never assumed: for that vLLM opens paths on
+    /// its own port that want no key, so every user of the machine could use them.
+    pub sleep: bool,
 }
 
 /// What [`duration`] reads, for messages.

@@ -187,6 +187,11 @@ pub fn detect(host: &dyn Host) -> Hardware {
     detect_with(host, VENDORS)
 }
 
+/// Main memory now, as far as this process may use it; no device is asked.
+pub fn main_memory(host: &dyn Host) -> Memory {
+    memory::read(host)
+}
+
 fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
     std::thread::scope(|scope| {
         let probes: Vec<_> =

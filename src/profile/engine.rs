@@ -72,6 +72,21 @@ pub struct Platform {
     /// What differs between architectures.
     #[serde(default)]
     pub limits: Vec<Limit>,
+    /// How it puts a model to sleep there; `None`: nobody says that it can.
+    pub sleep: Option<Sleep>,
+    /// Where that comes from.
+    pub source: String,
+}
+
+/// Where an engine can move a model to main memory and back while it lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sleep {
+    /// The oldest version that is known to do it.
+    pub since: String,
+    /// On these architectures (beginnings); none: on all.
+    #[serde(default)]
+    pub on: Vec<String>,
     /// Where that comes from.
     pub source: String,
 }
@@ -160,6 +175,13 @@ impl Platform {
     }
 }
 
+impl Sleep {
+    /// Whether it is there on a device of this architecture; an unknown one is not counted on.
+    pub fn on(&self, architecture: Option<&str>) -> bool {
+        self.on.is_empty() || architecture.is_some_and(|architecture| begins(architecture, &self.on))
+    }
+}
+
 impl Limit {
     /// Whether it holds for weights of this quantisation on a device of this architecture.
     pub fn holds(&self, quantization: Option<&str>, architecture: Option<&str>) -> bool {
@@ -235,5 +257,9 @@ mod tests {
         assert_eq!((limits(Some("fp8"), "8.6"), limits(Some("fp8"), "9.0"), limits(None, "8.6")), (1, 0, 0));
         assert_eq!((limits(Some("nvfp4"), "9.0"), limits(Some("nvfp4"), "10.0")), (1, 0));
         assert!(!below("gfx942", "9.0"));
+        let sleep = |name: &str| vllm.platforms[name].sleep.as_ref();
+        assert!(sleep("cuda").is_some_and(|s| s.on(Some("8.9")) && s.on(None)) && sleep("metal").is_none());
+        assert!(sleep("rocm").is_some_and(|s| s.on(Some("gfx942")) && !s.on(Some("gfx1100")) && !s.on(None)));
+        assert!(vllm.platforms.values().filter_map(|p| p.sleep.as_ref()).all(|s| s.source.contains("vllm")));
     }
 }

@@ -86,6 +86,16 @@ pub async fn fetch(addr: SocketAddr, path: &str, key: Option<&str>, limit: Durat
     exchange(addr, &request, limit, 16 * LARGEST).await
 }
 
+/// `POST path` without a body over a fresh connection, with a key and within `limit`: the status and at most a MiB of
+/// the answer.
+pub async fn post(addr: SocketAddr, path: &str, key: Option<&str>, limit: Duration) -> io::Result<(u16, Vec<u8>)> {
+    let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nAccept: */*\r\nContent-Length: 0\r\n{key}\r\n"
+    );
+    exchange(addr, &request, limit, 16 * LARGEST).await
+}
+
 async fn exchange(addr: SocketAddr, request: &str, limit: Duration, largest: u64) -> io::Result<(u16, Vec<u8>)> {
     let talk = async {
         let mut stream = TcpStream::connect(addr).await?;

@@ -26,6 +26,8 @@
 //! | `FAKE_CACHED=n` | reports n cached prompt tokens |
 //! | `FAKE_CONTEXT=n` | says that a request has n tokens (else vllm what it was told, the others 32768) |
 //! | `FAKE_VRAM=n` | Ollama: n of the 1000 bytes of each model lie on the GPU |
+//! | `FAKE_NAPS=folder` | while it sleeps (vllm, with its flag and its variable) a file named like its pid lies there |
+//! | `FAKE_NAP=sleepless\|deep` | it refuses to sleep, or to wake |
 //! | `FAKE_HELP=file` | `--help` prints this file, else nothing |
 //! | `FAKE_REQUESTS=file` | appends every request body as one line |
 //! | `FAKE_ASKED=file` | appends method and path of every request as it comes, answered or not |
@@ -45,6 +47,8 @@ use std::time::{Duration, Instant};
 mod answer;
 #[path = "fake_engine/http.rs"]
 mod http;
+#[path = "fake_engine/nap.rs"]
+mod nap;
 #[path = "fake_engine/quiet.rs"]
 mod quiet;
 #[path = "fake_engine/wsl.rs"]

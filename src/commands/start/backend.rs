@@ -156,6 +156,14 @@ impl Source {
         }
     }
 
+    /// The plan of a model that can sleep in main memory ([`super::nap`]).
+    pub fn naps(&self) -> Option<&LaunchPlan> {
+        match self {
+            Source::Launched(launcher) if launcher.model.args.sleep => Some(&launcher.plan),
+            _ => None,
+        }
+    }
+
     /// The next start is by this plan.
     pub fn use_plan(&mut self, plan: Option<Box<LaunchPlan>>) {
         if let (Source::Launched(launcher), Some(plan)) = (self, plan) {

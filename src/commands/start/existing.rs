@@ -29,6 +29,7 @@ pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Arc<Entry>
     let listener = bind(args.host, args.port, paths)?;
     let attaching = Box::pin(attach(args.clone(), base, prefix));
     let post = Post {
+        nap: None,
         name: args.model.clone(),
         source: Box::new(|_| Source::Attached(Some(attaching))),
         policy: Policy { preload: true, ..Policy::default() },

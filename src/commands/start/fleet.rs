@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::room::{self, Bytes, Holder, Verdict};
+use super::room::{self, Bytes, Holder, Nap, Verdict};
 use super::runner::{About, HOLD, Order, Report};
 use crate::commands::running::LiveModel;
 use crate::config::Policy;
@@ -59,6 +59,10 @@ pub(super) struct Member {
     pub needs: Bytes,
     /// Plans it anew where its plan does not fit.
     pub planner: Option<Planner>,
+    /// It can sleep in main memory.
+    nap: Option<Nap>,
+    /// It does, while it stands [`Stand::Asleep`], or is ended there.
+    napping: bool,
     stand: Stand,
     /// It is to be started although nobody has asked yet.
     preload: bool,
@@ -95,12 +99,13 @@ impl Member {
         state: watch::Sender<BackendState>,
         orders: mpsc::UnboundedSender<Order>,
         policy: Policy,
-        (needs, planner): (Bytes, Option<Planner>),
+        (needs, nap, planner): (Bytes, Option<Nap>, Option<Planner>),
     ) -> Member {
         let preload = policy.preload;
         let about = Arc::default();
         let (stand, asked, closed) = (Stand::Asleep, None, None);
-        Member { policy, served, state, orders, about, needs, planner, stand, preload, asked, closed }
+        let napping = false;
+        Member { policy, served, state, orders, about, needs, planner, nap, napping, stand, preload, asked, closed }
     }
 
     fn name(&self) -> &str {
@@ -128,18 +133,35 @@ impl Member {
         self.state.send_replace(BackendState::Loading { since: Instant::now(), retry_after, hold });
         let _ = self.orders.send(Order::Start(plan.map(Box::new)));
         self.stand = Stand::Starting;
-        self.asked = None;
+        (self.napping, self.asked) = (false, None);
     }
 
-    /// Ends its engine, unless somebody uses it: whoever comes from now on waits, and who came before is seen.
-    fn put_to_sleep(&mut self) -> bool {
+    /// What it takes when it is started, or woken.
+    fn takes(&self) -> &Bytes {
+        self.nap.as_ref().filter(|_| self.napping).map_or(&self.needs, |nap| &nap.wakes)
+    }
+
+    /// Whether what it holds, now or in a moment, lies where `needs` does.
+    fn near(&self, needs: &Bytes) -> bool {
+        let naps = self.nap.as_ref().is_some_and(|nap| room::overlap(&nap.holds, needs));
+        naps || room::overlap(&self.needs, needs)
+    }
+
+    /// Ends its engine, unless somebody uses it: whoever comes from now on waits, and who came before is seen. With
+    /// `nap` it may sleep in main memory instead, if it does not yet; nobody can use it there.
+    fn put_to_sleep(&mut self, nap: bool) -> bool {
+        if self.napping {
+            let _ = self.orders.send(Order::Sleep { nap: false });
+            self.stand = Stand::Stopping;
+            return true;
+        }
         let before = self.closed.take().unwrap_or_else(|| self.state.borrow().clone());
         self.asleep(None);
         if self.wanted() {
             self.state.send_replace(before);
             return false;
         }
-        let _ = self.orders.send(Order::Sleep);
+        let _ = self.orders.send(Order::Sleep { nap });
         self.stand = Stand::Stopping;
         true
     }
@@ -164,8 +186,12 @@ impl Member {
         });
     }
 
-    fn holds(&self) -> bool {
+    fn runs(&self) -> bool {
         !matches!(self.stand, Stand::Asleep | Stand::Failed(_))
+    }
+
+    fn holds(&self) -> bool {
+        self.runs() || self.napping
     }
 }
 
@@ -183,8 +209,12 @@ impl Fleet {
         move || {
             let live = |(served, about): &(Served, Arc<Mutex<About>>)| {
                 let about = about.lock().unwrap_or_else(PoisonError::into_inner);
-                let (restarts, last_crash) = (about.restarts, about.crash.clone());
-                LiveModel { restarts, last_crash, ..LiveModel::of(served) }
+                let (restarts, last_crash, napping) = (about.restarts, about.crash.clone(), about.napping);
+                let mut live = LiveModel { restarts, last_crash, ..LiveModel::of(served) };
+                if napping && live.state == "asleep" {
+                    live.because = Some("in main memory".to_owned());
+                }
+                live
             };
             members.iter().map(live).collect()
         }
@@ -198,7 +228,10 @@ impl Fleet {
         member.closed = None;
         match report {
             Report::Ready => member.stand = Stand::Up,
-            Report::Asleep => {
+            // It died while it slept, before it heard that it is to wake: it is being started instead.
+            Report::Asleep if member.stand == Stand::Starting => {}
+            Report::Napping | Report::Asleep => {
+                member.napping = matches!(report, Report::Napping);
                 member.stand = Stand::Asleep;
                 member.asleep(None);
                 self.stopped = Some(Instant::now());
@@ -244,11 +277,13 @@ impl Fleet {
     pub fn sleep(&mut self, name: &str) {
         for member in self.members.iter_mut().filter(|member| member.name() == name && member.holds()) {
             member.preload = false;
-            if member.stand == Stand::Up && !member.put_to_sleep() {
+            if member.stand == Stand::Up && !member.put_to_sleep(false) {
                 output::note(&format!("{name} is in use; it is not stopped"));
+            } else if member.stand == Stand::Asleep {
+                member.put_to_sleep(false);
             } else if member.stand == Stand::Starting {
                 member.asleep(None);
-                let _ = member.orders.send(Order::Sleep);
+                let _ = member.orders.send(Order::Sleep { nap: false });
                 member.stand = Stand::Stopping;
             }
         }
@@ -291,8 +326,9 @@ impl Fleet {
             }
             let idle = member.served.counters.idle();
             let stale = member.policy.ttl.zip(idle).is_some_and(|(ttl, idle)| idle >= ttl);
-            if member.stand == Stand::Up && stale && member.put_to_sleep() {
-                output::note(&format!("nobody has used {} for a while: its engine is stopped", member.name()));
+            if member.stand == Stand::Up && stale && member.put_to_sleep(true) {
+                let how = if member.nap.is_some() { "put to sleep" } else { "stopped" };
+                output::note(&format!("nobody has used {} for a while: its engine is {how}", member.name()));
             }
             if member.stand == Stand::Asleep && (member.preload || idle.is_none()) {
                 let asked = *member.asked.get_or_insert_with(Instant::now);
@@ -307,11 +343,11 @@ impl Fleet {
         let mut reserved: Vec<Bytes> = Vec::new();
         for (_, asked, at) in waiting {
             // Who came first is not robbed of the room it waits for.
-            if reserved.iter().any(|needs| room::overlap(needs, &self.members[at].needs)) {
+            if reserved.iter().any(|needs| room::overlap(needs, self.members[at].takes())) {
                 continue;
             }
             if let Turn::Waits = self.consider(at, asked) {
-                reserved.push(self.members[at].needs.clone());
+                reserved.push(self.members[at].takes().clone());
             }
         }
         if reserved.is_empty() {
@@ -322,17 +358,18 @@ impl Fleet {
     /// The turn of a model that is to be started.
     fn consider(&mut self, at: usize, asked: Instant) -> Turn {
         let alone = !self.members.iter().enumerate().any(|(other, m)| other != at && m.holds());
-        let (needs, group) = (self.members[at].needs.clone(), self.members[at].policy.group.clone());
+        let (needs, group) = (self.members[at].takes().clone(), self.members[at].policy.group.clone());
         if needs.is_empty() || (alone && self.members.len() == 1) {
             self.members[at].start(None);
             return Turn::Over;
         }
-        let rivals: Vec<usize> =
-            self.others(at).filter(|(_, m)| group.is_some() && m.policy.group == group).map(|(o, _)| o).collect();
-        let changing = |m: &Member| matches!(m.stand, Stand::Starting | Stand::Stopping);
-        let in_the_way = self
+        let rivals: Vec<usize> = self
             .others(at)
-            .find(|(other, m)| changing(m) && (room::overlap(&m.needs, &needs) || rivals.contains(other)));
+            .filter(|(_, m)| group.is_some() && m.policy.group == group && m.runs())
+            .map(|(o, _)| o)
+            .collect();
+        let changing = |m: &Member| matches!(m.stand, Stand::Starting | Stand::Stopping);
+        let in_the_way = self.others(at).find(|(other, m)| changing(m) && (m.near(&needs) || rivals.contains(other)));
         if let Some((_, other)) = in_the_way {
             let doing = if other.stand == Stand::Starting { "started" } else { "stopped" };
             let why = format!("{} is being {doing}", other.name());
@@ -389,8 +426,10 @@ impl Fleet {
             return Turn::Waits;
         }
         for other in gone {
-            if self.members[other].put_to_sleep() {
-                output::note(&format!("stopping {} to make room for {name}", self.members[other].name()));
+            let naps = self.members[other].nap.is_some() && !self.members[other].napping;
+            if self.members[other].put_to_sleep(true) {
+                let doing = if naps { "putting to sleep" } else { "stopping" };
+                output::note(&format!("{doing} {} to make room for {name}", self.members[other].name()));
             }
         }
         self.seen = None;
@@ -409,6 +448,7 @@ impl Fleet {
             Some(Ok(plan)) => {
                 let member = &mut self.members[at];
                 member.needs = room::needs(&plan);
+                member.nap = member.nap.take().map(|_| room::nap(&plan));
                 let (name, context) = (member.name(), plan.max_model_len);
                 output::note(&format!("{name} gets less room than it was planned for: a context of {context} tokens"));
                 self.start(at, Some(plan))
@@ -446,7 +486,14 @@ impl Fleet {
 
 impl Member {
     fn holder(&self, at: usize) -> Holder {
-        Holder { at, holds: self.needs.clone(), idle: self.served.counters.idle(), keep: self.policy.keep }
+        let idle = self.served.counters.idle();
+        match &self.nap {
+            // Who asks for it waits for it to wake, or to be started.
+            Some(nap) if self.napping => {
+                Holder { at, holds: nap.holds.clone(), idle: Some(idle.unwrap_or_default()), keep: false }
+            }
+            _ => Holder { at, holds: self.needs.clone(), idle, keep: self.policy.keep },
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::in_wsl;
+use super::nap;
 use super::standstill::standstill;
 use super::target::Target;
 use super::watchdog;
@@ -125,6 +126,9 @@ pub fn command(
     key: Option<&str>,
 ) -> CommandLine {
     let mut command = own_command(target, plan, engine, known, paths, port, key);
+    if args.sleep && plan.engine == EngineId::Vllm {
+        nap::enable(&mut command);
+    }
     command.args = understood(command.args, engine, known).0;
     // Last, so that they win.
     let inside = in_wsl::distribution(plan, engine);

@@ -11,6 +11,7 @@ mod heal;
 mod in_wsl;
 mod launch;
 mod measure;
+mod nap;
 pub(super) mod ollama;
 mod pulled;
 mod ready;
@@ -98,6 +99,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     }
     let Some(entry) = entry else {
         beside::plan(&mut models, &hardware, &found);
+        nap::settle(&mut models, &hardware);
         show_all(&args, &models, paths);
         return Ok(Exit::Ok.code());
     };
@@ -119,6 +121,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         ready.push(model);
     }
     beside::plan(&mut ready, &hardware, &found);
+    nap::settle(&mut ready, &hardware);
     say(&ready, &hardware);
     serve::run(&args, paths, &entry, ready, wanted)
 }

@@ -17,6 +17,28 @@ pub(super) fn needs(plan: &LaunchPlan) -> Bytes {
     needs
 }
 
+/// What is where while a model sleeps in main memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nap {
+    /// What it holds: its weights in main memory, and of its devices what vLLM does not give back.
+    pub holds: Bytes,
+    /// What it takes of its devices when it wakes.
+    pub wakes: Bytes,
+}
+
+/// vLLM gives back the memory of weights and KV cache; the runtime's own, graphs and activations stay
+/// (<https://github.com/vllm-project/vllm/pull/11743>).
+pub(super) fn nap(plan: &LaunchPlan) -> Nap {
+    let (mut holds, mut wakes) = (Bytes::new(), Bytes::new());
+    for bill in &plan.per_gpu {
+        let back = bill.weights_bytes.saturating_add(bill.kv_bytes_available).min(plan.takes(bill));
+        add(&mut wakes, &[(bill.place.clone(), back)].into());
+        let stays = plan.takes(bill).saturating_sub(back);
+        add(&mut holds, &[(bill.place.clone(), stays), (plan::MEMORY.to_owned(), bill.weights_bytes)].into());
+    }
+    Nap { holds, wakes }
+}
+
 /// What a plan needs at the least, with room for what is not known to the last byte: with less it is another plan.
 pub(super) fn least(plan: &LaunchPlan) -> Bytes {
     let margin = |bytes: u64| bytes.saturating_add(bytes / 20).saturating_add(1 << 30);

@@ -11,6 +11,7 @@ use super::entry::{self, Entry};
 use super::heal::Crashes;
 use super::launch::{self, GRACE};
 use super::measure;
+use super::nap;
 use super::watchdog::{End, Hung, Watchdog};
 use crate::engine::driver;
 use crate::error::Error;
@@ -31,10 +32,13 @@ pub(super) const HOLD: Duration = Duration::from_secs(240);
 /// What a runner is told.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Start the engine, if it does not run; by this plan, if there is one.
+    /// Start the engine, if it does not run, or wake it; by this plan, if there is one.
     Start(Option<Box<LaunchPlan>>),
     /// End it, unless requests go to it: who orders this has turned them away before.
-    Sleep,
+    Sleep {
+        /// It may sleep in main memory instead, where it can.
+        nap: bool,
+    },
     /// End it and start it anew; requests wait.
     Restart,
     /// End it for good; this is how long it may take. A second one may shorten that.
@@ -46,7 +50,9 @@ pub(super) enum Order {
 pub(super) enum Report {
     /// It answers.
     Ready,
-    /// Its engine does not run any more, as ordered.
+    /// Its engine sleeps in main memory, as ordered.
+    Napping,
+    /// Its engine does not run any more, as ordered, or it died while it slept.
     Asleep,
     /// It cannot be had.
     Failed(Error),
@@ -58,6 +64,8 @@ pub(super) struct About {
     pub restarts: u32,
     /// The last crash, in the engine's words.
     pub crash: Option<String>,
+    /// It sleeps in main memory.
+    pub napping: bool,
 }
 
 /// Which of two came first.
@@ -71,6 +79,15 @@ enum Over {
     Asleep,
     Failed(Error),
     Ended(Option<Stopped>),
+}
+
+/// How a sleep in main memory is over.
+enum Nap {
+    /// It is awake.
+    Woken,
+    /// It is gone, and is to be started.
+    Anew,
+    Over(Over),
 }
 
 /// The one that owns the engine.
@@ -99,7 +116,7 @@ impl Runner {
             match self.orders.recv().await {
                 Some(Order::Start(plan)) => source.use_plan(plan),
                 // Nothing of it runs.
-                Some(Order::Sleep) => {
+                Some(Order::Sleep { .. }) => {
                     self.tell(Report::Asleep);
                     continue;
                 }
@@ -125,7 +142,7 @@ impl Runner {
     /// Brings the engine up and watches it, over its crashes, until it is told otherwise or cannot be had.
     async fn live(&mut self, source: &mut Source, crashes: &mut Crashes) -> Over {
         let mut crashed = false;
-        loop {
+        'anew: loop {
             let backend = match self.or_order(source.bring()).await {
                 First::Done(Ok(backend)) => backend,
                 // The first start fails for good: nothing has changed since it was asked for.
@@ -138,22 +155,32 @@ impl Runner {
                     // The one that was being started holds memory until it is gone.
                     self.last_child.gone().await;
                     match order {
-                        Order::Sleep => return Over::Asleep,
+                        Order::Sleep { .. } => return Over::Asleep,
                         Order::End(_) => return Over::Ended(None),
                         Order::Start(_) | Order::Restart => continue,
                     }
                 }
             };
+            if let Some(warning) = measure::beside_the_gpu(&backend, source.plan()) {
+                output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+            }
             self.ready(&backend, source);
             let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
-            let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
             let end = loop {
+                let watch = Watchdog::new(&backend, source.heals(), slow, &self.counters);
                 match self.or_order(watch.end_of(backend.child.as_ref())).await {
                     // Nothing of ours to start anew.
                     First::Order(Order::Restart) if !source.heals() => {}
                     // It became ready while that was said: nobody has turned requests away yet.
-                    First::Order(Order::Sleep) if matches!(*self.state.borrow(), BackendState::Ready(_)) => {
+                    First::Order(Order::Sleep { .. }) if matches!(*self.state.borrow(), BackendState::Ready(_)) => {
                         self.tell(Report::Ready);
+                    }
+                    First::Order(Order::Sleep { nap: true }) if source.naps().is_some() => {
+                        match self.nap(&backend, source).await {
+                            Nap::Woken => self.ready(&backend, source),
+                            Nap::Anew => continue 'anew,
+                            Nap::Over(over) => return over,
+                        }
                     }
                     end => break end,
                 }
@@ -161,12 +188,7 @@ impl Runner {
             let failure = match end {
                 First::Done(End::Exited(status)) => self.crashed(&backend, status, source).await,
                 First::Done(End::Hung(hung)) => self.hung(&backend, hung).await,
-                First::Order(Order::Sleep) => {
-                    return match self.stop(&backend, GRACE).await {
-                        (_, None) => Over::Asleep,
-                        (stopped, Some(_)) => Over::Ended(stopped),
-                    };
-                }
+                First::Order(Order::Sleep { .. }) => return self.put_out(&backend).await,
                 First::Order(Order::End(grace)) => return Over::Ended(self.stop(&backend, grace).await.0),
                 First::Order(Order::Start(_) | Order::Restart) => {
                     output::note(&format!("restarting the engine of {}; requests wait for it", self.name));
@@ -217,9 +239,6 @@ impl Runner {
             model.planned = plan.map(measure::planned);
             model.measured = Some(measure::sizes(&backend.measured));
         });
-        if let Some(warning) = measure::beside_the_gpu(backend, plan) {
-            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
-        }
         self.tell(Report::Ready);
     }
 
@@ -267,8 +286,77 @@ impl Runner {
         output::note(&format!("{} {why}; starting it anew {when}", on_stderr(Style::Warn, "note  ")));
         match self.or_order(tokio::time::sleep(pause)).await {
             First::Done(()) | First::Order(Order::Restart | Order::Start(_)) => None,
-            First::Order(Order::Sleep) => Some(Over::Asleep),
+            First::Order(Order::Sleep { .. }) => Some(Over::Asleep),
             First::Order(Order::End(_)) => Some(Over::Ended(None)),
+        }
+    }
+
+    /// Has the engine sleep in main memory until it is told otherwise or dies. Where it cannot, it is ended; where it
+    /// does not wake, it is ended and started anew.
+    async fn nap(&mut self, backend: &Backend, source: &mut Source) -> Nap {
+        let Some(plan) = source.naps() else { return Nap::Over(self.put_out(backend).await) };
+        match self.or_order(nap::begin(backend, plan)).await {
+            First::Done(Ok(())) => {}
+            First::Done(Err(why)) => {
+                let name = &self.name;
+                output::note(&format!("{name} does not sleep in main memory, its engine is ended: {why}"));
+                return Nap::Over(self.put_out(backend).await);
+            }
+            First::Order(Order::End(grace)) => return Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
+            First::Order(_) => return Nap::Over(self.put_out(backend).await),
+        }
+        self.entry.change(self.at, |model| model.phase = Phase::Asleep);
+        self.about().napping = true;
+        self.tell(Report::Napping);
+        let ordered = tokio::select! {
+            order = self.orders.recv() => Some(order.unwrap_or(Order::End(GRACE))),
+            () = exited(backend) => None,
+        };
+        self.about().napping = false;
+        match ordered {
+            Some(Order::Start(None)) => self.wake(backend, plan).await,
+            Some(Order::Start(smaller)) => {
+                let nap = self.ended(backend).await;
+                source.use_plan(smaller);
+                nap
+            }
+            Some(Order::Sleep { .. } | Order::Restart) => Nap::Over(self.put_out(backend).await),
+            Some(Order::End(grace)) => Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
+            None => {
+                self.last_child.gone().await;
+                output::note(&format!("the engine of {} ended while it slept; the next request starts it", self.name));
+                Nap::Over(Over::Asleep)
+            }
+        }
+    }
+
+    async fn wake(&mut self, backend: &Backend, plan: &LaunchPlan) -> Nap {
+        self.entry.change(self.at, |model| model.phase = Phase::Loading);
+        match self.or_order(nap::end(backend, plan)).await {
+            First::Done(Ok(())) => Nap::Woken,
+            First::Done(Err(why)) => {
+                output::note(&format!("{} does not wake up, its engine is started anew: {why}", self.name));
+                self.ended(backend).await
+            }
+            First::Order(Order::Restart | Order::Start(_)) => self.ended(backend).await,
+            First::Order(Order::Sleep { .. }) => Nap::Over(self.put_out(backend).await),
+            First::Order(Order::End(grace)) => Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
+        }
+    }
+
+    /// Ends an engine that is to be started anew.
+    async fn ended(&mut self, backend: &Backend) -> Nap {
+        match self.stop(backend, GRACE).await {
+            (_, None) => Nap::Anew,
+            (stopped, Some(_)) => Nap::Over(Over::Ended(stopped)),
+        }
+    }
+
+    /// Ends an engine that nobody uses.
+    async fn put_out(&mut self, backend: &Backend) -> Over {
+        match self.stop(backend, GRACE).await {
+            (_, None) => Over::Asleep,
+            (stopped, Some(_)) => Over::Ended(stopped),
         }
     }
 
@@ -313,6 +401,16 @@ impl Runner {
 
     fn about(&self) -> std::sync::MutexGuard<'_, About> {
         self.about.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When the engine is gone by itself.
+async fn exited(backend: &Backend) {
+    match &backend.child {
+        Some(child) => {
+            child.exited().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

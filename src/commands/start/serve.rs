@@ -102,6 +102,7 @@ fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, (key, alone
     let (name, policy, context) = (target.name.clone(), one.policy.clone(), plan.max_model_len);
     // What somebody else's Ollama holds is not ours to count.
     let needs = if reuse.is_some() { Bytes::new() } else { room::needs(&plan) };
+    let nap = policy.sleep.then(|| room::nap(&plan));
     let (options, accepts, paths) = (one.options, one.accepts, paths.clone());
     let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known, alone });
     let planner = {
@@ -112,7 +113,7 @@ fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, (key, alone
         let Place { at, entry, last } = place;
         Source::Launched(Box::new(Launcher { model: prepared, entry, at, plan, changed: false, reuse, key, last }))
     };
-    Post { name, source: Box::new(source), policy, needs, planner: Some(planner), context }
+    Post { name, source: Box::new(source), policy, needs, nap, planner: Some(planner), context }
 }
 
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.

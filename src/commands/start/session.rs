@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::backend::{LastChild, Source};
 use super::entry::Entry;
 use super::fleet::{self, Fleet, Member, Planner};
-use super::room::Bytes;
+use super::room::{Bytes, Nap};
 use super::runner::{Report, Runner};
 use super::serve::{given, kept_key};
 use super::{detach, launch, ready};
@@ -50,6 +50,8 @@ pub(super) struct Post {
     pub policy: Policy,
     /// What its plan takes.
     pub needs: Bytes,
+    /// What of it is where while it sleeps in main memory, if it can.
+    pub nap: Option<Nap>,
     pub planner: Option<Planner>,
     /// The context of its plan, tokens; 0 when there is none.
     pub context: u64,
@@ -142,7 +144,8 @@ impl<'a> Session<'a> {
             let (state, backend) = watch::channel(loading);
             let model = Served { wanted: Arc::clone(&wanted), ..Served::new(post.name.as_str(), backend) };
             let (orders, received) = mpsc::unbounded_channel();
-            let member = Member::new(model.clone(), state.clone(), orders, post.policy, (post.needs, post.planner));
+            let member =
+                Member::new(model.clone(), state.clone(), orders, post.policy, (post.needs, post.nap, post.planner));
             let last_child = LastChild::default();
             let source = (post.source)(Place { at, entry: Arc::clone(entry), last: last_child.clone() });
             let runner = Runner {
@@ -234,7 +237,7 @@ impl<'a> Session<'a> {
                         Report::Ready if told_ready => output::note(&format!("{name} is ready{}", self.again(at))),
                         Report::Failed(error) if !self.fleet.alive() => break self.failed(error).await,
                         Report::Failed(error) => fleet::told(name, &error),
-                        Report::Ready | Report::Asleep => {}
+                        Report::Ready | Report::Napping | Report::Asleep => {}
                     }
                 }
                 () = self.fleet.changed() => {}

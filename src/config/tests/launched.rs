@@ -59,7 +59,7 @@ router_settings: {model_group_alias: {claude-sonnet: coder, gpt: llmup/llama3.1:
             engine_args: ["--max-num-seqs", "8", "--note=value"].map(str::to_owned).to_vec(),
             gpu_memory_utilization: Some(0.85),
             tensor_parallel_size: Some(2),
-            policy: Policy { keep: true, ttl: None, preload: true, group: None },
+            policy: Policy { keep: true, ttl: None, preload: true, group: None, sleep: false },
         }
     );
     assert_eq!((coder.timeout, coder.images), (Some(Duration::from_secs(30)), Some(true)));
@@ -86,6 +86,7 @@ fn what_is_wrong_with_a_launched_model_is_told_with_its_place() {
         (at("ttl: 366d"), format!("{params}.ttl: expected seconds")),
         (at("ttl: [1h]"), format!("{params}.ttl: expected seconds")),
         (at("keep: always"), format!("{params}.keep: expected true or false, found the text \"always\"")),
+        (at("sleep: deep"), format!("{params}.sleep: expected true or false, found the text \"deep\"")),
         (at("preload: 1"), format!("{params}.preload: expected true or false, found 1")),
         (at("group: ''"), format!("{params}.group: expected a name, found the text \"\"")),
         (at("group: [a, b]"), format!("{params}.group: expected text, found a list")),

@@ -137,6 +137,7 @@ mod on_a_gpu {
         let bin = bench.home.path().join("bin");
         std::fs::create_dir_all(&bin).unwrap();
         let script = "#!/bin/sh\nfree=24276\nwhile read role pid; do\n  [ \"$role\" = engine ] && kill -0 $pid 2>/dev/null && \
+                      ! [ -e \"$FAKE_NAPS/$pid\" ] && \
                       free=$((free - 20480))\ndone < \"$FAKE_PIDS\"\n[ $free -lt 0 ] && free=0\ncase \"$1\" in\n  \
                       --query-gpu=*) echo \"0, GPU-0a, Fake Card, 24576, $free, 580.10, 8.9, [N/A]\" ;;\n  *) exit 1 ;;\n\
                       esac\n";

@@ -21,6 +21,11 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         let error = json!({"message": "Loading model", "type": "unavailable_error", "code": 503});
         return whole(503, &json!({ "error": error }));
     }
+    if server.kind == Kind::Vllm
+        && let Some(answer) = crate::nap::to(request)
+    {
+        return answer;
+    }
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let model = body["model"].as_str().unwrap_or(&server.model).to_owned();
     match (server.kind, request.method.as_str(), request.path.as_str()) {
