@@ -20,7 +20,7 @@ fn with_demo(home: &Home) -> PathBuf {
 fn planned(home: &Home, path: &str) -> (Value, String) {
     let mut args = vec!["start", path, "--engine", "llama-cpp", "--dry-run"];
     let text = finish(home.faked(&["llama-server"], &args));
-    assert_eq!(text.code, Some(0), "{path}: {}", text.err);
+    assert_eq!(text.code, Some(0), "{path}: {}{}", text.out, text.err);
     args.push("--json");
     let json = finish(home.faked(&["llama-server"], &args));
     assert_eq!(json.code, Some(0), "{path}: {}", json.err);
