@@ -252,3 +252,34 @@ fn a_group_that_contradicts_itself_is_refused_or_told() {
     assert_eq!(all.iter().map(|policy| policy.preload).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(warnings, ["c.yaml:5:19: of the group g only b is started at once: only one of it runs at a time"]);
 }
+
+/// Files cut anywhere, and with a word of one place in another: read with what is promised, or refused with a place.
+#[test]
+fn a_broken_file_is_read_or_refused_with_a_place() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/configuration");
+    let (mut whole, mut refused) = (0, 0);
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let text = std::fs::read_to_string(seed.unwrap().path()).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let cut = text.char_indices().map(|(at, _)| text[..at].to_owned());
+        let swapped = words.iter().enumerate().map(|(at, word)| text.replacen(word, words[(at * 7 + 3) % words.len()], 1));
+        for broken in cut.chain(swapped) {
+            match read(&broken) {
+                Ok(config) => {
+                    whole += 1;
+                    assert!(config.warnings.iter().all(|warning| warning.starts_with("c.yaml:")), "{broken}");
+                    for model in &config.models {
+                        let Some(launch) = model.launch() else { continue };
+                        assert!(!launch.policy.keep || launch.policy.ttl.is_none(), "{broken}");
+                        assert!(!model.name.contains('*') && model.place.is_some(), "{broken}");
+                    }
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.starts_with("c.yaml:"), "{broken}\n{error}");
+                }
+            }
+        }
+    }
+    assert!(whole > 50 && refused > 50, "{whole} read, {refused} refused");
+}
