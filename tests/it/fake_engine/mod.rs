@@ -3,6 +3,7 @@
 mod control;
 #[cfg(unix)]
 mod failures;
+#[cfg(unix)]
 mod hung;
 mod lifecycle;
 mod ollama;
