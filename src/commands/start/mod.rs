@@ -10,6 +10,7 @@ mod fleet;
 mod heal;
 mod launch;
 mod measure;
+mod member;
 mod nap;
 pub(super) mod ollama;
 mod pulled;
