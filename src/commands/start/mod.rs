@@ -11,6 +11,7 @@ mod heal;
 mod in_wsl;
 mod launch;
 mod measure;
+mod member;
 mod nap;
 pub(super) mod ollama;
 mod pulled;

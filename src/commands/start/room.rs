@@ -179,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn who_sleeps_in_main_memory_holds_that_and_is_ended_for_who_needs_it() {
+        let asleep = holder(0, &[("GPU 0", 2), (plan::MEMORY, 40)], Some(9));
+        let awake = holder(1, &[("GPU 0", 60)], Some(1));
+        let free = bytes(&[("GPU 0", 18), (plan::MEMORY, 10)]);
+        let holders = [asleep, awake];
+        // The card alone: the sleeping one has nothing there that would help.
+        assert_eq!(verdict(&bytes(&[("GPU 0", 70)]), &free, &holders), Verdict::After(vec![1]));
+        assert_eq!(verdict(&bytes(&[("GPU 0", 80)]), &free, &holders), Verdict::After(vec![0, 1]));
+        assert_eq!(verdict(&bytes(&[(plan::MEMORY, 30)]), &free, &holders), Verdict::After(vec![0]));
+    }
+
+    #[test]
     fn nobody_goes_for_nothing_and_what_is_kept_stays() {
         let small = holder(0, &[("GPU 0", 5)], Some(99));
         let large = holder(1, &[("GPU 0", 50)], Some(1));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::{Launcher, Prepared, Source, install};
 use super::entry::Entry;
-use super::fleet::Planner;
+use super::member::Planner;
 use super::room::{self, Bytes};
 use super::session::{Offer, Place, Post, Session};
 use super::wanted::Wanted;

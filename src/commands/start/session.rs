@@ -11,7 +11,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::backend::{LastChild, Source};
 use super::entry::Entry;
-use super::fleet::{self, Fleet, Member, Planner};
+use super::fleet::{self, Fleet};
+use super::member::{Member, Planner};
 use super::room::{Bytes, Nap};
 use super::runner::{Report, Runner};
 use super::serve::{given, kept_key};
