@@ -40,7 +40,7 @@ const DRAIN: Duration = Duration::from_millis(2000);
 
 /// When the engines are made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
 /// needs some of them to remove processes.
-const ENDS: Duration = Duration::from_millis(3600);
+const ENDS: Duration = Duration::from_millis(3400);
 
 /// One model of a run.
 pub(super) struct Post {

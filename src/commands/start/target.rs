@@ -220,6 +220,15 @@ fn demo_weights(kind: Format, path: &Path) -> Weights {
     }
 }
 
+/// What MODEL will be called, as far as its form tells: nothing is read.
+pub fn name_of(args: &StartArgs) -> String {
+    let path = Path::new(&args.model);
+    let by_form = args.model.contains(std::path::MAIN_SEPARATOR)
+        || args.model.starts_with(['.', '~'])
+        || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+    if by_form && args.model_dir.is_none() { public_name(path) } else { args.model.clone() }
+}
+
 /// `./models/qwen-q4.gguf` → `qwen-q4`.
 fn public_name(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());

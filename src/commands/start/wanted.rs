@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::target::name_of;
 use crate::cli::StartArgs;
 use crate::commands::serve::target;
 use crate::config::{self, Backend, Launch, Model, Policy};
@@ -67,7 +68,7 @@ impl Wanted {
 
     /// The models' names, as far as they are known before anything is looked at.
     pub fn names(&self) -> Vec<String> {
-        self.models.iter().map(|one| one.name.clone().unwrap_or_else(|| one.args.model.clone())).collect()
+        self.models.iter().map(|one| one.name.clone().unwrap_or_else(|| name_of(&one.args))).collect()
     }
 }
 
