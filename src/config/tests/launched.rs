@@ -262,7 +262,8 @@ fn a_broken_file_is_read_or_refused_with_a_place() {
         let text = std::fs::read_to_string(seed.unwrap().path()).unwrap();
         let words: Vec<&str> = text.split_whitespace().collect();
         let cut = text.char_indices().map(|(at, _)| text[..at].to_owned());
-        let swapped = words.iter().enumerate().map(|(at, word)| text.replacen(word, words[(at * 7 + 3) % words.len()], 1));
+        let swapped =
+            words.iter().enumerate().map(|(at, word)| text.replacen(word, words[(at * 7 + 3) % words.len()], 1));
         for broken in cut.chain(swapped) {
             match read(&broken) {
                 Ok(config) => {
