@@ -112,6 +112,9 @@ fn when(policy: &Policy) -> Vec<String> {
         said.push("never stopped to make room".to_owned());
     }
     said.extend(policy.ttl.map(|ttl| format!("stopped after {} without a request", config::shown(ttl))));
+    if policy.sleep {
+        said.push("asleep in main memory where vLLM can".to_owned());
+    }
     said.extend(policy.group.as_ref().map(|group| format!("only one of the group {group} at a time")));
     said
 }
@@ -149,6 +152,7 @@ fn as_json(file: &Path, config: &Config, targets: &[Option<Target>]) -> Value {
             "ttl_seconds": launch.policy.ttl.map(|ttl| ttl.as_secs()),
             "preload": launch.policy.preload,
             "group": launch.policy.group,
+            "sleep": launch.policy.sleep,
         }),
         Backend::Remote(remote) => json!({
             "name": model.name,
@@ -185,7 +189,7 @@ model_list:
     engine_args: [--flash-attn, 'on', '--api-key=sesame']
     keep: true
     preload: true
-- {model_name: small, litellm_params: {model: llmup/llama3.1:8b, ttl: 5400, group: side}}
+- {model_name: small, litellm_params: {model: llmup/llama3.1:8b, ttl: 5400, group: side, sleep: true}}
 - {model_name: other, litellm_params: {model: llmup/qwen3-8b, group: side}}
 - {model_name: far, litellm_params: {model: openai/x, api_base: 'http://ann:sesame@h:1/v1', api_key: sesame}}
 - {model_name: '*', litellm_params: {model: 'hosted_vllm/*', api_base: 'http://h:2/v1'}}
@@ -208,7 +212,7 @@ coder
 small
   launched here: llama3.1:8b
   started at the first request, stopped after 1h30m without a request,
-    only one of the group side at a time
+    asleep in main memory where vLLM can, only one of the group side at a time
 
 other
   launched here: qwen3-8b

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Chosen;
 use super::backend::Backend;
-use super::launch;
+use super::{in_wsl, launch};
 use crate::engine::{CommandLine, EngineId, version_at_least};
 use crate::hardware::{self, Device, Hardware};
 use crate::host::RealHost;
@@ -68,6 +68,9 @@ fn why_not(model: &Chosen, hardware: &Hardware, several: bool) -> Option<String>
     }
     if plan.engine != EngineId::Vllm {
         return Some(format!("only vLLM can, and it runs on {}", plan.engine));
+    }
+    if in_wsl::distribution(plan, engine.as_ref()).is_some() {
+        return Some("it runs in WSL, whose main memory is not known here".into());
     }
     let platform = profile::engine(plan.engine.name()).ok().flatten();
     let platform = platform.and_then(|mut profile| profile.platforms.remove(plan.accelerator.name()));
