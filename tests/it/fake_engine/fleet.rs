@@ -340,8 +340,10 @@ mod on_a_gpu {
         bench.answers("a");
         bench.until(&[("a", "ready"), ("b", "asleep")]);
         assert_eq!((engines(&bench).len(), bench.living()), (3, 2));
-        bench.end(&mut llmup);
-        bench.clean(Duration::ZERO);
+        // Nor does one outlive an llmup that is killed.
+        llmup.signal(nix::sys::signal::Signal::SIGKILL);
+        llmup.wait(LONG);
+        super::super::all_gone(&bench.home.pids(), LONG);
     }
 
     #[test]
