@@ -89,6 +89,7 @@ fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
         },
         "answers": known.live.is_some(),
         "live": known.live,
+        "tokens_per_second": known.live.as_ref().and_then(|live| live.counts.tokens_per_second()),
         "memory": {
             "llmup_bytes": known.own_bytes,
             "engine_bytes": known.engine.main,
@@ -123,14 +124,16 @@ fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String 
             let counts = &live.counts;
             let share = (counts.prompt_tokens > 0)
                 .then(|| format!(" ({} % cached)", counts.cached_tokens * 100 / counts.prompt_tokens));
+            let speed = counts.tokens_per_second().map(|speed| format!(", {speed:.1} a second in a stream"));
             line("requests", format!("{}, {} in flight, {} failed", counts.requests, counts.in_flight, counts.errors));
             line(
                 "tokens",
                 format!(
-                    "{} in prompts{}, {} in answers",
+                    "{} in prompts{}, {} in answers{}",
                     counts.prompt_tokens,
                     share.unwrap_or_default(),
-                    counts.output_tokens
+                    counts.output_tokens,
+                    speed.unwrap_or_default()
                 ),
             );
         }

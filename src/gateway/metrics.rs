@@ -28,6 +28,8 @@ pub struct Counters {
     dropped: AtomicU64,
     clamped: AtomicU64,
     heard: AtomicU64,
+    streamed_tokens: AtomicU64,
+    streaming_ms: AtomicU64,
     /// When the last request ended, milliseconds after they were made.
     used: AtomicU64,
 }
@@ -46,6 +48,8 @@ impl Default for Counters {
             dropped: zero(),
             clamped: zero(),
             heard: zero(),
+            streamed_tokens: zero(),
+            streaming_ms: zero(),
             used: zero(),
         }
     }
@@ -53,6 +57,7 @@ impl Default for Counters {
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Requests that were meant for the model.
     pub requests: u64,
@@ -70,6 +75,18 @@ pub struct Counts {
     pub dropped: u64,
     /// Requests whose limit on the answer was lowered to what fits.
     pub clamped: u64,
+    /// Tokens of the answers that were streams.
+    pub streamed_tokens: u64,
+    /// How long these took from the engine's first byte on, milliseconds over all of them.
+    pub streaming_ms: u64,
+}
+
+impl Counts {
+    /// Tokens a second of one stream, over all streams so far.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        (self.streaming_ms > 0 && self.streamed_tokens > 0)
+            .then(|| self.streamed_tokens as f64 * 1000.0 / self.streaming_ms as f64)
+    }
 }
 
 impl Counters {
@@ -114,6 +131,8 @@ impl Counters {
             errors: self.errors.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             clamped: self.clamped.load(Relaxed),
+            streamed_tokens: self.streamed_tokens.load(Relaxed),
+            streaming_ms: self.streaming_ms.load(Relaxed),
         }
     }
 }
@@ -134,6 +153,8 @@ struct Entry {
     trailers: bool,
     /// The answer's body has begun.
     begun: AtomicBool,
+    /// When the engine's answer began to come as a stream.
+    flowing: OnceLock<Instant>,
     /// The answer's body has ended by itself.
     ended: AtomicBool,
     record: Mutex<Record>,
@@ -181,6 +202,7 @@ impl InFlight {
             began: Instant::now(),
             trailers: headers.get_all(http::header::TE).iter().any(takes),
             begun: AtomicBool::new(false),
+            flowing: OnceLock::new(),
             ended: AtomicBool::new(false),
             record: Mutex::new(record),
         }))
@@ -266,6 +288,11 @@ impl InFlight {
         }
     }
 
+    /// The engine's answer comes as a stream; signs of life are none.
+    pub(super) fn flows(&self) {
+        self.0.flowing.get_or_init(Instant::now);
+    }
+
     /// The answer's body has ended by itself.
     pub(super) fn ended(&self) {
         self.0.ended.store(true, Relaxed);
@@ -296,6 +323,14 @@ pub(super) const USAGE_HEADERS: [HeaderName; 3] = [
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(usage), Some(flowing)) = (record.stream, record.usage, self.flowing.get()) {
+            let ms = u64::try_from(flowing.elapsed().as_millis()).unwrap_or(u64::MAX);
+            for counters in [Some(&self.counters), self.model.get().map(|(model, _)| model)].into_iter().flatten() {
+                counters.streamed_tokens.fetch_add(usage.output, Relaxed);
+                counters.streaming_ms.fetch_add(ms, Relaxed);
+            }
+        }
         if self.counted {
             self.counters.end();
         }

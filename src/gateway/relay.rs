@@ -107,11 +107,12 @@ impl Relay {
                     return Poll::Ready(self.end(Some(problem), out));
                 }
                 Phase::Flowing(answer) => {
-                    let (transform, usual) = (&mut self.transform, self.usual);
+                    let (transform, usual, in_flight) = (&mut self.transform, self.usual, &self.in_flight);
                     let polled = answer.poll_pieces(cx, &mut |piece| {
                         if out.capacity() == 0 {
                             out.reserve(usual.clamp(piece.len(), FRAME));
                         }
+                        in_flight.flows();
                         transform.push(piece, &mut out);
                     });
                     match polled {

@@ -20,6 +20,8 @@ async fn bytes_go_through_both_ways_but_for_the_model() {
     let counts = running.counters.read();
     assert_eq!((counts.prompt_tokens, counts.cached_tokens, counts.output_tokens), (10, 8, 2));
     assert_eq!((counts.requests, counts.in_flight, counts.errors), (1, 0, 0));
+    // It was a stream: its tokens count for the speed.
+    assert_eq!(counts.streamed_tokens, 2);
 }
 
 #[tokio::test]
@@ -33,6 +35,8 @@ async fn native_messages_only_lose_the_billing_block() {
     let sent = seen.requests.lock().unwrap()[0].1.clone();
     assert_eq!(sent, r#"{"model":"engine-name","system":[{"type":"text","text":"b"}],"messages":[]}"#);
     until("usage is counted", || running.counters.read().prompt_tokens == 7).await;
+    // An answer in one piece says nothing about the engine's speed.
+    assert_eq!((running.counters.read().streamed_tokens, running.counters.read().tokens_per_second()), (0, None));
 }
 
 #[tokio::test]

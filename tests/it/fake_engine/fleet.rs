@@ -103,6 +103,40 @@ fn what_fits_runs_beside_each_other_and_requests_name_theirs() {
 }
 
 #[test]
+fn what_is_launched_and_what_is_only_reached_stand_behind_one_address() {
+    let far = Bench::new("llama-cpp");
+    let (mut elsewhere, _) = up(&far, far.command(&[]));
+    let bench = Bench::new("llama-cpp");
+    let text = format!(
+        "model_list:\n  - {{model_name: near, litellm_params: {{model: llmup/demo, engine: llama.cpp, temperature: 0.25}}}}\n  \
+         - {{model_name: far, litellm_params: {{model: openai/demo, api_base: '{}/v1', api_key: {KEY}}}}}\n\
+         router_settings: {{model_group_alias: {{gpt: far}}}}\n",
+        far.url
+    );
+    let file = bench.home.path().join("models.yaml");
+    std::fs::write(&file, text).unwrap();
+    let requests = bench.path("requests");
+    let mut command = bench.several("llama-server", &["--config", &file.display().to_string()]);
+    command.env("FAKE_REQUESTS", &requests);
+    let (mut llmup, _) = up(&bench, command);
+    for model in ["near", "far", "gpt"] {
+        let (status, said) = bench.ask(model);
+        assert_eq!(status, 200, "{model}: {said}");
+    }
+    let asked = std::fs::read_to_string(&requests).unwrap();
+    assert_eq!(asked.lines().count(), 1, "only near is ours: {asked}");
+    assert!(asked.contains("\"temperature\":0.25"), "{asked}");
+    let (status, list) = http(&bench.url, "GET", "/v1/models", &[AUTH], "");
+    let names: Vec<String> =
+        json(&list)["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((status, names), (200, vec!["near".to_owned(), "far".to_owned(), "gpt".to_owned()]));
+    bench.end(&mut llmup);
+    far.end(&mut elsewhere);
+    far.clean(Duration::ZERO);
+    bench.clean(Duration::ZERO);
+}
+
+#[test]
 fn what_nobody_uses_is_stopped_and_starts_again_when_it_is_asked_for() {
     let bench = Bench::new("llama-cpp");
     let (mut llmup, _) = up(&bench, bench.several("llama-server", &["demo", "--engine", "llama-cpp", "--ttl", "1s"]));
