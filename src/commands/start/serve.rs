@@ -160,6 +160,11 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     if ready {
         hints.push("or use the one that runs: `llmup env claude`".to_owned());
     }
+    if let Some(launched) = ours.as_ref().filter(|ours| ours.model.engine.name != "backend") {
+        let names: Vec<&str> = launched.models().map(|model| model.name.as_str()).collect();
+        let names = names.join(" ");
+        hints.push(format!("or let them share one llmup: `llmup stop --all`, then `llmup start {names} MODEL`"));
+    }
     let message = format!("port {wanted} is taken by {holder}");
     Err(Plain { message, exit: Exit::Taken, hints }.into())
 }
