@@ -41,7 +41,9 @@ fn a_hangup_ends_what_was_not_started_by_nohup() {
     let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = own.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
     if ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 == 1) {
-        return skip("the tests themselves were started by nohup");
+        // Nothing is missing that could be installed.
+        eprintln!("left out: the tests themselves were started by nohup");
+        return;
     }
     let bench = Bench::new("llama-cpp");
     let mut llmup = bench.start(&[("FAKE_GRANDCHILD", "setsid")]);
