@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{Bench, CHAT, LONG, kill9};
-use crate::support::{Running, finish, skip};
+use crate::support::{Running, finish, hangup_ignored, skip};
 
 /// The same command under `nohup`, which stays the same process.
 fn nohup(command: &Command) -> Command {
@@ -37,10 +37,7 @@ fn what_was_started_by_nohup_outlives_a_hangup() {
 
 #[test]
 fn a_hangup_ends_what_was_not_started_by_nohup() {
-    // Whoever runs the tests under nohup hands that down.
-    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = own.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
-    if ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 == 1) {
+    if hangup_ignored() {
         // Nothing is missing that could be installed.
         eprintln!("left out: the tests themselves were started by nohup");
         return;
