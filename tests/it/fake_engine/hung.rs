@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{AUTH, Bench, CHAT, LONG, all_gone};
-use crate::support::{finish, request};
+#[cfg(target_os = "linux")]
+use crate::support::finish;
+use crate::support::request;
 
 /// Looks five times a second; two seconds without health, or without progress.
 const SHORT: (&str, &str) = ("LLMUP_WATCHDOG", "0.2,2,2");
