@@ -38,6 +38,16 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// A line for the human who should know of something that is not as it could be.
+pub fn warned(what: impl std::fmt::Display) -> String {
+    format!("{} {what}", on_stderr(Style::Warn, "note  "))
+}
+
+/// Writes one such line to standard error.
+pub fn warning(what: impl std::fmt::Display) {
+    note(&warned(what));
+}
+
 /// Whether a human watches standard error.
 pub fn watched() -> bool {
     io::stderr().is_terminal()

@@ -10,7 +10,7 @@ use crate::cli::ConfigCommand;
 use crate::config::{self, Backend, Config, Engine, Launch, Model, Policy, Remote};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(command: &ConfigCommand) -> Result<u8> {
@@ -18,7 +18,7 @@ pub fn run(command: &ConfigCommand) -> Result<u8> {
     let config = config::read(file, &config::variable)?;
     let targets = targets(&config)?;
     for warning in &config.warnings {
-        output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+        output::warning(warning);
     }
     if *json {
         output::json(&as_json(file, &config, &targets));

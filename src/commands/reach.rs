@@ -5,6 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 /// More than these are not listed.
 const SHOWN: usize = 6;
 
+/// Where clients on this machine reach a gateway: they cannot dial 0.0.0.0 everywhere.
+pub fn url(bound: SocketAddr) -> String {
+    let ip = if bound.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { bound.ip() };
+    format!("http://{}", SocketAddr::new(ip, bound.port()))
+}
+
 /// In words: at which addresses others now reach `what`.
 pub fn told(bound: SocketAddr, what: &str) -> String {
     sentence(bound, what, &own_addresses())

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::gateway::{BackendState, Counts, Served};
 use crate::host::RealHost;
 use crate::paths::Paths;
-use crate::state::{Instance, Process};
+use crate::state::{Instance, Model, Process};
 use crate::supervisor::{self, process};
 use crate::{client, engine, hardware, state};
 
@@ -76,6 +76,13 @@ impl Live {
     /// As the endpoint tells it.
     pub fn json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// What is said of this model of the instance. An instance whose file has one model is spoken of by the first: a
+    /// served name with a `*` is another one in the file.
+    pub fn of_model(&self, instance: &Instance, model: &Model) -> Option<&LiveModel> {
+        let named = self.models.iter().find(|live| live.name == model.name);
+        named.or(self.models.first().filter(|_| instance.others.is_empty()))
     }
 
     /// What an instance says now; `None` when it does not.

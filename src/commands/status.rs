@@ -57,11 +57,9 @@ fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<(&'a Instance, &'a Mod
         let live = Live::of(instance);
         let own_bytes = process::memory(&[instance.process.pid]);
         for model in instance.models() {
-            // Without a name in common the file and the answer speak of the same one.
-            let of =
-                |live: &Live| live.models.iter().find(|live| live.name == model.name).or(live.models.first()).cloned();
+            let live = live.as_ref().and_then(|live| live.of_model(instance, model)).cloned();
             let engine = held.next().unwrap_or_default();
-            all.push((instance, model, Now { live: live.as_ref().and_then(of), own_bytes, engine }));
+            all.push((instance, model, Now { live, own_bytes, engine }));
         }
     }
     all

@@ -225,14 +225,6 @@ impl InFlight {
         }
     }
 
-    /// Adds to one of the gateway's counters, and to the model's.
-    fn add(&self, which: impl Fn(&Counters) -> &AtomicU64, more: u64) {
-        which(&self.0.counters).fetch_add(more, Relaxed);
-        if let Some((model, _)) = self.0.model.get() {
-            which(model).fetch_add(more, Relaxed);
-        }
-    }
-
     /// How the backend is asked.
     pub(super) fn way(&self, way: Way, stream: bool) {
         let mut record = self.record();
@@ -247,15 +239,15 @@ impl InFlight {
 
     /// What the answer cost. Once.
     pub(super) fn usage(&self, usage: Usage) {
-        self.add(|counters| &counters.prompt_tokens, usage.prompt);
-        self.add(|counters| &counters.cached_tokens, usage.cached);
-        self.add(|counters| &counters.output_tokens, usage.output);
+        self.0.add(|counters| &counters.prompt_tokens, usage.prompt);
+        self.0.add(|counters| &counters.cached_tokens, usage.cached);
+        self.0.add(|counters| &counters.output_tokens, usage.output);
         self.record().usage = Some(usage).filter(|usage| *usage != Usage::default());
     }
 
     /// It failed, before or inside the answer.
     pub(super) fn error(&self, why: &str) {
-        self.add(|counters| &counters.errors, 1);
+        self.0.add(|counters| &counters.errors, 1);
         self.record().error = Some(why.to_owned());
     }
 
@@ -264,7 +256,7 @@ impl InFlight {
         if parts.is_empty() {
             return;
         }
-        self.add(|counters| &counters.dropped, parts.len() as u64);
+        self.0.add(|counters| &counters.dropped, parts.len() as u64);
         let mut record = self.record();
         for part in parts {
             if !record.dropped.contains(part) {
@@ -276,7 +268,7 @@ impl InFlight {
     /// The limit on the answer was lowered to this, if it was.
     pub(super) fn clamped(&self, limit: Option<u64>) {
         if limit.is_some() {
-            self.add(|counters| &counters.clamped, 1);
+            self.0.add(|counters| &counters.clamped, 1);
             self.record().clamped = limit;
         }
     }
@@ -321,15 +313,24 @@ pub(super) const USAGE_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("llmup-prefilled-tokens"),
 ];
 
+impl Entry {
+    /// Adds to one of the gateway's counters, and to the model's.
+    fn add(&self, which: impl Fn(&Counters) -> &AtomicU64, more: u64) {
+        which(&self.counters).fetch_add(more, Relaxed);
+        if let Some((model, _)) = self.model.get() {
+            which(model).fetch_add(more, Relaxed);
+        }
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (true, Some(usage), Some(flowing)) = (record.stream, record.usage, self.flowing.get()) {
+        let streamed = record.usage.filter(|_| record.stream);
+        if let (Some(usage), Some(flowing)) = (streamed, self.flowing.get()) {
             let ms = u64::try_from(flowing.elapsed().as_millis()).unwrap_or(u64::MAX);
-            for counters in [Some(&self.counters), self.model.get().map(|(model, _)| model)].into_iter().flatten() {
-                counters.streamed_tokens.fetch_add(usage.output, Relaxed);
-                counters.streaming_ms.fetch_add(ms, Relaxed);
-            }
+            self.add(|counters| &counters.streamed_tokens, usage.output);
+            self.add(|counters| &counters.streaming_ms, ms);
         }
         if self.counted {
             self.counters.end();

@@ -13,7 +13,7 @@ use super::start::{file_name, given};
 use crate::cli::{Cli, Command, ExportCommand, ServiceArgs, StartArgs};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 
 /// Longer than llmup's own end ever takes: 5 s for requests, 8 s for the engine, 20 s for the system to remove it.
@@ -174,16 +174,15 @@ fn begins_value(rest: &str) -> bool {
 
 /// What will be different in a service.
 fn warnings(service: &Service) -> Vec<String> {
-    let note = |text: String| format!("{} {text}", on_stderr(Style::Warn, "note  "));
     let mut all = Vec::new();
     let kept: Vec<&str> =
         SECRET.iter().copied().filter(|name| given(std::env::var(name).ok().as_deref()).is_some()).collect();
     if !kept.is_empty() && service.environment_file.is_none() {
-        all.push(note(format!("{} is set here and not for the service: it is a secret", kept.join(", "))));
+        all.push(output::warned(format!("{} is set here and not for the service: it is a secret", kept.join(", "))));
     }
     let own = service.args.split(|word| word == "--").next().unwrap_or_default();
     if own.first().is_some_and(|verb| verb == "start") && !own.iter().any(|word| word == "--yes" || word == "-y") {
-        all.push(note(
+        all.push(output::warned(
             "a service answers no questions: start it once by hand, so that engine and weights are there, or add --yes"
                 .to_owned(),
         ));

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware;
 use crate::host::RealHost;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 use crate::plan::Installed;
 use crate::profile::{self, Found, ModelProfile, Origin};
@@ -38,7 +38,7 @@ struct Known<'a> {
 pub fn run(args: &ModelsArgs, paths: &Paths) -> Result<u8> {
     let listing = profile::list(&paths.user_profiles())?;
     for error in &listing.broken {
-        output::note(&format!("{} {error}", on_stderr(Style::Warn, "note  ")));
+        output::warning(error);
     }
     let here: Vec<Here> = listing.found.iter().map(|f| here::find(&f.profile, paths, &RealHost)).collect();
     match (args.fits, args.json) {

@@ -59,7 +59,7 @@ pub(super) fn dry_run(args: &PullArgs, order: &Order, open: &Open) {
     }
     output::line(&format!("{:>10}  to come", output::bytes(open.to_come())));
     if !fits {
-        output::note(&format!("{} there is not enough room", on_stderr(Style::Warn, "note  ")));
+        output::warning("there is not enough room");
     }
 }
 

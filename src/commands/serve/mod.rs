@@ -7,7 +7,6 @@ mod reload;
 pub mod target;
 pub mod watch;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ use crate::error::{Error, Plain, Result, paste};
 use crate::exit::Exit;
 use crate::gateway::{Catalog, Counters, Gateway, Limits, Ready, Settings, Terms};
 use crate::host::RealHost;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 use crate::protocol::{Id, ids};
 use crate::state::{self, Instance};
@@ -62,15 +61,11 @@ pub fn run(args: &ServeArgs, paths: &Paths) -> Result<u8> {
     }
     let mut wanted = wanted(args)?;
     for warning in wanted.warnings.drain(..) {
-        warn(&warning);
+        output::warning(warning);
     }
     let key = key_for(args, wanted.key.take(), paths)?;
     let listener = bind(args.host, args.port, paths)?;
     runtime()?.block_on(serve(args, paths, wanted, key, listener))
-}
-
-fn warn(warning: &str) {
-    output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
 }
 
 /// The key callers must show: the flag's, the configuration's, the kept one; `None` only for `--no-auth`.
@@ -146,7 +141,7 @@ async fn serve(
     let mut interrupts = interrupts().map_err(bug)?;
     let loopback = address.ip().is_loopback();
     if !loopback {
-        warn(&reach::told(address, "the models"));
+        output::warning(reach::told(address, "the models"));
     }
     let models = reload::Models::of(&wanted.targets, &wanted.aliases);
     let asked = watch::Backends::ask(wanted.targets);
@@ -154,7 +149,7 @@ async fn serve(
         asked = asked => asked,
         interrupt = interrupts.next() => return Ok(Exit::signal(interrupt.number())),
     };
-    silent.iter().for_each(|silent| warn(silent));
+    silent.iter().for_each(output::warning);
     let catalog = Catalog::new(served, wanted.aliases);
     let log = match args.log {
         LogWhen::Always => Some(RequestLog::to_stderr()),
@@ -181,9 +176,7 @@ async fn serve(
     });
     let following = tokio::spawn(backends.follow());
 
-    // Clients on this machine cannot dial 0.0.0.0 everywhere.
-    let shown = if address.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { address.ip() };
-    let url = format!("http://{}", SocketAddr::new(shown, address.port()));
+    let url = reach::url(address);
     let instance = Instance { control: Some(control.endpoint.clone()), ..instance(&catalog, url, key) };
     state::write(&paths.state(), &instance)?;
     if args.json {

@@ -20,7 +20,7 @@ use crate::fs;
 use crate::gateway::{Options, Ready};
 use crate::hardware::Hardware;
 use crate::host::{Os, RealHost};
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 use crate::plan::{self, Installed, LaunchPlan, PlanError};
 use crate::progress::Progress;
@@ -255,7 +255,7 @@ impl Launcher {
                 let failure = launch::ended(engine_driver, status, log.clone());
                 // Once: a second failure is told.
                 if let Some(said) = self.leaner(&failure) {
-                    progress.note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
+                    progress.note(&output::warned(said));
                     continue;
                 }
                 let Some(remedy) = failure.remedy() else { return Err(failure.into()) };

@@ -68,8 +68,7 @@ impl Entry {
         let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut instance);
         if let Err(error) = state::write(&self.dir, &instance) {
-            let note = output::on_stderr(output::Style::Warn, "note  ");
-            output::note(&format!("{note} other commands do not see how it stands: {error}"));
+            output::warning(format_args!("other commands do not see how it stands: {error}"));
         }
         instance.clone()
     }

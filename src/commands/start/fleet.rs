@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::gateway::{BackendState, Served};
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::plan::LaunchPlan;
 
 /// Requests that wait for a model in use let others go first for this long; then no new ones go to it before them.
@@ -213,11 +213,10 @@ impl Fleet {
 
     /// The turn of a model that is to be started.
     fn consider(&mut self, at: usize, asked: Instant) -> Turn {
-        let alone = !self.members.iter().enumerate().any(|(other, m)| other != at && m.holds());
         let (needs, group) = (self.members[at].takes().clone(), self.members[at].policy.group.clone());
-        if needs.is_empty() || (alone && self.members.len() == 1) {
-            self.members[at].start(None);
-            return Turn::Over;
+        // With nobody to share with, or nothing to share, there is nothing to work out.
+        if needs.is_empty() || self.members.len() == 1 {
+            return self.start(at, None);
         }
         let rivals: Vec<usize> = self
             .others(at)
@@ -313,7 +312,7 @@ impl Fleet {
                 let member = &mut self.members[at];
                 let kept = "the others are to stay";
                 let reason = format!("{} does not fit beside the others: {error}", member.name());
-                output::note(&format!("{} {reason} ({kept})", on_stderr(Style::Warn, "note  ")));
+                output::warning(format_args!("{reason} ({kept})"));
                 member.state.send_replace(BackendState::Gone { reason });
                 (member.stand, member.preload, member.asked) = (Stand::Failed(Instant::now()), false, None);
                 Turn::Over
@@ -344,7 +343,7 @@ impl Fleet {
 pub(super) fn told(name: &str, error: &Error) {
     for (at, (label, text)) in error.lines().into_iter().enumerate() {
         match at {
-            0 => output::note(&format!("{} {name} cannot be had: {text}", on_stderr(Style::Warn, "note  "))),
+            0 => output::warning(format_args!("{name} cannot be had: {text}")),
             _ => output::note(&format!("{label}: {text}")),
         }
     }

@@ -14,7 +14,7 @@ use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::host::{Host, Os};
 use crate::model::Weights;
-use crate::output::{Style, on_stderr};
+use crate::output;
 use crate::plan::LaunchPlan;
 use crate::supervisor::MARK;
 use crate::wsl::path::Kind;
@@ -141,11 +141,10 @@ pub(super) fn opens_port(engine: EngineId, line: &str) -> bool {
 
 /// What is said then.
 pub(super) fn unheard(port: u16) -> String {
-    format!(
-        "{} vLLM listens inside WSL, and Windows does not reach its port {port}: see that .wslconfig does not set \
-         localhostForwarding=false under [wsl2], or set networkingMode=mirrored there, then `wsl --shutdown`",
-        on_stderr(Style::Warn, "note  ")
-    )
+    output::warned(format_args!(
+        "vLLM listens inside WSL, and Windows does not reach its port {port}: see that .wslconfig does not set \
+         localhostForwarding=false under [wsl2], or set networkingMode=mirrored there, then `wsl --shutdown`"
+    ))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         return detach::run(&args, &wanted.names(), paths);
     }
     for warning in wanted.warnings.drain(..) {
-        output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+        output::warning(warning);
     }
     let names = wanted.names();
     let entry = match args.dry_run {
@@ -380,7 +380,7 @@ fn say(models: &[Chosen], hardware: &Hardware) {
         output::note(&format!("{} {} for {}: {engine}", head("chosen"), driver(plan.engine).id(), target.name));
         output::note(&format!("       context of {} tokens", plan.max_model_len));
         for warning in &plan.warnings {
-            output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+            output::warning(warning);
         }
     }
 }

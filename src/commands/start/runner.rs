@@ -16,7 +16,7 @@ use super::watchdog::{End, Hung, Watchdog};
 use crate::engine::driver;
 use crate::error::Error;
 use crate::gateway::{BackendState, Counters};
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::plan::LaunchPlan;
 use crate::protocol::Id;
 use crate::state::{Engine, Phase};
@@ -162,7 +162,7 @@ impl Runner {
                 }
             };
             if let Some(warning) = measure::beside_the_gpu(&backend, source.plan()) {
-                output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+                output::warning(warning);
             }
             self.ready(&backend, source);
             let slow = source.plan().is_some_and(|plan| plan.speed() < 2);
@@ -258,7 +258,7 @@ impl Runner {
         let log = backend.log.clone().unwrap_or_default();
         let failure = launch::ended(driver(backend.engine), status, log).while_serving();
         if let Some(said) = source.leaner(&failure) {
-            output::note(&format!("{} {said}", on_stderr(Style::Warn, "note  ")));
+            output::warning(said);
         }
         failure.into()
     }
@@ -283,7 +283,7 @@ impl Runner {
             about.crash = Some(why.to_string());
         }
         let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
-        output::note(&format!("{} {why}; starting it anew {when}", on_stderr(Style::Warn, "note  ")));
+        output::warning(format_args!("{why}; starting it anew {when}"));
         match self.or_order(tokio::time::sleep(pause)).await {
             First::Done(()) | First::Order(Order::Restart | Order::Start(_)) => None,
             First::Order(Order::Sleep { .. }) => Some(Over::Asleep),
@@ -346,9 +346,9 @@ impl Runner {
 
     /// Ends an engine that is to be started anew.
     async fn ended(&mut self, backend: &Backend) -> Nap {
-        match self.stop(backend, GRACE).await {
-            (_, None) => Nap::Anew,
-            (stopped, Some(_)) => Nap::Over(Over::Ended(stopped)),
+        match self.put_out(backend).await {
+            Over::Asleep => Nap::Anew,
+            over => Nap::Over(over),
         }
     }
 

@@ -54,7 +54,7 @@ pub(super) fn run(
             let warned = model.plan.warnings.len();
             model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
             for warning in model.plan.warnings.iter().skip(warned) {
-                output::note(&format!("{} {warning}", on_stderr(Style::Warn, "note  ")));
+                output::warning(warning);
             }
             installed.push(engine.clone());
             model.engine = Some(engine);
@@ -86,7 +86,7 @@ pub(super) fn run(
     runtime()?.block_on(async {
         let (reached, backends, silent) = watch::Backends::ask(wanted.reached).await;
         for silent in silent {
-            output::note(&format!("{} {silent}", on_stderr(Style::Warn, "note  ")));
+            output::warning(silent);
         }
         let following = tokio::spawn(backends.follow());
         let offer = Offer { posts, reached, aliases: wanted.aliases };

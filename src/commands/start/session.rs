@@ -1,7 +1,6 @@
 //! One run of `start`: the gateway in front, the models behind it as they come and go, and everything that can end it.
 //! Read [`Session::run`] first.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use crate::cli::StartArgs;
 use crate::client::shell;
 use crate::commands::log_files::{self, Limit};
 use crate::commands::request_log::{REQUESTS, RequestLog};
-use crate::commands::running::Live;
+use crate::commands::running::{Live, LiveModel};
 use crate::commands::{reach, service};
 use crate::config::Policy;
 use crate::control::{self, Order};
@@ -29,7 +28,7 @@ use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Served, Settings};
 use crate::host::RealHost;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 use crate::state::Phase;
 use crate::supervisor::Stopped;
@@ -128,7 +127,7 @@ impl<'a> Session<'a> {
         let loopback = address.ip().is_loopback();
         if !loopback {
             let told = reach::told(address, if offer.posts.len() > 1 { "the models" } else { "the model" });
-            output::note(&format!("{} {told}", on_stderr(Style::Warn, "note  ")));
+            output::warning(told);
         }
         let limit = Limit::of_user();
         let log = RequestLog::to_file(&paths.logs().join(REQUESTS), limit)?;
@@ -184,18 +183,13 @@ impl<'a> Session<'a> {
             };
             gateway.serve(listener, ended).await;
         });
-        // Clients on this machine cannot dial 0.0.0.0 everywhere.
-        let shown = match address.ip() {
-            ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-            ip => ip,
-        };
         entry.change_all(|instance| {
             for (at, name) in names.iter().enumerate() {
                 if let Some(model) = instance.model_mut(at) {
                     model.name.clone_from(name);
                 }
             }
-            instance.url = format!("http://{}", SocketAddr::new(shown, address.port()));
+            instance.url = reach::url(address);
             instance.key = key;
             instance.control = Some(control.endpoint.clone());
         });
@@ -277,7 +271,7 @@ impl<'a> Session<'a> {
         let _ = self.shutdown.take().map(|s| s.send(()));
         let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.gateway).await;
         self.fleet.end(Duration::ZERO);
-        self.gone().await;
+        gone(&mut self.runners).await;
         Err(error)
     }
 
@@ -314,10 +308,6 @@ impl<'a> Session<'a> {
         }
         Ok(told.exit())
     }
-
-    async fn gone(&mut self) {
-        gone(&mut self.runners).await;
-    }
 }
 
 /// What comes from outside and is not answered at once.
@@ -353,9 +343,6 @@ async fn gone(runners: &mut Vec<JoinHandle<Option<Stopped>>>) -> Vec<u32> {
 }
 
 /// What the control endpoint answers.
-fn status(
-    counters: Arc<Counters>,
-    models: impl Fn() -> Vec<crate::commands::running::LiveModel> + Send + Sync + 'static,
-) -> control::Status {
+fn status(counters: Arc<Counters>, models: impl Fn() -> Vec<LiveModel> + Send + Sync + 'static) -> control::Status {
     Arc::new(move || Live { counts: counters.read(), models: models() }.json())
 }

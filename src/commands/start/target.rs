@@ -117,19 +117,14 @@ pub fn resolve(args: &StartArgs, paths: &Paths) -> Result<Target> {
     if let Some(profile) = found(&args.model)? {
         // Only for what would fit instead: another model's broken file must not stand in this one's way.
         let others = profile::all(&user).unwrap_or_else(|error| {
-            output::note(&format!("{} {error}", output::on_stderr(output::Style::Warn, "note  ")));
+            output::warning(error);
             Vec::new()
         });
         return Ok(from_profile(profile, engine, paths, others)?);
     }
     let meant = wsl::inside::local(&RealHost, Path::new(&args.model), false)?;
     let path = meant.as_deref().unwrap_or(Path::new(&args.model));
-    let looks_like_path = meant.is_some()
-        || path.exists()
-        || args.model.contains(std::path::MAIN_SEPARATOR)
-        || args.model.starts_with(['.', '~'])
-        || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-    if looks_like_path {
+    if meant.is_some() || path.exists() || has_form_of_path(&args.model) {
         let weights = model::read_path(path)?;
         let profiles = profile::all(&user)?;
         return Ok(Target { name: public_name(path), weights, profile: None, profiles, demo: None, missing: None });
@@ -222,11 +217,14 @@ fn demo_weights(kind: Format, path: &Path) -> Weights {
 
 /// What MODEL will be called, as far as its form tells: nothing is read.
 pub fn name_of(args: &StartArgs) -> String {
-    let path = Path::new(&args.model);
-    let by_form = args.model.contains(std::path::MAIN_SEPARATOR)
-        || args.model.starts_with(['.', '~'])
-        || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-    if by_form && args.model_dir.is_none() { public_name(path) } else { args.model.clone() }
+    let by_form = has_form_of_path(&args.model) && args.model_dir.is_none();
+    if by_form { public_name(Path::new(&args.model)) } else { args.model.clone() }
+}
+
+fn has_form_of_path(model: &str) -> bool {
+    model.contains(std::path::MAIN_SEPARATOR)
+        || model.starts_with(['.', '~'])
+        || Path::new(model).extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
 }
 
 /// `./models/qwen-q4.gguf` → `qwen-q4`.

@@ -33,10 +33,7 @@ pub fn ask(paths: &Paths) -> Result<Vec<Known>> {
 
 fn known(instance: &Instance, model: &Model, live: Option<&Live>) -> Known {
     let engine = &model.engine;
-    // Without a name in common a single model is still the one the answer speaks of.
-    let only = |live: &&Live| live.models.len() == 1 && instance.others.is_empty();
-    let named = live.and_then(|live| live.models.iter().find(|live| live.name == model.name));
-    let live = named.or_else(|| live.filter(only)?.models.first());
+    let live = live.and_then(|live| live.of_model(instance, model));
     let counts = live.map(|live| live.counts);
     let state = match (live, model.phase) {
         (Some(live), _) => live.state.clone(),

@@ -79,16 +79,9 @@ fn vllm_is_started_again_once_with_the_context_it_says_would_fit() {
 
 /// A card that only `nvidia-smi` tells of, and a vLLM built for it.
 fn with_gpu(bench: &Bench) {
-    let bin = bench.home.path().join("bin");
-    std::fs::create_dir_all(&bin).unwrap();
     let script = "#!/bin/sh\ncase \"$1\" in\n  --query-gpu=*) echo '0, GPU-0a, Fake Card, 24576, 24276, 580.10, 8.9, \
                   [N/A]' ;;\n  *) exit 1 ;;\nesac\n";
-    let smi = bin.join("nvidia-smi");
-    std::fs::write(&smi, script).unwrap();
-    std::fs::set_permissions(&smi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let about = bench.home.path().join("lib/python3.12/site-packages/vllm-0.33.0.dist-info");
-    std::fs::create_dir_all(&about).unwrap();
-    std::fs::write(about.join("METADATA"), "Metadata-Version: 2.1\nName: vllm\nVersion: 0.33.0\n").unwrap();
+    bench.card(script);
 }
 
 const GPU_IN_USE: &str = "\

@@ -168,19 +168,12 @@ mod on_a_gpu {
     use std::io::Read;
 
     fn gpu(bench: &Bench) {
-        let bin = bench.home.path().join("bin");
-        std::fs::create_dir_all(&bin).unwrap();
         let script = "#!/bin/sh\nfree=24276\nwhile read role pid; do\n  [ \"$role\" = engine ] && kill -0 $pid 2>/dev/null && \
                       ! [ -e \"$FAKE_NAPS/$pid\" ] && \
                       free=$((free - 20480))\ndone < \"$FAKE_PIDS\"\n[ $free -lt 0 ] && free=0\ncase \"$1\" in\n  \
                       --query-gpu=*) echo \"0, GPU-0a, Fake Card, 24576, $free, 580.10, 8.9, [N/A]\" ;;\n  *) exit 1 ;;\n\
                       esac\n";
-        let smi = bin.join("nvidia-smi");
-        std::fs::write(&smi, script).unwrap();
-        std::fs::set_permissions(&smi, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let about = bench.home.path().join("lib/python3.12/site-packages/vllm-0.33.0.dist-info");
-        std::fs::create_dir_all(&about).unwrap();
-        std::fs::write(about.join("METADATA"), "Metadata-Version: 2.1\nName: vllm\nVersion: 0.33.0\n").unwrap();
+        bench.card(script);
     }
 
     /// Models that each want most of the card; `more` is said of the first.

@@ -79,6 +79,19 @@ impl Bench {
         http(&self.url, "POST", path, &[AUTH], body)
     }
 
+    /// A card that only this `nvidia-smi` tells of, and a vLLM built for it.
+    #[cfg(unix)]
+    fn card(&self, smi: &str) {
+        let bin = self.home.path().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let program = bin.join("nvidia-smi");
+        std::fs::write(&program, smi).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let about = self.home.path().join("lib/python3.12/site-packages/vllm-0.33.0.dist-info");
+        std::fs::create_dir_all(&about).unwrap();
+        std::fs::write(about.join("METADATA"), "Metadata-Version: 2.1\nName: vllm\nVersion: 0.33.0\n").unwrap();
+    }
+
     /// Ends llmup in order: with Ctrl-C, or on Windows, where a test cannot press it, with `llmup stop`.
     fn end(&self, llmup: &mut Running) {
         #[cfg(unix)]
