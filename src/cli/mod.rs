@@ -1,5 +1,6 @@
 //! The command line, as types. No logic. A file per group of subcommands.
 
+mod clients;
 mod config;
 mod export;
 mod machine;
@@ -11,11 +12,12 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use self::clients::{EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
-pub use self::running::{EnvArgs, LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
+pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
 pub use self::start::{EngineChoice, EnginePort, PlanArgs, StartArgs};
 
@@ -74,7 +76,7 @@ pub enum Command {
     #[command(after_help = running::LOGS_EXAMPLES)]
     Logs(LogsArgs),
     /// Print what a coding client needs in its environment.
-    #[command(after_help = running::ENV_EXAMPLES)]
+    #[command(after_help = clients::ENV_EXAMPLES)]
     Env(EnvArgs),
     /// Download the weights of a model, or go on with a download that broke off.
     #[command(after_help = models::PULL_EXAMPLES)]

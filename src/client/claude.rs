@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
-use super::{Client, Conflict, Export, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to};
+use super::{
+    Client, Conflict, Export, Install, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to,
+};
 use crate::host::{Host, Os};
 
 /// Claude Code.
@@ -34,8 +36,8 @@ impl Client for Claude {
         &["claude", "claude.exe", "claude.cmd"]
     }
 
-    fn package(&self) -> &'static str {
-        "@anthropic-ai/claude-code"
+    fn install(&self) -> Install {
+        Install::Npm("@anthropic-ai/claude-code")
     }
 
     fn minimum(&self) -> &'static str {
@@ -48,8 +50,13 @@ impl Client for Claude {
             Export::set("ANTHROPIC_AUTH_TOKEN", &gateway.key),
             Export::set("ANTHROPIC_MODEL", &gateway.model),
         ];
-        for tier in ["HAIKU", "SONNET", "OPUS", "FABLE"] {
-            exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), &gateway.model));
+        for (tier, model) in [
+            ("HAIKU", gateway.small()),
+            ("SONNET", &gateway.model),
+            ("OPUS", &gateway.model),
+            ("FABLE", &gateway.model),
+        ] {
+            exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), model));
         }
         exports.extend([
             Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", gateway.context.to_string()),
@@ -165,7 +172,14 @@ fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Ve
         return vec![];
     }
     let ours = Claude.session(
-        &Session { base_url: String::new(), key: String::new(), model: String::new(), context: 0, max_output: 0 },
+        &Session {
+            base_url: String::new(),
+            key: String::new(),
+            model: String::new(),
+            small: None,
+            context: 0,
+            max_output: 0,
+        },
         Path::new(""),
     );
     let mut keys: Vec<&str> = ours

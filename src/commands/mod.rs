@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod export;
+pub mod gateway_choice;
 pub mod hardware;
 pub mod held;
 pub mod log_files;

@@ -113,14 +113,16 @@ pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
     Ok(found.running)
 }
 
-/// An instance as clients see it.
-pub fn session(instance: &Instance) -> Session {
+/// An instance as clients see it: its model of that name, or else the first.
+pub fn session(instance: &Instance, named: Option<&str>) -> Session {
+    let model = named.and_then(|name| instance.models().find(|model| model.name == name)).unwrap_or(&instance.model);
     Session {
         base_url: instance.url.clone(),
         key: instance.key.clone(),
-        model: instance.model.name.clone(),
-        context: instance.model.context,
-        max_output: client::output_limit(instance.model.context),
+        model: model.name.clone(),
+        small: None,
+        context: model.context,
+        max_output: client::output_limit(model.context),
     }
 }
 
@@ -137,21 +139,14 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
         })?),
     };
     let newest = newest(paths)?;
-    if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.base_url.is_none()) {
+    if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.gateway.base_url.is_none()) {
         let message = format!("{} is still being started: its context is not known yet", loading.model.name);
         let hints = vec![format!("once `llmup status` says ready: `llmup env {}`", args.client)];
         return Err(Plain { message, exit: Exit::Missing, hints }.into());
     }
-    let running = newest.as_ref().filter(|i| i.was_ready()).map(session);
-    let asked = super::env::EnvArgs {
-        client: args.client,
-        shell,
-        base_url: args.base_url,
-        model: args.model,
-        context: args.context,
-        key: args.api_key,
-        json: args.json,
-    };
+    let named = args.gateway.model.as_deref();
+    let running = newest.as_ref().filter(|i| i.was_ready()).map(|i| session(i, named));
+    let asked = super::env::EnvArgs { client: args.client, shell, gateway: args.gateway, json: args.json };
     super::env::run(asked, running, paths, &RealHost)?;
     Ok(Exit::Ok.code())
 }
@@ -171,7 +166,7 @@ pub fn doctor(args: DoctorArgs, paths: &Paths) -> Exit {
             })
             .collect(),
         gateway_port: super::start::DEFAULT_PORT,
-        running: running.map(|i| Running { session: session(&i), engine: i.model.engine.name }),
+        running: running.map(|i| Running { session: session(&i, None), engine: i.model.engine.name }),
     };
     super::doctor::run(args.json, inputs, Arc::new(RealHost))
 }

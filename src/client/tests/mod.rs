@@ -15,6 +15,7 @@ pub(crate) fn gateway(context: u64) -> Session {
         base_url: "http://127.0.0.1:4242".into(),
         key: "sk-test".into(),
         model: "demo".into(),
+        small: None,
         context,
         max_output: super::output_limit(context),
     }

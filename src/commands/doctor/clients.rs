@@ -14,7 +14,7 @@ impl Check for ClientCheck {
 
     fn look(&self, scene: &Scene) -> Vec<Finding> {
         let Some(client) = CLIENTS.get(self.0) else { return Vec::new() };
-        let install = format!("`npm install -g {}@{}`", client.package(), client.minimum());
+        let install = installed::how_to(*client);
         let (title, section) = (client.title(), Section::Clients);
         let finding = match installed::look(&*scene.host, *client) {
             None => Finding {
