@@ -12,7 +12,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
-pub use self::clients::{EnvArgs, GatewayArgs};
+pub use self::clients::{EnvArgs, EnvFormat, GatewayArgs, RunArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
@@ -35,7 +35,7 @@ Examples:
   llmup start demo --yes                              try everything with a tiny scripted model
   llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
   llmup serve --config litellm_config.yaml            engines and providers that run already
-  llmup env claude                                    what Claude Code needs to use it
+  llmup run claude                                    Claude Code on it
   llmup hardware                                      what this machine has
   llmup doctor                                        what is wrong, and the cure
 
@@ -75,6 +75,9 @@ pub enum Command {
     /// Show the end of an engine's log, or with --gateway a line per request.
     #[command(after_help = running::LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Start a coding client on the running model; its own settings are not touched.
+    #[command(after_help = clients::RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Print what a coding client needs in its environment.
     #[command(after_help = clients::ENV_EXAMPLES)]
     Env(EnvArgs),

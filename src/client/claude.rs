@@ -1,10 +1,15 @@
 //! Claude Code (Anthropic Messages). Facts measured with 2.1.329.
+//!
+//! `env` in its settings files beats the process environment, and a file given with `--settings` beats those of the user
+//! and of the project, `apiKeyHelper` included; an empty value there counts as unset. Only managed settings beat that file:
+//! llmup says so and starts nothing. Of several `--settings` the last one counts.
 
 use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to,
+    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Session, Weight, environment_conflicts,
+    jsonc, leads_to, run_file,
 };
 use crate::host::{Host, Os};
 
@@ -18,6 +23,21 @@ const SIMPLE_BELOW: u64 = 24_576;
 /// Variables that lead Claude Code to another service.
 const ELSEWHERE: [&str; 4] =
     ["ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+
+/// More of the kind, which only a session of `llmup run` needs to clear: other services, headers and bodies of the user,
+/// models for side tasks (names in the program's own tables of variables).
+const ALSO_ELSEWHERE: [&str; 10] = [
+    "CLAUDE_CODE_USE_MANTLE",
+    "CLAUDE_CODE_USE_ANTHROPIC_AWS",
+    "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
+    "CLAUDE_CODE_USE_GATEWAY",
+    "ANTHROPIC_UNIX_SOCKET",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_EXTRA_BODY",
+];
 
 impl Client for Claude {
     fn id(&self) -> &'static str {
@@ -82,6 +102,27 @@ impl Client for Claude {
         exports
     }
 
+    fn overlay(&self, gateway: &Session, own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+        let mut exports = self.session(gateway, own);
+        exports.extend(ALSO_ELSEWHERE.map(Export::unset));
+        let env: serde_json::Map<String, serde_json::Value> = exports
+            .iter()
+            .filter_map(|export| match export {
+                Export::Set { name, value } => Some((name.clone(), value.clone().into())),
+                Export::Unset { name } => Some((name.clone(), "".into())),
+                Export::Comment(_) => None,
+            })
+            .collect();
+        // A file and not the JSON itself: arguments can be read by everyone on the machine, and the key is in it.
+        let path = run_file::path(own, gateway, "json");
+        let text = format!("{:#}\n", serde_json::json!({ "env": env }));
+        Overlay {
+            exports,
+            arguments: vec!["--settings".to_owned(), path.to_string_lossy().into_owned()],
+            files: vec![OwnFile { path, text }],
+        }
+    }
+
     fn machine(&self, host: &dyn Host) -> Vec<Export> {
         match git_bash::look(host) {
             GitBash::Missed(path) => vec![Export::set(git_bash::VARIABLE, path.to_string_lossy())],
@@ -141,17 +182,21 @@ fn settings_files(host: &dyn Host, places: &Places) -> Vec<PathBuf> {
         .filter(|dir| !dir.is_empty())
         .map_or_else(|| places.home.join(".claude"), PathBuf::from);
     let project = places.project.join(".claude");
-    let managed = match host.os() {
-        Os::Linux => "/etc/claude-code/managed-settings.json",
-        Os::Macos => "/Library/Application Support/ClaudeCode/managed-settings.json",
-        Os::Windows => r"C:\Program Files\ClaudeCode\managed-settings.json",
-    };
     let mut files = vec![user.join("settings.json"), user.join("settings.local.json")];
     if project != user {
         files.extend([project.join("settings.json"), project.join("settings.local.json")]);
     }
-    files.push(PathBuf::from(managed));
+    files.push(managed(host));
     files
+}
+
+/// What whoever looks after the machine decides.
+fn managed(host: &dyn Host) -> PathBuf {
+    PathBuf::from(match host.os() {
+        Os::Linux => "/etc/claude-code/managed-settings.json",
+        Os::Macos => "/Library/Application Support/ClaudeCode/managed-settings.json",
+        Os::Windows => r"C:\Program Files\ClaudeCode\managed-settings.json",
+    })
 }
 
 fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Vec<Conflict> {
@@ -194,10 +239,16 @@ fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Ve
     let mut found = Vec::new();
     if !keys.is_empty() {
         let list = keys.join(", ");
+        let away = keys.iter().any(|key| *key == "ANTHROPIC_BASE_URL" || key.starts_with("CLAUDE_CODE_USE"));
+        let managed = path == managed(host);
+        let mut cure = format!("remove {list} from \"env\" in {shown}");
+        if !managed {
+            cure = format!("`llmup run claude` beats it; or {cure}");
+        }
         found.push(Conflict {
-            weight: Weight::Beats,
+            weight: if managed && away { Weight::Managed } else { Weight::Beats },
             text: format!("{shown} sets {list} under \"env\", which beats the environment"),
-            cure: Some(format!("remove {list} from \"env\" in {shown}")),
+            cure: Some(cure),
         });
     }
     if settings.get("apiKeyHelper").is_some() {

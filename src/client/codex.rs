@@ -1,10 +1,16 @@
-//! Codex CLI (OpenAI Responses). It has no variables for a provider, so a session is a `CODEX_HOME` of llmup's own: the
-//! user's `~/.codex` is neither read nor written. Facts measured with 0.169.0.
+//! Codex CLI (OpenAI Responses). It has no variables for a provider, so a session of `llmup env` is a `CODEX_HOME` of
+//! llmup's own: the user's `~/.codex` is neither read nor written. Facts measured with 0.169.0.
+//!
+//! `llmup run` leaves Codex its own home, with the user's sessions and trusted folders, and says everything by `-c`: that
+//! beats config.toml, the project's, and what `-p PROFILE` lays over them, also a provider of the same name with a key of
+//! its own; with it the terminal view does its work itself, not in a daemon that may run since an earlier start. Only
+//! managed_config.toml beats it.
 
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, OwnFile, Places, Session, Weight, environment_conflicts, leads_to,
+    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Session, Weight, environment_conflicts,
+    leads_to, run_file,
 };
 use crate::host::{Host, Os};
 
@@ -67,6 +73,35 @@ impl Client for Codex {
         vec![OwnFile { path: config, text }, OwnFile { path: catalog, text: catalog_text(gateway) }]
     }
 
+    fn overlay(&self, gateway: &Session, own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+        let catalog = run_file::path(own, gateway, "models.json");
+        let provider = format!(
+            "{{name={},base_url={},wire_api={},env_key={}}}",
+            literal("llmup"),
+            literal(&format!("{}/v1", gateway.base_url)),
+            literal("responses"),
+            literal("LLMUP_API_KEY"),
+        );
+        let mut settings = vec![
+            ("model", literal(&gateway.model)),
+            ("model_provider", literal("llmup")),
+            ("model_providers.llmup", provider),
+            ("model_context_window", gateway.context.to_string()),
+            ("model_auto_compact_token_limit", compact_at(gateway).to_string()),
+            ("model_catalog_json", literal(&catalog.to_string_lossy())),
+            ("web_search", literal("disabled")),
+            ("check_for_update_on_startup", "false".to_owned()),
+        ];
+        if gateway.context < LEAN_BELOW {
+            settings.extend([("agents.enabled", "false".to_owned()), ("features.goals", "false".to_owned())]);
+        }
+        Overlay {
+            exports: vec![Export::set("LLMUP_API_KEY", &gateway.key)],
+            arguments: settings.into_iter().flat_map(|(key, to)| ["-c".to_owned(), format!("{key}={to}")]).collect(),
+            files: vec![OwnFile { path: catalog, text: catalog_text(gateway) }],
+        }
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut found = environment_conflicts(host, self, &["OPENAI_BASE_URL"], gateway);
         let managed = match host.os() {
@@ -79,13 +114,16 @@ impl Client for Codex {
         if project != own {
             files.push((project, Weight::Disturbs));
         }
-        files.extend(managed.map(|path| (path, Weight::Beats)));
+        files.extend(managed.map(|path| (path, Weight::Managed)));
         for (path, weight) in files {
             let Ok(bytes) = host.read(&path) else { continue };
             let set = top_level(&String::from_utf8_lossy(&bytes));
             if set.is_empty() || gateway.is_some_and(|root| set.iter().any(|(_, value)| leads_to(value, root))) {
                 continue;
             }
+            // Another model is only another name for the gateway's; another provider is another service.
+            let elsewhere = set.iter().any(|(key, _)| *key == "model_provider");
+            let weight = if weight == Weight::Managed && !elsewhere { Weight::Disturbs } else { weight };
             let list: Vec<String> = set.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
             let (text, shown) = (list.join(", "), path.display());
             found.push(match weight {
@@ -94,7 +132,7 @@ impl Client for Codex {
                     text: format!("{shown} has {text}; a session from `llmup env codex` does not read that file"),
                     cure: None,
                 },
-                Weight::Disturbs | Weight::Beats => Conflict {
+                Weight::Disturbs | Weight::Beats | Weight::Managed => Conflict {
                     weight,
                     text: format!("{shown} has {text}, which Codex lays over the configuration of its home"),
                     cure: Some(format!("remove these lines from {shown} while you use the gateway")),
@@ -110,9 +148,19 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// The same for an argument: a literal string where it can be one, because double quotes and backslashes in arguments are
+/// what the shims of npm on Windows stumble over.
+fn literal(text: &str) -> String {
+    if text.contains('\'') || text.chars().any(char::is_control) { quoted(text) } else { format!("'{text}'") }
+}
+
+/// What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
+fn compact_at(gateway: &Session) -> u64 {
+    gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4)
+}
+
 fn config_text(gateway: &Session, catalog: &Path) -> String {
-    // What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
-    let compact_at = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
+    let compact_at = compact_at(gateway);
     let lean =
         if gateway.context < LEAN_BELOW { "\n[agents]\nenabled = false\n\n[features]\ngoals = false\n" } else { "" };
     format!(

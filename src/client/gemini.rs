@@ -1,9 +1,17 @@
 //! Gemini CLI, in its Vertex form: the only one that needs no settings file. Facts measured with 0.61.0.
+//!
+//! A sign-in that was chosen before (`security.auth.selectedType`) beats the environment; the system's settings beat that,
+//! and a variable names their file. `llmup run` names one of its own, with what the machine's has and llmup's on top. It
+//! is refused when a folder above it can be written by others, with a warning; the environment alone holds then. Variables
+//! that must not be set are set to nothing: a `.env` fills in only what is not there at all.
 
 use std::path::Path;
 
-use super::{Client, Conflict, Export, Install, Places, Session, Weight, environment_conflicts, jsonc};
-use crate::host::Host;
+use super::{
+    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Session, Weight, environment_conflicts, jsonc,
+    run_file,
+};
+use crate::host::{Host, Os};
 
 /// Gemini CLI.
 pub struct Gemini;
@@ -17,6 +25,12 @@ const ELSEWHERE: [&str; 5] = [
     "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_CLOUD_LOCATION",
 ];
+
+/// More that only a session of `llmup run` needs to clear.
+const ALSO_ELSEWHERE: [&str; 2] = ["GOOGLE_CLOUD_PROJECT_ID", "GEMINI_CLI_CUSTOM_HEADERS"];
+
+/// The window Gemini CLI assumes for a model it does not know, tokens; its threshold for compression is a share of it.
+const ASSUMED_WINDOW: u64 = 1_048_576;
 
 impl Client for Gemini {
     fn id(&self) -> &'static str {
@@ -58,6 +72,34 @@ impl Client for Gemini {
         exports
     }
 
+    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+        let path = run_file::path(own, gateway, "json");
+        let mut exports: Vec<Export> = self
+            .session(gateway, own)
+            .into_iter()
+            .filter_map(|export| match export {
+                Export::Unset { name } => Some(Export::set(name, "")),
+                Export::Set { .. } => Some(export),
+                Export::Comment(_) => None,
+            })
+            .collect();
+        exports.extend(ALSO_ELSEWHERE.map(|name| Export::set(name, "")));
+        exports.push(Export::set("GEMINI_CLI_SYSTEM_SETTINGS_PATH", path.to_string_lossy()));
+        // Most of the context may be filled before the older part of it is compressed.
+        let most = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
+        let threshold = most as f64 / ASSUMED_WINDOW as f64;
+        let mut settings = old(Path::new(managed(Os::current())))
+            .and_then(|text| jsonc::read(&text).ok())
+            .filter(serde_json::Value::is_object)
+            .unwrap_or_else(|| serde_json::json!({}));
+        put(&mut settings, &["security", "auth", "selectedType"], "vertex-ai".into());
+        put(&mut settings, &["model", "name"], gateway.model.as_str().into());
+        put(&mut settings, &["model", "compressionThreshold"], threshold.min(1.0).into());
+        put(&mut settings, &["privacy", "usageStatisticsEnabled"], false.into());
+        put(&mut settings, &["general", "enableAutoUpdate"], false.into());
+        Overlay { exports, arguments: Vec::new(), files: vec![OwnFile { path, text: format!("{settings:#}\n") }] }
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut names = vec!["GOOGLE_VERTEX_BASE_URL"];
         names.extend(ELSEWHERE);
@@ -69,6 +111,7 @@ impl Client for Gemini {
         for dir in &dirs {
             found.extend(auth_conflict(host, &dir.join("settings.json")));
         }
+        found.extend(enforced(host));
         for dir in dirs.iter().chain([&places.project, &places.home]) {
             let before = found.len();
             found.extend(dotenv_conflict(host, &dir.join(".env")));
@@ -79,6 +122,41 @@ impl Client for Gemini {
         }
         found
     }
+}
+
+/// Sets the value at these keys; what is in the way and no object is replaced.
+fn put(settings: &mut serde_json::Value, keys: &[&str], to: serde_json::Value) {
+    let Some((first, rest)) = keys.split_first() else {
+        *settings = to;
+        return;
+    };
+    if !settings.is_object() {
+        *settings = serde_json::json!({});
+    }
+    if let Some(members) = settings.as_object_mut() {
+        put(members.entry((*first).to_owned()).or_insert(serde_json::Value::Null), rest, to);
+    }
+}
+
+/// The settings of the whole machine.
+fn managed(os: Os) -> &'static str {
+    match os {
+        Os::Linux => "/etc/gemini-cli/settings.json",
+        Os::Macos => "/Library/Application Support/GeminiCli/settings.json",
+        Os::Windows => r"C:\ProgramData\gemini-cli\settings.json",
+    }
+}
+
+/// Where only one sign-in is allowed, Gemini CLI starts with no other.
+fn enforced(host: &dyn Host) -> Option<Conflict> {
+    let path = managed(host.os());
+    let settings = jsonc::read(&String::from_utf8_lossy(&host.read(Path::new(path)).ok()?)).ok()?;
+    let only = settings.pointer("/security/auth/enforcedType").and_then(serde_json::Value::as_str)?;
+    (only != "vertex-ai").then(|| Conflict {
+        weight: Weight::Managed,
+        text: format!("{path} allows no sign-in but \"{only}\" (security.auth.enforcedType)"),
+        cure: Some(format!("ask whoever looks after the machine to remove security.auth.enforcedType from {path}")),
+    })
 }
 
 /// `security.auth.selectedType` beats the variables unless it names the Vertex form itself.
@@ -99,7 +177,9 @@ fn auth_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
     (chosen != "vertex-ai").then(|| Conflict {
         weight: Weight::Beats,
         text: format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment"),
-        cure: Some(format!("remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\"")),
+        cure: Some(format!(
+            "`llmup run gemini` beats it; or remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""
+        )),
     })
 }
 

@@ -22,6 +22,11 @@ pub struct Installed {
 /// JavaScript client only to ask takes seconds; a program that was installed otherwise is asked.
 pub fn look(host: &dyn Host, client: &dyn Client) -> Option<Installed> {
     let program = client.programs().iter().find_map(|name| host.which(name))?;
+    Some(at(host, client, program))
+}
+
+/// Like [`look`], of a program that was found otherwise.
+pub fn at(host: &dyn Host, client: &dyn Client, program: PathBuf) -> Installed {
     let from_manifest = match client.install() {
         Install::Npm(package) => manifest_version(host, &program, package),
         Install::Python(_) | Install::Described(_) => None,
@@ -30,7 +35,7 @@ pub fn look(host: &dyn Host, client: &dyn Client) -> Option<Installed> {
         let ran = host.run(&program, &["--version"], LIMIT).ok()?;
         version_in(&ran.stdout)
     });
-    Some(Installed { program, version })
+    Installed { program, version }
 }
 
 /// How to install `client`, in the version whose behaviour was measured: a command in backquotes, or where it is described.

@@ -14,6 +14,7 @@ mod gemini;
 mod git_bash;
 pub mod installed;
 pub mod jsonc;
+mod run_file;
 pub mod shell;
 
 #[cfg(test)]
@@ -159,8 +160,10 @@ pub enum Weight {
     Note,
     /// Disturbs a client started without `llmup env`, or may disturb.
     Disturbs,
-    /// Beats what `llmup env` sets.
+    /// Beats what `llmup env` sets; `llmup run` beats it.
     Beats,
+    /// Set by whoever looks after the machine; leads elsewhere also what `llmup run` starts.
+    Managed,
 }
 
 /// Something on this machine that pulls a client away from the gateway.

@@ -1,13 +1,14 @@
 //! `llmup env CLIENT`: the exports that make a plain start of the client use the gateway. Standard output holds them
-//! and nothing else, so that it can be evaluated.
+//! and nothing else, so that it can be evaluated. Without a client it lists them.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::gateway_choice::{self, ASSUMED_CONTEXT, Chosen};
-use crate::cli::GatewayArgs;
+use crate::cli::{EnvFormat, GatewayArgs};
+use crate::client::installed::{self, how_to};
 use crate::client::shell::Shell;
-use crate::client::{Client, Export, Session, shell};
+use crate::client::{CLIENTS, Client, Export, Session, shell};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::host::Host;
@@ -23,21 +24,32 @@ pub struct EnvArgs {
     pub shell: Option<Shell>,
     /// Which gateway.
     pub gateway: GatewayArgs,
-    /// JSON instead of shell statements.
-    pub json: bool,
+    /// What to write.
+    pub format: EnvFormat,
 }
+
+/// How a container calls the machine it runs on; Docker Desktop knows the name, elsewhere it is given with
+/// `--add-host=host.docker.internal:host-gateway`.
+const FROM_DOCKER: &str = "host.docker.internal";
 
 /// Prints the exports.
 pub fn run(args: EnvArgs, running: Option<Session>, paths: &Paths, host: &dyn Host) -> Result {
     let client = gateway_choice::client(&args.client, "env")?;
     let shell = args.shell.unwrap_or_else(|| shell::detect(host, &shell::ancestors()));
     let chosen = gateway_choice::choose(&args.gateway, running, &format!("env {}", client.id()))?;
+    if args.format == EnvFormat::Docker {
+        return docker(client, chosen, paths);
+    }
     let exports = exports(client, &chosen, paths, host);
     // Everything is checked before the first file is written or the first line printed.
-    let text = if args.json { json_text(&exports)? } else { shell::render(&exports, shell)? };
+    let text = match args.format {
+        EnvFormat::Shell => shell::render(&exports, shell)?,
+        EnvFormat::Dotenv => shell::file::dotenv(&exports)?,
+        EnvFormat::Json | EnvFormat::Docker => json_text(&exports)?,
+    };
     write_files(client, &chosen.session, &own_dir(paths, client))?;
     output::data(&text);
-    if std::io::stdout().is_terminal() && !args.json {
+    if std::io::stdout().is_terminal() && args.format == EnvFormat::Shell {
         let how = shell.how_to_load(&format!("llmup env {}", client.id()));
         output::note("");
         output::note(&format!("To use it in {}, run:", shell.name()));
@@ -46,17 +58,77 @@ pub fn run(args: EnvArgs, running: Option<Session>, paths: &Paths, host: &dyn Ho
     Ok(())
 }
 
+/// The clients, and which are here.
+pub fn list(host: &dyn Host, json: bool) {
+    if json {
+        let found = CLIENTS.iter().map(|client| {
+            let found = installed::look(host, *client);
+            serde_json::json!({
+                "client": client.id(), "title": client.title(), "aliases": client.aliases(),
+                "tested": client.minimum(), "installed": found.as_ref().map(|found| &found.program),
+                "version": found.as_ref().and_then(|found| found.version.as_ref()),
+            })
+        });
+        return output::json(&found.collect::<Vec<_>>());
+    }
+    for client in CLIENTS {
+        let state = match installed::look(host, *client) {
+            Some(found) => found.version.unwrap_or_else(|| "installed".to_owned()),
+            None => format!("not installed: {}", how_to(*client).replace('`', "")),
+        };
+        output::line(&format!("{:<9} {:<12} {state}", client.id(), client.title()));
+    }
+    output::note("start one with `llmup run CLIENT`; `llmup env CLIENT` prints what it needs");
+}
+
+/// For a client in a container: the gateway by the name it has there, and what to do besides on standard error.
+fn docker(client: &dyn Client, chosen: Chosen, paths: &Paths) -> Result {
+    let Chosen { mut session, .. } = chosen;
+    let (local, base_url) = seen_from_docker(&session.base_url);
+    session.base_url = base_url;
+    // Files name the gateway, too: those for containers are others than those for here.
+    let own = paths.data.join("clients").join(format!("{}-docker", client.id()));
+    let text = shell::file::docker(&client.session(&session, &own))?;
+    let files = write_files(client, &session, &own)?;
+    output::data(&text);
+    if local {
+        output::note(&format!("run it with: docker run --env-file FILE --add-host={FROM_DOCKER}:host-gateway ..."));
+        output::warning(
+            "the gateway takes nothing from containers while it listens on 127.0.0.1: start it with `--host 0.0.0.0`",
+        );
+    }
+    if files > 0 {
+        let shown = own.display();
+        output::note(&format!("the client reads files of this folder: add -v '{shown}:{shown}'"));
+    }
+    Ok(())
+}
+
+/// Whether the gateway is on this machine, and its root as a container sees it.
+fn seen_from_docker(base_url: &str) -> (bool, String) {
+    for name in ["127.0.0.1", "localhost", "[::1]"] {
+        if let Some((scheme, rest)) = base_url.split_once("://")
+            && let Some(rest) = rest.strip_prefix(name)
+            && (rest.is_empty() || rest.starts_with([':', '/']))
+        {
+            return (true, format!("{scheme}://{FROM_DOCKER}{rest}"));
+        }
+    }
+    (false, base_url.to_owned())
+}
+
 /// Where llmup keeps the files of that client.
 pub fn own_dir(paths: &Paths, client: &dyn Client) -> PathBuf {
     paths.data.join("clients").join(client.id())
 }
 
-/// Writes the files the client needs below llmup's own data folder, private to the user.
-fn write_files(client: &dyn Client, session: &Session, own: &Path) -> Result {
-    for file in client.files(session, own, &|path| std::fs::read_to_string(path).ok()) {
+/// Writes the files the client needs below llmup's own data folder, private to the user; how many there are.
+fn write_files(client: &dyn Client, session: &Session, own: &Path) -> Result<usize> {
+    let files = client.files(session, own, &|path| std::fs::read_to_string(path).ok());
+    for file in &files {
         fs::write_private(&file.path, file.text.as_bytes())?;
     }
-    Ok(())
+    Ok(files.len())
 }
 
 /// The environment of one start.
@@ -196,6 +268,20 @@ mod tests {
         assert_eq!(value["set"]["GOOGLE_VERTEX_BASE_URL"], "http://127.0.0.1:4242");
         assert!(value["unset"].as_array().unwrap().contains(&"GEMINI_API_KEY".into()));
         assert_eq!(value.as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_container_sees_this_machine_under_another_name() {
+        for (url, seen) in [
+            ("http://127.0.0.1:4000", "http://host.docker.internal:4000"),
+            ("http://localhost", "http://host.docker.internal"),
+            ("http://[::1]:4000", "http://host.docker.internal:4000"),
+        ] {
+            assert_eq!(seen_from_docker(url), (true, seen.to_owned()));
+        }
+        for url in ["http://127.0.0.100:4000", "http://localhost.example", "http://192.168.0.2:4000"] {
+            assert_eq!(seen_from_docker(url), (false, url.to_owned()));
+        }
     }
 
     #[test]

@@ -162,18 +162,26 @@ fn root(url: &str) -> Result<String, ChoiceError> {
 
 /// Clients send even loopback requests to a proxy unless `NO_PROXY` names the address.
 pub fn around_proxy(base_url: &str, host: &dyn Host) -> Vec<Export> {
+    if !super::doctor::proxied(host) {
+        return Vec::new();
+    }
+    let mut exports = direct(base_url, host);
+    if !exports.is_empty() {
+        exports.insert(0, Export::Comment("a proxy is set: keep it away from the gateway on this machine".into()));
+    }
+    exports
+}
+
+/// The same also where the environment has no proxy: clients take one from settings of their own, too.
+pub fn direct(base_url: &str, host: &dyn Host) -> Vec<Export> {
     let name = base_url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
     let local = matches!(name.as_str(), "127.0.0.1" | "localhost" | "[::1]");
-    if !local || !super::doctor::proxied(host) || super::doctor::loopback_is_direct(host) {
+    if !local || super::doctor::loopback_is_direct(host) {
         return Vec::new();
     }
     let old = ["no_proxy", "NO_PROXY"].iter().find_map(|name| host.env(name).filter(|value| !value.is_empty()));
     let value = old.map_or_else(String::new, |old| format!("{old},")) + "127.0.0.1,localhost";
-    vec![
-        Export::Comment("a proxy is set: keep it away from the gateway on this machine".into()),
-        Export::set("NO_PROXY", &value),
-        Export::set("no_proxy", value),
-    ]
+    vec![Export::set("NO_PROXY", &value), Export::set("no_proxy", value)]
 }
 
 #[cfg(test)]

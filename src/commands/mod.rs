@@ -16,6 +16,7 @@ pub mod pull;
 pub mod reach;
 pub mod reload;
 pub mod request_log;
+pub mod run;
 pub mod running;
 pub mod serve;
 pub mod service;
@@ -49,6 +50,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Reload(args) => reload::run(&args, &paths),
         Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
+        Command::Run(args) => run::run(args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),

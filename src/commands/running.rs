@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::doctor::{EngineFound, Inputs, Running};
-use crate::cli::{DoctorArgs, EnvArgs};
+use crate::cli::{DoctorArgs, EnvArgs, EnvFormat};
 use crate::client::Session;
 use crate::client::shell::Shell;
 use crate::control;
@@ -138,15 +138,20 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
             )
         })?),
     };
+    let format = if args.json { EnvFormat::Json } else { args.format };
+    let Some(client) = args.client else {
+        super::env::list(&RealHost, format == EnvFormat::Json);
+        return Ok(Exit::Ok.code());
+    };
     let newest = newest(paths)?;
     if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.gateway.base_url.is_none()) {
         let message = format!("{} is still being started: its context is not known yet", loading.model.name);
-        let hints = vec![format!("once `llmup status` says ready: `llmup env {}`", args.client)];
+        let hints = vec![format!("once `llmup status` says ready: `llmup env {client}`")];
         return Err(Plain { message, exit: Exit::Missing, hints }.into());
     }
     let named = args.gateway.model.as_deref();
     let running = newest.as_ref().filter(|i| i.was_ready()).map(|i| session(i, named));
-    let asked = super::env::EnvArgs { client: args.client, shell, gateway: args.gateway, json: args.json };
+    let asked = super::env::EnvArgs { client, shell, gateway: args.gateway, format };
     super::env::run(asked, running, paths, &RealHost)?;
     Ok(Exit::Ok.code())
 }

@@ -7,22 +7,43 @@ use std::sync::OnceLock;
 
 use super::Home;
 
-/// The fake engine's file; built now when only the tests were.
+/// The fake engine's file.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let llmup = Path::new(env!("CARGO_BIN_EXE_llmup"));
-        let name = format!("fake-engine{}", std::env::consts::EXE_SUFFIX);
-        let path = llmup.parent().unwrap().join("examples").join(name);
-        if !path.exists() {
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--example", "fake-engine"])
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status();
-            assert!(built.unwrap().success() && path.exists(), "no {}", path.display());
-        }
-        path
-    })
+    PROGRAM.get_or_init(|| example("fake-engine"))
+}
+
+/// The fake client's file.
+pub fn client() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| example("fake-client"))
+}
+
+/// An example of the project; built now when only the tests were.
+fn example(name: &str) -> PathBuf {
+    let llmup = Path::new(env!("CARGO_BIN_EXE_llmup"));
+    let path = llmup.parent().unwrap().join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !path.exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", name])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.unwrap().success() && path.exists(), "no {}", path.display());
+    }
+    path
+}
+
+/// Puts a program into `bin` under that name.
+pub fn linked(program: &Path, bin: &Path, name: &str) {
+    let link = bin.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !link.exists() {
+        #[cfg(unix)]
+        let made = std::os::unix::fs::symlink(program, &link);
+        #[cfg(not(unix))]
+        let made = std::fs::copy(program, &link);
+        // Another thread of the same test may have been first.
+        assert!(made.is_ok() || link.exists(), "{}: {made:?}", link.display());
+    }
 }
 
 impl Home {
@@ -31,15 +52,7 @@ impl Home {
         let bin = self.path().join("bin");
         std::fs::create_dir_all(&bin).unwrap();
         for name in engines {
-            let link = bin.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-            if !link.exists() {
-                #[cfg(unix)]
-                let made = std::os::unix::fs::symlink(program(), &link);
-                #[cfg(not(unix))]
-                let made = std::fs::copy(program(), &link);
-                // Another thread of the same test may have been first.
-                assert!(made.is_ok() || link.exists(), "{}: {made:?}", link.display());
-            }
+            linked(program(), &bin, name);
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let all = std::iter::once(bin).chain(std::env::split_paths(&path));

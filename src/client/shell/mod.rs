@@ -5,6 +5,7 @@ use crate::error::{Explain, paste};
 use crate::exit::Exit;
 
 mod detect;
+pub mod file;
 
 pub use detect::{ancestors, detect};
 
@@ -119,6 +120,14 @@ pub enum RenderError {
         /// The character.
         character: char,
     },
+    /// Readers of `.env` files do not agree on it.
+    #[error("the value of {name} holds {what}, which readers of .env files take differently")]
+    Dotenv {
+        /// The variable.
+        name: String,
+        /// What it holds.
+        what: &'static str,
+    },
     /// Not a name a shell takes.
     #[error("{name:?} is no name for an environment variable")]
     Name {
@@ -135,6 +144,9 @@ impl Explain for RenderError {
     fn hints(&self) -> Vec<String> {
         match self {
             RenderError::Cmd { .. } => vec!["use PowerShell: add `--shell powershell`".into()],
+            RenderError::Dotenv { .. } => {
+                vec!["another form: `--format json`, or `--format docker` for `docker run --env-file`".into()]
+            }
             RenderError::Control { .. } => {
                 vec!["check `--model`, `--key` and `--base-url` for stray characters".into()]
             }

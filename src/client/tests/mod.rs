@@ -1,6 +1,7 @@
 //! Tests of the clients, and the machine they are tested on.
 
 mod conflicts;
+mod overlays;
 mod recorded;
 mod sessions;
 mod shells;

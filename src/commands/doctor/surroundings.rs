@@ -68,7 +68,7 @@ impl Check for ConflictsCheck {
                 status: match conflict.weight {
                     Weight::Note => Status::Ok,
                     Weight::Disturbs => Status::Warning,
-                    Weight::Beats => Status::Problem,
+                    Weight::Beats | Weight::Managed => Status::Problem,
                 },
                 text: conflict.text,
                 cure: conflict.cure,

@@ -30,7 +30,7 @@ mod watchdog;
 
 pub(super) use backend::file_name;
 pub(super) use pulled::{best_variant, here as weights_here};
-pub(super) use ready::{box_of, next_commands, shown_key};
+pub(super) use ready::{FOR_A_CLIENT, box_of, next_commands, shown_key};
 pub(super) use serve::{bind, given, kept_key, runtime};
 
 use crate::cli::StartArgs;

@@ -1,10 +1,13 @@
 //! The box in the end: where the model is and the one command to run next.
 
 use super::detach::detached;
+use crate::client::CLIENTS;
 use crate::client::shell::Shell;
-use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
+
+/// Set for a start that `llmup run` needs: the client comes next, so nobody is told what to type.
+pub const FOR_A_CLIENT: &str = "LLMUP_FOR_A_CLIENT";
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -14,6 +17,9 @@ pub fn width() -> usize {
 
 /// Shows the box.
 pub fn show(instance: &Instance, shell: Shell) {
+    if std::env::var_os(FOR_A_CLIENT).is_some() {
+        return output::note(&format!("{} is {}", instance.model.name, standing(&instance.model)));
+    }
     let key = shown_key(instance);
     let mut lines = if instance.others.is_empty() {
         let Model { name, context, engine, .. } = &instance.model;
@@ -103,10 +109,20 @@ fn model_json(model: &Model) -> serde_json::Value {
     })
 }
 
-/// What connects each client, a line each.
+/// What starts each client, some to a line.
 pub fn next_commands(shell: Shell) -> Vec<String> {
-    let program = program();
-    CLIENTS.iter().map(|client| format!("  {}", next(&program, *client, shell))).collect()
+    let program = shell.program(&program());
+    let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
+    next(&program, &ids)
+}
+
+fn next(program: &str, ids: &[&str]) -> Vec<String> {
+    let (first, others) = ids.split_at(ids.len().min(3));
+    let mut lines: Vec<String> = first.iter().map(|id| format!("  {program} run {id}")).collect();
+    if !others.is_empty() {
+        lines.push(format!("  or {}", others.join(", ")));
+    }
+    lines
 }
 
 /// Shows lines in a box.
@@ -128,12 +144,6 @@ pub fn box_of(lines: &[String]) {
     output::note(&format!("╰{}╯", "─".repeat(inner + 2)));
 }
 
-/// The command that connects a client in the user's shell.
-fn next(program: &str, client: &dyn Client, shell: Shell) -> String {
-    let load = shell.how_to_load(&format!("{} env {}", shell.program(program), client.id()));
-    shell.then(&load, client.programs().first().copied().unwrap_or(client.id()))
-}
-
 /// `llmup` where it is on PATH, else the path of this very binary.
 fn program() -> String {
     let own = std::env::current_exe().ok();
@@ -153,31 +163,24 @@ fn program() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::find;
+
+    #[test]
+    fn what_comes_next_is_short_however_many_clients_there_are() {
+        assert_eq!(next("llmup", &["a", "b"]), ["  llmup run a", "  llmup run b"]);
+        let many = next("llmup", &["a", "b", "c", "d", "e"]);
+        assert_eq!(many, ["  llmup run a", "  llmup run b", "  llmup run c", "  or d, e"]);
+    }
 
     #[test]
     fn a_program_in_a_folder_with_spaces_is_quoted_for_each_shell() {
-        let claude = find("claude").unwrap();
-        let unix = |shell| next("/opt/my tools/llmup", claude, shell);
-        assert_eq!(unix(Shell::Bash), "eval \"$('/opt/my tools/llmup' env claude)\" && claude");
-        assert_eq!(unix(Shell::Fish), "'/opt/my tools/llmup' env claude | source; claude");
-        assert_eq!(
-            next("./target/debug/llmup", claude, Shell::Zsh),
-            "eval \"$(./target/debug/llmup env claude)\" && claude"
-        );
-        let windows = |shell| next(r"C:\Users\Грета\it's\llmup.exe", claude, shell);
-        assert_eq!(
-            windows(Shell::Powershell),
-            r"& 'C:\Users\Грета\it''s\llmup.exe' env claude | Out-String | Invoke-Expression; claude"
-        );
-        assert_eq!(
-            windows(Shell::Cmd),
-            r#"(for /f "delims=" %i in ('^""C:\Users\Грета\it's\llmup.exe" env claude^"') do @%i) & claude"#
-        );
-        assert!(windows(Shell::Nu).contains(r#"(^"C:\\Users\\Грета\\it's\\llmup.exe" env claude --json"#));
-        assert_eq!(
-            next(r".\llmup.exe", claude, Shell::Cmd),
-            r#"(for /f "delims=" %i in ('.\llmup.exe env claude') do @%i) & claude"#
-        );
+        for (shell, program, quoted) in [
+            (Shell::Bash, "/opt/my tools/llmup", "'/opt/my tools/llmup'"),
+            (Shell::Fish, "./target/debug/llmup", "./target/debug/llmup"),
+            (Shell::Powershell, r"C:\Users\it's\llmup.exe", r"& 'C:\Users\it''s\llmup.exe'"),
+            (Shell::Cmd, r"C:\my tools\llmup.exe", r#""C:\my tools\llmup.exe""#),
+            (Shell::Nu, "/opt/my tools/llmup", r#"^"/opt/my tools/llmup""#),
+        ] {
+            assert_eq!(shell.program(program), quoted);
+        }
     }
 }

@@ -1,0 +1,194 @@
+//! The gateway a client is started on: the one that is named, the one that runs, the one that is still loading, or one
+//! that is started now.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::cli::RunArgs;
+use crate::client::Client;
+use crate::commands::gateway_choice::{self, ChoiceError, Chosen};
+use crate::commands::running;
+use crate::commands::start::{DEFAULT_PORT, FOR_A_CLIENT};
+use crate::error::{Explain, Plain, Result, paste};
+use crate::exit::Exit;
+use crate::host::Os;
+use crate::paths::Paths;
+use crate::progress::Progress;
+use crate::state::Instance;
+use crate::supervisor::port;
+use crate::{fs, output, profile};
+
+/// Between two looks at one that is being started.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The model llmup writes itself.
+const DEMO: &str = "demo";
+
+/// Whether there is one.
+pub enum Gateway {
+    /// It serves.
+    Up(Chosen),
+    /// It was to be started, and that ended with this exit code; all is said.
+    Ended(u8),
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Nothing runs, and nobody is there to be asked.
+    #[error("no gateway is running")]
+    NotRunning {
+        /// The client that was typed.
+        client: &'static str,
+        /// The model that ran last.
+        last: Option<String>,
+    },
+    /// It was being started, and is gone.
+    #[error("{model} was being started and ended before it was ready")]
+    Died {
+        /// The model.
+        model: String,
+    },
+}
+
+impl Explain for GatewayError {
+    fn exit(&self) -> Exit {
+        match self {
+            GatewayError::NotRunning { .. } => Exit::Missing,
+            GatewayError::Died { .. } => Exit::EngineFailed,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            GatewayError::NotRunning { client, last } => {
+                let model = last.as_deref().unwrap_or(DEMO);
+                let model = paste::word(model, Os::current());
+                vec![
+                    format!("start one on the way: `llmup run {client} --start {model} --yes`"),
+                    "what would run on this machine: `llmup models --fits`".to_owned(),
+                    format!("or name one: `llmup run {client} --base-url http://127.0.0.1:PORT --api-key KEY`"),
+                ]
+            }
+            GatewayError::Died { model } => {
+                vec![format!("its own words: `llmup logs {}`", paste::word(model, Os::current()))]
+            }
+        }
+    }
+}
+
+/// Finds it, waits for it or starts it.
+pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gateway> {
+    let instance = match (&args.gateway.base_url, &args.start) {
+        (Some(_), _) => running::newest(paths)?.filter(Instance::was_ready),
+        (None, Some(model)) => match start(model, args.yes, paths)? {
+            Ok(instance) => Some(instance),
+            Err(code) => return Ok(Gateway::Ended(code)),
+        },
+        (None, None) => match running::newest(paths)? {
+            Some(instance) => Some(ready(instance, paths)?),
+            None => match start(&agreed(client, args, paths)?, args.yes, paths)? {
+                Ok(instance) => Some(instance),
+                Err(code) => return Ok(Gateway::Ended(code)),
+            },
+        },
+    };
+    if let Some(instance) = instance.as_ref().filter(|_| args.gateway.base_url.is_none()) {
+        remember(instance, args.start.as_deref(), paths);
+    }
+    let session = instance.map(|instance| running::session(&instance, args.gateway.model.as_deref()));
+    let chosen = gateway_choice::choose(&args.gateway, session, &format!("run {}", client.id()));
+    Ok(Gateway::Up(chosen.map_err(|error| match error {
+        ChoiceError::NotRunning { .. } => not_running(client, paths).into(),
+        other => crate::error::Error::from(other),
+    })?))
+}
+
+/// The model to start, once the user agrees.
+fn agreed(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<String> {
+    let last = last(paths);
+    let model = last.clone().unwrap_or_else(|| DEMO.to_owned());
+    if args.yes {
+        return Ok(model);
+    }
+    if !output::interactive() {
+        return Err(not_running(client, paths).into());
+    }
+    let question = match &last {
+        Some(last) => format!("No gateway is running. Start {last}, as last time?"),
+        None => {
+            output::note("No gateway is running. What would run on this machine: llmup models --fits");
+            "Start the demo, a tiny scripted model that shows that everything works?".to_owned()
+        }
+    };
+    if dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false) {
+        Ok(model)
+    } else {
+        Err(not_running(client, paths).into())
+    }
+}
+
+fn not_running(client: &dyn Client, paths: &Paths) -> GatewayError {
+    GatewayError::NotRunning { client: client.id(), last: last(paths) }
+}
+
+/// Waits until it serves.
+fn ready(instance: Instance, paths: &Paths) -> Result<Instance> {
+    let (mut instance, progress) = (instance, Progress::new());
+    while !instance.was_ready() {
+        progress.step(&format!("waiting for {}, which is being started", instance.model.name));
+        std::thread::sleep(LOOK);
+        let own = |now: &Instance| now.process == instance.process;
+        let Some(now) = running::all(paths)?.into_iter().find(own) else {
+            return Err(GatewayError::Died { model: instance.model.name }.into());
+        };
+        instance = now;
+    }
+    Ok(instance)
+}
+
+/// Starts a model that stays when the client has ended, or finds it running: another llmup does it, which says what it
+/// does on this one's standard error and asks what it has to. The exit code, when it failed.
+fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<Instance, u8>> {
+    let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), format!("`llmup start {model}`"));
+    let mut command = Command::new(std::env::current_exe().map_err(bug)?);
+    command.args(["start", model, "--detach", "--json"]);
+    // Only the client has to know the port, and it is told.
+    if let Some(port) = port::next_free(Ipv4Addr::LOCALHOST.into(), DEFAULT_PORT) {
+        command.args(["--port", &port.to_string()]);
+    }
+    if yes {
+        command.arg("--yes");
+    }
+    let ran = command.env(FOR_A_CLIENT, "1").stderr(Stdio::inherit()).stdin(Stdio::inherit()).output().map_err(bug)?;
+    if !ran.status.success() {
+        return Ok(Err(ran.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code())));
+    }
+    let said: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap_or_default();
+    let pid = said.get("pid").and_then(serde_json::Value::as_u64);
+    let found = running::all(paths)?.into_iter().find(|i| Some(u64::from(i.process.pid)) == pid);
+    found.map(Ok).ok_or_else(|| GatewayError::Died { model: model.to_owned() }.into())
+}
+
+/// Where the model that ran last is noted.
+fn note(paths: &Paths) -> PathBuf {
+    paths.data.join("clients").join("last-model")
+}
+
+fn last(paths: &Paths) -> Option<String> {
+    let text = std::fs::read_to_string(note(paths)).ok()?;
+    Some(text.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains(char::is_control))
+}
+
+/// Notes what to offer the next time: what was typed, or the running model where its name alone starts it. Not being able
+/// to is no reason to stop.
+fn remember(instance: &Instance, typed: Option<&str>, paths: &Paths) {
+    let known = || {
+        let name = instance.model.name.as_str();
+        profile::find(name, &paths.user_profiles()).is_ok().then_some(name)
+    };
+    let Some(name) = typed.or_else(known).filter(|name| last(paths).as_deref() != Some(name)) else { return };
+    let _ = fs::write_private(&note(paths), format!("{name}\n").as_bytes());
+}

@@ -1,0 +1,96 @@
+//! `llmup run CLIENT`, read top to bottom: the program, the gateway, what the client is told, and over to it.
+//!
+//! Nothing is written outside llmup's own folder, and nothing is left to do once the client runs: on Unix this process
+//! becomes the client, so arguments, exit code, signals and terminal are its own.
+
+mod gateway;
+mod hand_over;
+mod install;
+mod program;
+
+use std::path::Path;
+
+use gateway::Gateway;
+
+use super::gateway_choice::{self, ASSUMED_CONTEXT};
+use crate::cli::RunArgs;
+use crate::client::{Client, Conflict, Export, Overlay, Places, Weight};
+use crate::error::{Explain, Result};
+use crate::exit::Exit;
+use crate::host::{Host, RealHost};
+use crate::paths::Paths;
+use crate::{fs, output};
+
+/// Settings that nothing llmup may do beats.
+#[derive(Debug, thiserror::Error)]
+#[error("{title} would not use the gateway: {}", .conflict.text)]
+struct Managed {
+    /// The client.
+    title: &'static str,
+    /// What beats llmup.
+    conflict: Conflict,
+}
+
+impl Explain for Managed {
+    fn exit(&self) -> Exit {
+        Exit::ClientConflict
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.conflict.cure.iter().cloned().collect()
+    }
+}
+
+/// Runs the client; on Unix it returns only when that failed.
+pub fn run(args: RunArgs, paths: &Paths) -> Result<u8> {
+    let host = &RealHost;
+    let client = gateway_choice::client(&args.client, "run")?;
+    let program = program::find(client, &args, paths, host)?;
+    let chosen = match gateway::choose(client, &args, paths)? {
+        Gateway::Up(chosen) => chosen,
+        Gateway::Ended(code) => return Ok(code),
+    };
+    if chosen.assumed {
+        output::warning(format!("context assumed: {ASSUMED_CONTEXT} tokens; `--context N` says it"));
+    }
+    managed(client, host, &chosen.session.base_url)?;
+    let own = super::env::own_dir(paths, client);
+    let overlay = client.overlay(&chosen.session, &own, &|path| std::fs::read_to_string(path).ok());
+    write(&overlay, &own)?;
+    let mut exports = overlay.exports;
+    exports.extend(client.machine(host));
+    exports.extend(gateway_choice::direct(&chosen.session.base_url, host));
+    for export in &exports {
+        if let Export::Comment(words) = export {
+            output::warning(words);
+        }
+    }
+    let arguments = overlay.arguments.into_iter().map(Into::into).chain(args.arguments).collect();
+    Ok(hand_over::to(&program, arguments, &exports)?)
+}
+
+/// Refuses where the client would take the work to another service whatever it is told.
+fn managed(client: &dyn Client, host: &dyn Host, base_url: &str) -> Result {
+    let places = Places {
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()).unwrap_or_default(),
+        project: std::env::current_dir().unwrap_or_default(),
+    };
+    let conflicts = client.conflicts(host, &places, Some(base_url));
+    match conflicts.into_iter().find(|conflict| conflict.weight == Weight::Managed) {
+        Some(conflict) => Err(Managed { title: client.title(), conflict }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Writes what the client reads at its start. Files that hold the same already stay untouched: a client that runs would
+/// read them again.
+fn write(overlay: &Overlay, own: &Path) -> Result {
+    fs::create_dir(own)?;
+    for file in &overlay.files {
+        let same = std::fs::read(&file.path).is_ok_and(|old| old == file.text.as_bytes());
+        if !same {
+            fs::write_private(&file.path, file.text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
