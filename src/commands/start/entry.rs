@@ -157,44 +157,50 @@ pub(super) fn of_models(models: &[String], paths: &Paths) -> Result<Option<Insta
     let some = models.iter().find_map(|name| Some((name, running.iter().find(|instance| has(instance, name))?)));
     let Some((name, instance)) = some else { return Ok(None) };
     let message = format!("{name} runs already (pid {})", instance.process.pid);
-    let others: Vec<&str> = models.iter().filter(|model| *model != name).map(String::as_str).collect();
+    let runs = |model: &&String| running.iter().any(|instance| has(instance, model));
+    let others: Vec<&str> = models.iter().filter(|model| !runs(model)).map(String::as_str).collect();
     let port = instance.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(super::DEFAULT_PORT);
     let port = if port == super::DEFAULT_PORT { String::new() } else { format!(" --port {port}") };
-    let hints = vec![
-        format!("start the others, which it takes in: `llmup start {}{port}`", others.join(" ")),
-        format!("or end it first, then start all together: `llmup stop {name}`"),
-    ];
+    let mut hints = vec![format!("or end it first, then start all together: `llmup stop {name}`")];
+    if !others.is_empty() {
+        hints.insert(0, format!("start the others, which it takes in: `llmup start {}{port}`", others.join(" ")));
+    }
     Err(Plain { message, exit: Exit::Taken, hints }.into())
+}
+
+/// Which of these models is being started by another llmup.
+pub(super) fn loading(instance: &Instance, models: &[String]) -> Option<String> {
+    // They are there, and whoever started them is about to be told; or nobody can be asked for them yet.
+    let whole = || instance.url.is_empty() || instance.models().all(|model| models.contains(&model.name));
+    match standing(instance, models, Phase::Loading) {
+        None if instance.phase == Phase::Loading && whole() => Some(models.join(", ")),
+        loading => loading,
+    }
+}
+
+fn standing(instance: &Instance, models: &[String], phase: Phase) -> Option<String> {
+    let found = instance.models().find(|model| model.phase == phase && models.contains(&model.name));
+    found.map(|model| model.name.clone())
 }
 
 /// Waits until these models of another start are ready, or do not have to be: what starts when it is asked for is asleep
 /// until then.
 pub(super) fn wait(mut instance: Instance, models: &[String], paths: &Paths) -> Result<Instance> {
-    let asked = |i: &Instance, phase: Phase| {
-        i.models().find(|model| model.phase == phase && models.contains(&model.name)).map(|model| model.name.clone())
-    };
-    let loading = |i: &Instance| match asked(i, Phase::Loading) {
-        // All of them are there, and whoever started them is about to be told.
-        None if i.phase == Phase::Loading => Some(models.join(", ")),
-        loading => loading,
-    };
-    if let Some(model) = loading(&instance) {
-        let pid = instance.process.pid;
-        output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
-    }
     let mut follow = Follow { progress: Progress::new(), log: None };
-    while let Some(model) = loading(&instance) {
+    while let Some(model) = loading(&instance, models) {
         instance.models().filter(|known| known.name == model).for_each(|model| follow.look(model));
         std::thread::sleep(LOOK);
         let now = running::all(paths)?.into_iter().find(|i| i.process == instance.process);
-        instance = now.ok_or_else(|| {
+        let Some(now) = now.map_or_else(|| of_models(models, paths), |now| Ok(Some(now)))? else {
             let message = format!("the other start of {model} (pid {}) ended", instance.process.pid);
             let hints = vec![format!("see why: `llmup logs {model}`"), "then start it again".to_owned()];
-            Plain { message, exit: Exit::EngineFailed, hints }
-        })?;
+            return Err(Plain { message, exit: Exit::EngineFailed, hints }.into());
+        };
+        // Another one, if that start handed them over.
+        instance = now;
     }
     follow.progress.finish();
-    if let Some(model) = asked(&instance, Phase::Gone) {
+    if let Some(model) = standing(&instance, models, Phase::Gone) {
         let why = Live::of(&instance).and_then(|live| live.models.into_iter().find(|live| live.name == model)?.because);
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let message =

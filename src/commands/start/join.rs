@@ -142,6 +142,9 @@ impl Host {
         // Who does not answer, or takes in nobody, is found when the port is to be taken.
         let told = instance.control.as_ref().and_then(|endpoint| control::joining(endpoint).ok());
         let told = told.and_then(|told| serde_json::from_value::<Told>(told).ok());
+        // Two addresses of this machine can have the same port.
+        let told =
+            told.filter(|told| told.host == args.host || told.host.is_unspecified() || args.host.is_unspecified());
         Ok(told.map(|told| Host { instance, told }))
     }
 
@@ -153,7 +156,7 @@ impl Host {
             Some(format!("is of version {}, and this one of {}", self.told.version, env!("CARGO_PKG_VERSION")))
         } else if other {
             Some("has another key than the one that is given here".to_owned())
-        } else if !args.host.is_loopback() && args.host != self.told.host {
+        } else if args.host != self.told.host && !args.host.is_loopback() {
             Some(format!("listens on {}, not on {}", self.told.host, args.host))
         } else {
             args.engine_args.iter().find(|arg| relative(arg)).map(|arg| {

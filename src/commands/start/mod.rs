@@ -192,7 +192,12 @@ fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: 
         join::wake(&instance, models);
     }
     let now = super::running::all(paths)?.into_iter().find(|now| now.process == instance.process);
-    let instance = entry::wait(now.unwrap_or(instance), models, paths)?;
+    let instance = now.unwrap_or(instance);
+    if let Some(model) = entry::loading(&instance, models) {
+        let pid = instance.process.pid;
+        output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
+    }
+    let instance = entry::wait(instance, models, paths)?;
     let runs = if models.len() > 1 { "run" } else { "runs" };
     output::note(&format!("{} {runs} already (pid {})", models.join(", "), instance.process.pid));
     show_other(args, models, &instance);

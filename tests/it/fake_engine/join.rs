@@ -12,7 +12,9 @@ const DEMO: [&str; 3] = ["demo", "--engine", "llama-cpp"];
 
 /// `start` of a second model at the same port, as `second.gguf` of a folder of its own.
 fn join(bench: &Bench, more: &[&str]) -> Ran {
-    bench.second();
+    if !bench.home.path().join("second.gguf").exists() {
+        bench.second();
+    }
     let folder = bench.home.path().join("elsewhere");
     std::fs::create_dir_all(&folder).unwrap();
     let file = std::path::Path::new("..").join("second.gguf").display().to_string();
@@ -73,6 +75,26 @@ fn who_joins_on_demand_is_started_by_the_first_request() {
     assert_eq!((&told["phase"], bench.living()), (&"asleep".into(), 1), "{told}");
     bench.until(&[("demo", "ready"), ("second", "asleep")]);
     bench.answers("second");
+    bench.until(&[("demo", "ready"), ("second", "ready")]);
+    bench.end(&mut llmup);
+    bench.clean(Duration::ZERO);
+}
+
+#[test]
+fn of_many_who_ask_for_the_same_model_one_brings_it_and_all_are_told() {
+    let bench = Bench::new("llama-cpp");
+    let mut command = bench.several("llama-server", &DEMO);
+    command.env("FAKE_START_MS", "500");
+    let (mut llmup, first) = up(&bench, command);
+    bench.second();
+    let told: Vec<Value> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| joined(&join(&bench, &[])))).collect();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+    });
+    for told in told {
+        assert_eq!((&told["phase"], &told["pid"]), (&"ready".into(), &first["pid"]), "{told}");
+    }
+    assert_eq!(bench.living(), 2, "one engine more");
     bench.until(&[("demo", "ready"), ("second", "ready")]);
     bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
