@@ -7,20 +7,37 @@ use std::path::{Path, PathBuf};
 
 use crate::host::Host;
 
+mod aider;
 mod claude;
 mod codex;
+mod continue_cli;
+mod copilot;
 pub mod edit;
 mod gemini;
 mod git_bash;
+mod goose;
 pub mod installed;
 pub mod jsonc;
+mod opencode;
+mod qwen;
+mod settings_file;
 pub mod shell;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 /// Every client llmup can connect.
-pub const CLIENTS: &[&dyn Client] = &[&claude::Claude, &codex::Codex, &gemini::Gemini];
+pub const CLIENTS: &[&dyn Client] = &[
+    &claude::Claude,
+    &codex::Codex,
+    &gemini::Gemini,
+    &opencode::OpenCode,
+    &qwen::Qwen,
+    &continue_cli::Continue,
+    &copilot::Copilot,
+    &aider::Aider,
+    &goose::Goose,
+];
 
 /// The client of that name (or of one of its other names).
 pub fn find(name: &str) -> Option<&'static dyn Client> {
