@@ -85,7 +85,7 @@ pub enum EnvFormat {
 /// `llmup env`.
 #[derive(Debug, Clone, Args)]
 pub struct EnvArgs {
-    /// The coding client; without one, all are listed.
+    /// The coding client: claude, codex, gemini, opencode, qwen, continue, copilot, aider, goose; without one, all are listed.
     pub client: Option<String>,
     /// The shell whose syntax to print: bash, zsh, fish, powershell, cmd, nu (detected when not given).
     #[arg(long)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::gateway_choice::{self, ASSUMED_CONTEXT, Chosen};
 use crate::cli::{EnvFormat, GatewayArgs};
-use crate::client::installed::{self, how_to};
+use crate::client::installed::{self, Installed};
 use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client, Export, Session, shell};
 use crate::error::{Plain, Result};
@@ -60,9 +60,14 @@ pub fn run(args: EnvArgs, running: Option<Session>, paths: &Paths, host: &dyn Ho
 
 /// The clients, and which are here.
 pub fn list(host: &dyn Host, json: bool) {
+    // Some have to be asked for their version, which takes a moment each.
+    let all: Vec<Option<Installed>> = std::thread::scope(|scope| {
+        let asked: Vec<_> = CLIENTS.iter().map(|client| scope.spawn(|| installed::look(host, *client))).collect();
+        asked.into_iter().map(|found| found.join().ok().flatten()).collect()
+    });
+    let all = CLIENTS.iter().zip(all);
     if json {
-        let found = CLIENTS.iter().map(|client| {
-            let found = installed::look(host, *client);
+        let found = all.map(|(client, found)| {
             serde_json::json!({
                 "client": client.id(), "title": client.title(), "aliases": client.aliases(),
                 "tested": client.minimum(), "installed": found.as_ref().map(|found| &found.program),
@@ -71,14 +76,16 @@ pub fn list(host: &dyn Host, json: bool) {
         });
         return output::json(&found.collect::<Vec<_>>());
     }
-    for client in CLIENTS {
-        let state = match installed::look(host, *client) {
+    let widest = CLIENTS.iter().map(|client| client.title().chars().count()).max().unwrap_or(0);
+    for (client, found) in all {
+        let state = match found {
             Some(found) => found.version.unwrap_or_else(|| "installed".to_owned()),
-            None => format!("not installed: {}", how_to(*client).replace('`', "")),
+            None => "not installed".to_owned(),
         };
-        output::line(&format!("{:<9} {:<12} {state}", client.id(), client.title()));
+        output::line(&format!("{:<9} {:<widest$}  {state}", client.id(), client.title()));
     }
-    output::note("start one with `llmup run CLIENT`; `llmup env CLIENT` prints what it needs");
+    output::note("`llmup run CLIENT` starts one (with --install also a missing one);");
+    output::note("`llmup env CLIENT` prints what it needs");
 }
 
 /// For a client in a container: the gateway by the name it has there, and what to do besides on standard error.
@@ -204,7 +211,7 @@ mod tests {
         let lines = error.lines();
         assert_eq!(error.exit(), Exit::Usage);
         assert_eq!(lines[1].1, "did you mean `llmup env claude`?");
-        assert_eq!(lines[2].1, "clients: claude, codex, gemini");
+        assert!(lines[2].1.starts_with("clients: claude, codex, gemini, "), "{}", lines[2].1);
         let error = run(args("zzz"), None, &paths(), &Recorded::new(Os::Linux)).unwrap_err();
         assert_eq!(error.lines().len(), 2, "{:?}", error.lines());
     }

@@ -349,17 +349,26 @@ fn start_demo(home: &Home, port: &str, start_ms: &str) -> Running {
     home.start(start)
 }
 
+/// Until other commands see that something is being started.
+fn until_known(home: &Home) {
+    let is_state = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "json"))
+    };
+    for _ in 0..6000 {
+        if std::fs::read_dir(home.data.join("run")).is_ok_and(|mut all| all.any(is_state)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nothing is being started");
+}
+
 #[test]
 fn a_model_that_loads_is_waited_for() {
     let home = home_with(&["claude"]);
     let port = free_port().to_string();
     let mut llmup = start_demo(&home, &port, "1500");
-    for _ in 0..1800 {
-        if home.instances() > 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until_known(&home);
     let ran = finish(with_engine(&home, &["claude", "-p", "hi"]));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let told = told(&ran);
@@ -378,14 +387,14 @@ fn a_start_that_ends_before_it_is_ready_ends_it_too() {
     let mut start = home.faked(&["llama-server"], &["start", "demo", "--engine", "llama-cpp", "--port", &port]);
     start.env("FAKE_START_MS", "60000");
     let mut llmup = home.start(start);
-    for _ in 0..1800 {
-        if home.instances() > 0 {
+    until_known(&home);
+    let mut run = home.start(with_engine(&home, &["claude"]));
+    for _ in 0..20 {
+        if run.err_with("waiting for demo").contains("waiting for demo") {
             break;
         }
-        std::thread::sleep(Duration::from_millis(10));
     }
-    let mut run = home.start(with_engine(&home, &["claude"]));
-    assert!(run.err_with("waiting for demo").contains("waiting for demo"));
+    assert!(run.err().contains("waiting for demo"), "{}", run.err());
     assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
     assert_eq!(run.wait(LONG).code(), Some(6), "{}", run.err());
     assert!(run.err().contains("ended before it was ready") && run.out().is_empty(), "{}", run.err());

@@ -81,7 +81,7 @@ fn codex_keeps_its_home_and_is_told_by_arguments() {
         "model_providers.llmup={name='llmup',base_url='http://127.0.0.1:4242/v1',wire_api='responses',\
          env_key='LLMUP_API_KEY'}",
         "model_context_window=16384",
-        "model_auto_compact_token_limit=12288",
+        "model_auto_compact_token_limit=13104",
         "agents.enabled=false",
         "features.goals=false",
     ] {

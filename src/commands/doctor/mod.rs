@@ -141,6 +141,12 @@ pub const CHECKS: &[&dyn Check] = &[
     &clients::ClientCheck(0),
     &clients::ClientCheck(1),
     &clients::ClientCheck(2),
+    &clients::ClientCheck(3),
+    &clients::ClientCheck(4),
+    &clients::ClientCheck(5),
+    &clients::ClientCheck(6),
+    &clients::ClientCheck(7),
+    &clients::ClientCheck(8),
     &machine::RunningCheck,
 ];
 

@@ -81,24 +81,37 @@ impl Explain for GatewayError {
 
 /// Finds it, waits for it or starts it.
 pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gateway> {
-    let instance = match (&args.gateway.base_url, &args.start) {
+    let found = match (&args.gateway.base_url, &args.start) {
         (Some(_), _) => running::newest(paths)?.filter(Instance::was_ready),
-        (None, Some(model)) => match start(model, args.yes, paths)? {
-            Ok(instance) => Some(instance),
-            Err(code) => return Ok(Gateway::Ended(code)),
-        },
+        (None, Some(_)) => None,
         (None, None) => match running::newest(paths)? {
             Some(instance) => Some(ready(instance, paths)?),
-            None => match start(&agreed(client, args, paths)?, args.yes, paths)? {
-                Ok(instance) => Some(instance),
-                Err(code) => return Ok(Gateway::Ended(code)),
-            },
+            None => None,
         },
     };
-    if let Some(instance) = instance.as_ref().filter(|_| args.gateway.base_url.is_none()) {
-        remember(instance, args.start.as_deref(), paths);
-    }
-    let session = instance.map(|instance| running::session(&instance, args.gateway.model.as_deref()));
+    let session = match found {
+        None if args.gateway.base_url.is_none() => {
+            let model = match &args.start {
+                Some(model) => model.clone(),
+                None => agreed(client, args, paths)?,
+            };
+            let (instance, name) = match start(&model, args.yes, paths)? {
+                Ok(started) => started,
+                Err(code) => return Ok(Gateway::Ended(code)),
+            };
+            remember(&model, paths);
+            Some(running::session(&instance, args.gateway.model.as_deref().or(Some(&name))))
+        }
+        found => {
+            if let Some(instance) = &found
+                && profile::find(&instance.model.name, &paths.user_profiles()).is_ok()
+            {
+                // Its name alone starts it.
+                remember(&instance.model.name, paths);
+            }
+            found.map(|instance| running::session(&instance, args.gateway.model.as_deref()))
+        }
+    };
     let chosen = gateway_choice::choose(&args.gateway, session, &format!("run {}", client.id()));
     Ok(Gateway::Up(chosen.map_err(|error| match error {
         ChoiceError::NotRunning { .. } => not_running(client, paths).into(),
@@ -150,13 +163,15 @@ fn ready(instance: Instance, paths: &Paths) -> Result<Instance> {
 }
 
 /// Starts a model that stays when the client has ended, or finds it running: another llmup does it, which says what it
-/// does on this one's standard error and asks what it has to. The exit code, when it failed.
-fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<Instance, u8>> {
+/// does on this one's standard error and asks what it has to. The model's name there; the exit code, when it failed.
+fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<(Instance, String), u8>> {
     let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), format!("`llmup start {model}`"));
     let mut command = Command::new(std::env::current_exe().map_err(bug)?);
     command.args(["start", model, "--detach", "--json"]);
-    // Only the client has to know the port, and it is told.
-    if let Some(port) = port::next_free(Ipv4Addr::LOCALHOST.into(), DEFAULT_PORT) {
+    // Only the client has to know the port, and it is told. An llmup that runs takes the model in.
+    let host = running::all(paths)?.into_iter().find(|instance| instance.model.engine.name != "backend");
+    let joined = host.and_then(|host| host.url.rsplit_once(':')?.1.parse().ok());
+    if let Some(port) = joined.or_else(|| port::next_free(Ipv4Addr::LOCALHOST.into(), DEFAULT_PORT)) {
         command.args(["--port", &port.to_string()]);
     }
     if yes {
@@ -169,7 +184,8 @@ fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<In
     let said: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap_or_default();
     let pid = said.get("pid").and_then(serde_json::Value::as_u64);
     let found = running::all(paths)?.into_iter().find(|i| Some(u64::from(i.process.pid)) == pid);
-    found.map(Ok).ok_or_else(|| GatewayError::Died { model: model.to_owned() }.into())
+    let name = said.get("model").and_then(serde_json::Value::as_str).unwrap_or(model).to_owned();
+    found.map(|instance| Ok((instance, name))).ok_or_else(|| GatewayError::Died { model: model.to_owned() }.into())
 }
 
 /// Where the model that ran last is noted.
@@ -182,13 +198,9 @@ fn last(paths: &Paths) -> Option<String> {
     Some(text.trim().to_owned()).filter(|name| !name.is_empty() && !name.contains(char::is_control))
 }
 
-/// Notes what to offer the next time: what was typed, or the running model where its name alone starts it. Not being able
-/// to is no reason to stop.
-fn remember(instance: &Instance, typed: Option<&str>, paths: &Paths) {
-    let known = || {
-        let name = instance.model.name.as_str();
-        profile::find(name, &paths.user_profiles()).is_ok().then_some(name)
-    };
-    let Some(name) = typed.or_else(known).filter(|name| last(paths).as_deref() != Some(name)) else { return };
-    let _ = fs::write_private(&note(paths), format!("{name}\n").as_bytes());
+/// Notes what to offer the next time. Not being able to is no reason to stop.
+fn remember(model: &str, paths: &Paths) {
+    if last(paths).as_deref() != Some(model) {
+        let _ = fs::write_private(&note(paths), format!("{model}\n").as_bytes());
+    }
 }

@@ -5,6 +5,7 @@ mod control;
 mod failures;
 mod fleet;
 mod hung;
+mod join;
 mod lifecycle;
 mod ollama;
 mod orphans;

@@ -25,11 +25,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn new(args: &[&str]) -> Setup {
+    pub fn new(args: &[&str]) -> Setup {
         Setup { args: args.iter().map(|a| (*a).to_owned()).collect(), env: Vec::new() }
     }
 
-    fn env(mut self, name: &str, value: impl Into<String>) -> Setup {
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Setup {
         self.env.push((name.into(), value.into()));
         self
     }
@@ -59,7 +59,7 @@ impl Setup {
     }
 }
 
-const PROMPT: &str = "Please make the file.";
+pub const PROMPT: &str = "Please make the file.";
 const BOTH: &[Step] = &[Step::Shell, Step::Write];
 const ALL: &[Step] = &[Step::Shell, Step::ShellTwice, Step::Write];
 

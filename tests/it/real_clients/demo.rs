@@ -6,7 +6,12 @@ use crate::real_llama::{home_with_engine, start_demo};
 use crate::support::Home;
 
 /// One prompt that ends with the demo's file on disk, at most a moment after the client.
-fn makes_the_file(client: &Client, program: &std::path::Path, home: &Home, gateway: &Gateway) -> Result<(), String> {
+pub fn makes_the_file(
+    client: &Client,
+    program: &std::path::Path,
+    home: &Home,
+    gateway: &Gateway,
+) -> Result<(), String> {
     let ended = run(client, program, home, gateway);
     gateway.assert_well();
     assert_eq!(ended.failed(), None, "{}\n{}", client.name, ended.said());

@@ -3,6 +3,8 @@
 //! `scripts/test` installs the clients, in exactly the versions whose behaviour was measured.
 
 mod clients;
+mod compact;
 mod demo;
+mod hostile;
 mod run;
 mod strict;
