@@ -17,6 +17,7 @@ mod details;
 mod encoder;
 mod messages;
 mod parts;
+mod plain;
 mod reasoning;
 mod request;
 mod stream;
