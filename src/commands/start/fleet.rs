@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::member::{Member, Stand};
@@ -13,7 +12,7 @@ use super::room::{self, Bytes, Holder, Verdict};
 use super::runner::{About, Order, Report};
 use crate::commands::running::LiveModel;
 use crate::error::Error;
-use crate::gateway::{BackendState, Served};
+use crate::gateway::{BackendState, Bell, Served};
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output;
@@ -34,7 +33,7 @@ const SETTLES: Duration = Duration::from_secs(3);
 /// All of them.
 pub(super) struct Fleet {
     members: Vec<Member>,
-    wanted: Arc<Notify>,
+    wanted: Arc<Bell>,
     /// The machine is being looked at.
     looking: Option<JoinHandle<Hardware>>,
     /// What was seen, unless something was started or stopped since.
@@ -53,7 +52,7 @@ enum Turn {
 
 impl Fleet {
     /// Nothing runs before the first [`Fleet::turn`]. `wanted` is the bell that all of them ring.
-    pub fn new(members: Vec<Member>, wanted: Arc<Notify>) -> Fleet {
+    pub fn new(members: Vec<Member>, wanted: Arc<Bell>) -> Fleet {
         let fleet = Fleet { members, wanted, looking: None, seen: None, stopped: None };
         fleet.members.iter().filter(|member| !member.preload).for_each(|member| member.asleep(None));
         fleet
@@ -167,7 +166,7 @@ impl Fleet {
                 self.looking = None;
                 self.seen = hardware;
             }
-            () = self.wanted.notified() => {}
+            () = self.wanted.rung() => {}
             () = tokio::time::sleep(LOOK), if timed => {}
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::backend::{LastChild, Source};
@@ -26,7 +26,7 @@ use crate::config::Policy;
 use crate::control::{self, Order};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Served, Settings};
+use crate::gateway::{BackendState, Bell, Catalog, Counters, Gateway, Limits, Served, Settings};
 use crate::host::RealHost;
 use crate::output;
 use crate::paths::Paths;
@@ -137,7 +137,7 @@ impl<'a> Session<'a> {
         let watching = tokio::spawn(log_files::watch(others, limit));
 
         let (reporting, reports) = mpsc::unbounded_channel();
-        let wanted = Arc::<Notify>::default();
+        let wanted = Arc::<Bell>::default();
         let (mut served, mut members, mut runners) = (Vec::new(), Vec::new(), Vec::new());
         for (at, post) in offer.posts.into_iter().enumerate() {
             let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };

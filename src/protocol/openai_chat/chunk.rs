@@ -201,10 +201,7 @@ impl Choice<'_> {
 }
 
 /// What an engine's reason to end means; `sequence` is the stop sequence it names.
-pub(super) fn stop<'a>(
-    reason: &str,
-    sequence: impl FnOnce() -> Option<Cow<'a, str>>,
-) -> Option<Result<Stop, Problem>> {
+pub(super) fn stop<'a>(reason: &str, sequence: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Result<Stop, Problem>> {
     let failed = |message: &str| Some(Err(Problem::new(ProblemKind::Upstream, message)));
     Some(Ok(match reason {
         "" => return None,

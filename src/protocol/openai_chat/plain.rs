@@ -145,7 +145,8 @@ mod tests {
         let finish = choice.as_ref().and_then(|choice| choice.finish_reason.as_deref());
         assert_eq!(plain.finish, finish, "{text}");
         let delta = choice.and_then(|mut choice| {
-            let asked = [&choice.stop_reason, &choice.matched_stop].into_iter().flatten().all(|raw| raw.get() == "null");
+            let asked =
+                [&choice.stop_reason, &choice.matched_stop].into_iter().flatten().all(|raw| raw.get() == "null");
             assert!(choice.message.is_none() && choice.usage.is_none() && asked, "{text}");
             choice.delta.take()
         });
