@@ -9,9 +9,20 @@ use crate::engine::EngineId;
 
 pub(super) const DOCTOR_EXAMPLES: &str = "\
 Examples:
-  llmup doctor
+  llmup doctor                        look at the whole chain; sends no request
+  llmup doctor --json                 the same with codes, for programs
+  llmup explain LLMUP-G001            what a code means, and the cure
   llmup doctor --record machine       what detection reads here, for a report
   llmup hardware --from machine       what it makes of that, here or elsewhere";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  llmup explain LLMUP-E012            or E012, or e12
+  llmup explain                       every code
+  llmup explain No available memory for the cache blocks
+                                      the nearest to an error's own words
+
+The language is that of LLMUP_LANG, LC_ALL, LC_MESSAGES or LANG: English or Chinese.";
 
 pub(super) const HARDWARE_EXAMPLES: &str = "\
 Examples:
@@ -40,6 +51,20 @@ pub struct DoctorArgs {
     /// report. Names, ids and serial numbers are taken out.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+}
+
+/// `llmup explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// A code, or the words of an error; without it every code is listed.
+    #[arg(value_name = "CODE|WORDS", allow_hyphen_values = true)]
+    pub what: Vec<String>,
+    /// As JSON, in both languages.
+    #[arg(long)]
+    pub json: bool,
+    /// The whole catalogue as Markdown: what docs/troubleshooting.md is made of.
+    #[arg(long, hide = true, conflicts_with_all = ["what", "json"])]
+    pub markdown: bool,
 }
 
 /// `llmup hardware`.
