@@ -4,6 +4,7 @@ mod clients;
 mod config;
 mod export;
 mod machine;
+mod manual;
 mod models;
 mod running;
 mod serve;
@@ -16,6 +17,7 @@ pub use self::clients::{EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
+pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
 pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
@@ -99,4 +101,10 @@ pub enum Command {
     /// Print what a service manager needs to run llmup, without any key.
     #[command(subcommand, after_help = export::EXPORT_EXAMPLES)]
     Export(ExportCommand),
+    /// Print what a shell needs to complete llmup's commands and options.
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one per subcommand.
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(ManArgs),
 }

@@ -11,6 +11,7 @@ pub mod hardware;
 pub mod held;
 pub mod log_files;
 pub mod logs;
+pub mod manual;
 pub mod models;
 pub mod plan;
 pub mod pull;
@@ -49,6 +50,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Stop(args) => stop::stop(&args, &paths),
         Command::Restart(args) => stop::restart(&args, &paths),
         Command::Reload(args) => reload::run(&args, &paths),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
