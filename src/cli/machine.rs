@@ -10,6 +10,8 @@ use crate::engine::EngineId;
 pub(super) const DOCTOR_EXAMPLES: &str = "\
 Examples:
   llmup doctor                        look at the whole chain; sends no request
+  llmup doctor --deep                 also ask the running model, as clients do
+  llmup doctor --fix                  put in order what is safe to, after asking
   llmup doctor --json                 the same with codes, for programs
   llmup explain LLMUP-G001            what a code means, and the cure
   llmup doctor --record machine       what detection reads here, for a report
@@ -42,7 +44,7 @@ Examples:
   llmup engine remove vllm";
 
 /// `llmup doctor`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
@@ -51,6 +53,21 @@ pub struct DoctorArgs {
     /// report. Names, ids and serial numbers are taken out.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+    /// Also send requests through the running gateway: tool calls in every protocol, the context, the cache, the speed.
+    #[arg(long, conflicts_with = "record")]
+    pub deep: bool,
+    /// Put in order what is safe to, after asking for each: what crashed ones left, a missing engine.
+    #[arg(long, conflicts_with = "record")]
+    pub fix: bool,
+    /// Do not ask.
+    #[arg(long, short = 'y', requires = "fix")]
+    pub yes: bool,
+    /// Only show what --fix would do.
+    #[arg(long, requires = "fix")]
+    pub dry_run: bool,
+    /// Of several running models the one to look at.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
 }
 
 /// `llmup explain`.

@@ -43,7 +43,7 @@ fn every_command_a_cure_names_is_there() {
             for flag in
                 word.into_iter().chain(words).take_while(|word| *word != "--").filter_map(|w| w.strip_prefix("--"))
             {
-                let known = at.get_name() == "doctor" || at.get_arguments().any(|arg| arg.get_long() == Some(flag));
+                let known = at.get_arguments().any(|arg| arg.get_long() == Some(flag));
                 assert!(known, "{}: {command} has no --{flag}", finding.code);
             }
             seen += 1;
