@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use super::{Finding, Section, Status};
 use crate::output::{Style, paint};
+use crate::words;
 
 /// How the report may look.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,7 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
                 text.push('\n');
             }
             section = Some(finding.section);
-            text.push_str(&paint(Style::Strong, title(finding.section), look.terminal));
+            text.push_str(&paint(Style::Strong, &words::say(title(finding.section)), look.terminal));
             text.push('\n');
         }
         let (style, sign, plain) = match finding.status {
@@ -61,18 +62,22 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
             Status::Problem => (Style::Bad, "✗", "x "),
         };
         let sign = paint(style, if look.unicode { sign } else { plain }, look.terminal);
-        text.push_str(&format!("  {sign} {}\n", finding.text));
+        text.push_str(&format!("  {sign} {}\n", words::say(&finding.text)));
         if let Some(cure) = &finding.cure {
             let arrow = if look.unicode { "→" } else { "->" };
-            text.push_str(&format!("      {} {cure}\n", paint(Style::Faint, arrow, look.terminal)));
+            text.push_str(&format!("      {} {}\n", paint(Style::Faint, arrow, look.terminal), words::say(cure)));
         }
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    let many = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    text.push_str(&format!(
-        "\n{}, {}\n",
-        many(count(Status::Problem), "problem"),
-        many(count(Status::Warning), "warning")
-    ));
+    let problems = match count(Status::Problem) {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    let warnings = match count(Status::Warning) {
+        1 => "1 warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    let counted = format!("{problems}, {warnings}");
+    text.push_str(&format!("\n{}\n", words::say(&counted)));
     text
 }
