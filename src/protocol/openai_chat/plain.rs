@@ -138,7 +138,7 @@ mod tests {
     fn agrees(text: &str) -> bool {
         let Some(plain) = read(text.as_bytes()) else { return false };
         let chunk: Chunk<'_> = pull::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        assert_eq!(plain.id, chunk.id.as_ref().map(|id| &**id), "{text}");
+        assert_eq!(plain.id, chunk.id.as_deref(), "{text}");
         assert!(chunk.error.is_none() && chunk.timings.is_none(), "{text}");
         assert_eq!(plain.usage, chunk.usage.map(|usage| *usage), "{text}");
         let choice = chunk.choices.0;
