@@ -129,7 +129,9 @@ impl Client for Codex {
             found.push(match weight {
                 Weight::Note => Conflict {
                     weight,
-                    text: format!("{shown} has {text}; a session from `llmup env codex` does not read that file"),
+                    text: format!(
+                        "{shown} has {text}; `llmup run codex` beats it, and `llmup env codex` is not changed by it"
+                    ),
                     cure: None,
                 },
                 Weight::Disturbs | Weight::Beats | Weight::Managed => Conflict {
