@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use super::{Client, Conflict, Export, LEAN_BELOW, OwnFile, Places, Session, Weight, environment_conflicts, leads_to};
+use super::{
+    Client, Conflict, Export, Install, LEAN_BELOW, OwnFile, Places, Session, Weight, environment_conflicts, leads_to,
+};
 use crate::host::{Host, Os};
 
 /// Codex CLI.
@@ -35,8 +37,8 @@ impl Client for Codex {
         &["codex", "codex.exe", "codex.cmd"]
     }
 
-    fn package(&self) -> &'static str {
-        "@openai/codex"
+    fn install(&self) -> Install {
+        Install::Npm("@openai/codex")
     }
 
     fn minimum(&self) -> &'static str {

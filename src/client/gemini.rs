@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Client, Conflict, Export, Places, Session, Weight, environment_conflicts, jsonc};
+use super::{Client, Conflict, Export, Install, Places, Session, Weight, environment_conflicts, jsonc};
 use crate::host::Host;
 
 /// Gemini CLI.
@@ -35,8 +35,8 @@ impl Client for Gemini {
         &["gemini", "gemini.cmd"]
     }
 
-    fn package(&self) -> &'static str {
-        "@google/gemini-cli"
+    fn install(&self) -> Install {
+        Install::Npm("@google/gemini-cli")
     }
 
     fn minimum(&self) -> &'static str {

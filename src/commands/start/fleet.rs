@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::member::{Member, Stand};
@@ -13,7 +12,7 @@ use super::room::{self, Bytes, Holder, Verdict};
 use super::runner::{About, Order, Report};
 use crate::commands::running::LiveModel;
 use crate::error::Error;
-use crate::gateway::{BackendState, Served};
+use crate::gateway::{BackendState, Bell, Served};
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output;
@@ -39,7 +38,7 @@ pub(super) struct Fleet {
     first: usize,
     /// The same for those who look.
     shown: Arc<Mutex<Vec<Shown>>>,
-    wanted: Arc<Notify>,
+    wanted: Arc<Bell>,
     /// The machine is being looked at.
     looking: Option<JoinHandle<Hardware>>,
     /// What was seen, unless something was started or stopped since.
@@ -61,7 +60,7 @@ enum Turn {
 
 impl Fleet {
     /// Nothing runs before the first [`Fleet::turn`]. `wanted` is the bell that all of them ring.
-    pub fn new(members: Vec<Member>, wanted: Arc<Notify>) -> Fleet {
+    pub fn new(members: Vec<Member>, wanted: Arc<Bell>) -> Fleet {
         let shown = Arc::new(Mutex::new(members.iter().map(shown).collect()));
         let first = members.len();
         let fleet = Fleet { members, first, shown, wanted, looking: None, seen: None, stopped: None };
@@ -237,7 +236,7 @@ impl Fleet {
                 self.looking = None;
                 self.seen = hardware;
             }
-            () = self.wanted.notified() => {}
+            () = self.wanted.rung() => {}
             () = tokio::time::sleep(LOOK), if timed => {}
         }
     }

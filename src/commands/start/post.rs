@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::backend::{LastChild, Source};
@@ -12,7 +12,7 @@ use super::member::{Member, Planner};
 use super::room::{Bytes, Nap};
 use super::runner::{Report, Runner};
 use crate::config::Policy;
-use crate::gateway::{BackendState, Served};
+use crate::gateway::{BackendState, Bell, Served};
 use crate::supervisor::Stopped;
 
 /// One model of a run.
@@ -44,7 +44,7 @@ pub(super) struct Place {
 pub(super) struct Ground {
     pub entry: Arc<Entry>,
     /// The bell that all of them ring.
-    pub wanted: Arc<Notify>,
+    pub wanted: Arc<Bell>,
     /// Where their runners tell.
     pub reporting: mpsc::UnboundedSender<(usize, Report)>,
 }

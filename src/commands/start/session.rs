@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::entry::Entry;
@@ -24,7 +24,7 @@ use crate::commands::{reach, service};
 use crate::control::{self, Order};
 use crate::error::{Error, Plain, Result, paste};
 use crate::exit::Exit;
-use crate::gateway::{Catalog, Counters, Gateway, Limits, Served, Settings, Terms};
+use crate::gateway::{Bell, Catalog, Counters, Gateway, Limits, Served, Settings, Terms};
 use crate::host::RealHost;
 use crate::output;
 use crate::paths::Paths;
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
         let watching = tokio::spawn(log_files::watch(others, limit));
 
         let (reporting, reports) = mpsc::unbounded_channel();
-        let wanted = Arc::<Notify>::default();
+        let wanted = Arc::<Bell>::default();
         let (mut served, mut members, mut runners) = (Vec::new(), Vec::new(), Vec::new());
         let ground = Ground { entry: Arc::clone(entry), wanted: Arc::clone(&wanted), reporting };
         for (at, post) in offer.posts.into_iter().enumerate() {
