@@ -1,5 +1,7 @@
 //! `llmup disconnect`: every settings file back to what it was, or without what llmup wrote where others wrote since.
 
+use std::path::Path;
+
 use super::{agreed, show, tidy};
 use crate::cli::DisconnectArgs;
 use crate::client::journal::{Entry, Journal, JournalError, Return, Returning};
@@ -27,7 +29,7 @@ pub fn run(args: &DisconnectArgs, paths: &Paths) -> Result<u8> {
     }
     for file in &returning {
         tidy(file.entry.target.parent());
-        tell(file);
+        tell(file, &paths.data);
     }
     if args.dry_run {
         output::note("Nothing was changed (--dry-run).");
@@ -59,14 +61,14 @@ fn title(client: &str) -> String {
     find(client).map_or_else(|| client.to_owned(), |client| client.title().to_owned())
 }
 
-fn tell(file: &Returning) {
+fn tell(file: &Returning, own: &Path) {
     let (path, entry) = (file.entry.path.display(), &file.entry);
     let whose = if entry.scope == Scope::Project { "this folder's" } else { "your" };
     match &file.to {
         Return::Nothing if file.old.is_none() => output::note(&format!("{path} is gone; it stays so")),
         Return::Nothing => output::note(&format!("{path} has nothing of llmup's any more")),
-        Return::Text(text) => show::file(&entry.path, file.old.as_deref(), Some(text), ""),
-        Return::Remove => show::file(&entry.path, file.old.as_deref(), None, ""),
+        Return::Text(text) => show::file(&entry.path, own, file.old.as_deref(), Some(text), ""),
+        Return::Remove => show::file(&entry.path, own, file.old.as_deref(), None, ""),
     }
     if !file.kept.is_empty() {
         let list = file.kept.join(", ");

@@ -48,7 +48,7 @@ pub fn connect(args: &ConnectArgs, paths: &Paths, host: &dyn Host) -> Result<u8>
         return Ok(Exit::Ok.code());
     }
     for file in planned.iter().filter(|file| file.changes()) {
-        show::file(&file.path, file.old.as_deref(), Some(&file.new), &chosen.session.key);
+        show::file(&file.path, &paths.data, file.old.as_deref(), Some(&file.new), &chosen.session.key);
     }
     if chosen.assumed {
         output::warning(format!("context assumed: {ASSUMED_CONTEXT} tokens; --context says it"));
@@ -105,7 +105,18 @@ fn plan(
     }
     let planned: Result<Vec<Planned>, JournalError> =
         files.iter().map(|file| journal.plan(client.id(), scope, file)).collect();
-    Ok(planned?)
+    Ok(planned.map_err(|error| without_key(error, client, &chosen.session.key))?)
+}
+
+/// Lines to put in by hand stand on standard error, where keys are not shown.
+fn without_key(error: JournalError, client: &dyn Client, key: &str) -> JournalError {
+    match error {
+        JournalError::Edit { path, source, by_hand } if by_hand.contains(key) => {
+            let how = format!("(KEY is the gateway's key; `llmup env {}` has it)", client.id());
+            JournalError::Edit { path, source, by_hand: format!("{}\n{how}", by_hand.replace(key, "KEY").trim_end()) }
+        }
+        other => other,
+    }
 }
 
 /// Writes all of them, or none: what was written before one that cannot be is given back.

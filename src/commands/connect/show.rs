@@ -9,14 +9,18 @@ use crate::output::{self, Style, on_stderr};
 /// Lines shown around a change.
 const AROUND: usize = 2;
 
-/// Shows the difference on standard error. `None`: the file is not there.
-pub(super) fn file(path: &Path, old: Option<&str>, new: Option<&str>, key: &str) {
+/// Shows the difference on standard error. `None`: the file is not there. Of a file in `own`, llmup's own folder, only
+/// the name is of interest.
+pub(super) fn file(path: &Path, own: &Path, old: Option<&str>, new: Option<&str>, key: &str) {
     let what = match (old, new) {
         (None, _) => " (new)",
         (_, None) => " (goes: llmup made it)",
         _ => "",
     };
     output::note(&format!("{}{what}", on_stderr(Style::Strong, &path.display().to_string())));
+    if path.starts_with(own) {
+        return;
+    }
     for line in lines(old.unwrap_or_default(), new.unwrap_or_default(), key) {
         let style = match line.as_bytes().first() {
             Some(b'+') => Style::Good,

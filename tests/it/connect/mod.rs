@@ -130,6 +130,7 @@ fn what_cannot_be_edited_is_left_alone_with_the_reason() {
     ended(&broken, 8);
     assert!(broken.err.contains("line 2, column 1") && broken.err.contains("settings.json"), "{}", broken.err);
     assert!(broken.err.contains("\"ANTHROPIC_BASE_URL\""), "the lines to put in by hand\n{}", broken.err);
+    assert!(!broken.err.contains(KEY) && broken.err.contains("\"ANTHROPIC_AUTH_TOKEN\": \"KEY\""), "{}", broken.err);
     assert_eq!(now(&home), "{\n  \"env\": nope\n}\n");
     put(&home, "{\"env\": 1}");
     ended(&connect(&home, 4321, &["claude", "--yes"]), 8);
