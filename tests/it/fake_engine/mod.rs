@@ -6,6 +6,7 @@ mod doctor;
 mod failures;
 mod fleet;
 mod hung;
+mod join;
 mod lifecycle;
 mod ollama;
 mod orphans;
