@@ -45,6 +45,7 @@ use crate::paths::Paths;
 use crate::plan::variant::{self, Machine, Unjudged};
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 use crate::state::Instance;
+use crate::words;
 
 use entry::{Claim, Entry};
 use target::Target;
@@ -355,10 +356,9 @@ fn show(
             (None, Some(repo)) => format!("{repo} on ModelScope"),
             _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
         };
-        output::line(&format!(
-            "weights\n  not on this machine; this is the plan for the {} of {source}",
-            variant.quantization
-        ));
+        let told =
+            format!("weights\n  not on this machine; this is the plan for the {} of {source}", variant.quantization);
+        output::line(&words::say(&told));
     }
     None
 }
