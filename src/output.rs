@@ -42,7 +42,7 @@ pub fn note(text: &str) {
 /// A line for the human who should know of something that is not as it could be.
 pub fn warned(what: impl std::fmt::Display) -> String {
     let what = what.to_string();
-    format!("{} {}", on_stderr(Style::Warn, &words::say("note  ")), words::say(&what))
+    format!("{} {}", on_stderr(Style::Warn, "note  "), words::say(&what))
 }
 
 /// Writes one such line to standard error.
@@ -95,9 +95,9 @@ pub fn paint(style: Style, text: &str, terminal: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// Like [`paint`], for standard error.
+/// Like [`paint`], for standard error, in the human's language: colour would hide the word from [`note`].
 pub fn on_stderr(style: Style, text: &str) -> String {
-    paint(style, text, watched())
+    paint(style, &words::say(text), watched())
 }
 
 /// Shows a failure: `error:`, `cause:`, `hint:`.

@@ -1,4 +1,4 @@
-//! What connects coding clients: `run` and `env`.
+//! What connects coding clients: `run`, `env`, `connect` and `disconnect`.
 
 use std::ffi::OsString;
 
@@ -25,6 +25,18 @@ llmup's own options stand before the client's arguments. From the first word
 that is none of them everything goes to the client as it is, and after -- also
 what llmup would understand: `llmup run claude -- --help`.
 The client's exit code is llmup's.";
+
+pub(super) const CONNECT_EXAMPLES: &str = "\
+Examples:
+  llmup connect claude --dry-run                              show what would change
+  llmup connect codex --yes                                   change it without asking
+  llmup connect claude --project                              for this folder only
+  llmup connect open-webui                                    print what Open WebUI needs";
+
+pub(super) const DISCONNECT_EXAMPLES: &str = "\
+Examples:
+  llmup disconnect claude                                     give its settings back
+  llmup disconnect --all --yes                                everything, without asking";
 
 /// Which gateway a client is pointed at: the one that runs, unless something else is said.
 #[derive(Debug, Clone, Default, Args)]
@@ -100,4 +112,40 @@ pub struct EnvArgs {
     /// As JSON; the same as `--format json`.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+}
+
+/// `llmup connect`.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectArgs {
+    /// The coding client: claude, codex, gemini; or open-webui, for which it only prints.
+    pub client: String,
+    /// For the folder you are in, not for all you start.
+    #[arg(long)]
+    pub project: bool,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+/// `llmup disconnect`.
+#[derive(Debug, Clone, Args)]
+pub struct DisconnectArgs {
+    /// The coding client.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub client: Option<String>,
+    /// Every client.
+    #[arg(long)]
+    pub all: bool,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
 }

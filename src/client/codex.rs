@@ -9,10 +9,12 @@
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Session, Weight, environment_conflicts,
-    leads_to, run_file,
+    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    environment_conflicts, leads_to, run_file,
 };
 use crate::host::{Host, Os};
+
+mod settings;
 
 /// Codex CLI.
 pub struct Codex;
@@ -102,13 +104,21 @@ impl Client for Codex {
         }
     }
 
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
+    }
+
+    fn settings_beat_environment(&self) -> bool {
+        true
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut found = environment_conflicts(host, self, &["OPENAI_BASE_URL"], gateway);
         let managed = match host.os() {
             Os::Windows => None,
             Os::Linux | Os::Macos => Some(Path::new("/etc/codex/managed_config.toml").to_owned()),
         };
-        let own = places.home.join(".codex/config.toml");
+        let own = settings::home(host, places).join("config.toml");
         let project = places.project.join(".codex/config.toml");
         let mut files = vec![(own.clone(), Weight::Note)];
         if project != own {
@@ -117,7 +127,11 @@ impl Client for Codex {
         files.extend(managed.map(|path| (path, Weight::Managed)));
         for (path, weight) in files {
             let Ok(bytes) = host.read(&path) else { continue };
-            let set = top_level(&String::from_utf8_lossy(&bytes));
+            let text = String::from_utf8_lossy(&bytes);
+            let set = top_level(&text);
+            if gateway.is_some_and(|root| settings::leads_home(&text, root)) {
+                continue;
+            }
             if set.is_empty() || gateway.is_some_and(|root| set.iter().any(|(_, value)| leads_to(value, root))) {
                 continue;
             }

@@ -8,10 +8,12 @@
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Session, Weight, environment_conflicts, jsonc,
-    run_file,
+    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    environment_conflicts, jsonc, run_file,
 };
 use crate::host::{Host, Os};
+
+mod settings;
 
 /// Gemini CLI.
 pub struct Gemini;
@@ -100,6 +102,10 @@ impl Client for Gemini {
         Overlay { exports, arguments: Vec::new(), files: vec![OwnFile { path, text: format!("{settings:#}\n") }] }
     }
 
+    fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, places, scope)
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut names = vec!["GOOGLE_VERTEX_BASE_URL"];
         names.extend(ELSEWHERE);
@@ -108,12 +114,20 @@ impl Client for Gemini {
         if places.project != places.home {
             dirs.push(places.project.join(".gemini"));
         }
+        let connected = gateway.is_some_and(|root| {
+            let read = host.read(&places.home.join(".gemini/.env"));
+            read.is_ok_and(|bytes| settings::leads_home(&String::from_utf8_lossy(&bytes), root))
+        });
         for dir in &dirs {
-            found.extend(auth_conflict(host, &dir.join("settings.json")));
+            found.extend(auth_conflict(host, &dir.join("settings.json"), connected));
         }
         found.extend(enforced(host));
         for dir in dirs.iter().chain([&places.project, &places.home]) {
             let before = found.len();
+            // Ours, and what it hides.
+            if connected && (*dir == dirs[0] || *dir == places.home) {
+                continue;
+            }
             found.extend(dotenv_conflict(host, &dir.join(".env")));
             // Gemini CLI reads the first .env it meets; one report is enough, also when home is the project.
             if found.len() > before {
@@ -159,8 +173,9 @@ fn enforced(host: &dyn Host) -> Option<Conflict> {
     })
 }
 
-/// `security.auth.selectedType` beats the variables unless it names the Vertex form itself.
-fn auth_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
+/// `security.auth.selectedType` beats the variables unless it names the Vertex form itself, or the one that a lasting
+/// connection uses.
+fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Conflict> {
     let bytes = host.read(path).ok()?;
     let shown = path.display();
     let settings = match jsonc::read(&String::from_utf8_lossy(&bytes)) {
@@ -174,7 +189,8 @@ fn auth_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
         }
     };
     let chosen = settings.pointer("/security/auth/selectedType").and_then(serde_json::Value::as_str)?;
-    (chosen != "vertex-ai").then(|| Conflict {
+    let ours = chosen == "vertex-ai" || (connected && chosen == "gemini-api-key");
+    (!ours).then(|| Conflict {
         weight: Weight::Beats,
         text: format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment"),
         cure: Some(format!(

@@ -3,13 +3,20 @@
 //! too; paths, numbers, names and commands stay as they are.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::template::Template;
 use super::width;
 
 /// Sentences within sentences are followed this deep; no text of ours comes near.
-const DEEPEST: usize = 8;
+const DEEPEST: usize = 6;
+/// A template with as much text of its own is recognised at once; shorter ones are held against other readings.
+const SURE_BYTES: usize = 16;
+/// Most readings that are compared.
+const WAYS: usize = 4;
+/// A list of more parts is none of ours.
+const MOST_PARTS: usize = 12;
 /// A template with fewer letters of its own only counts when a value in it is known: `{what}: {}`.
 pub(super) const TELLING_LETTERS: usize = 3;
 
@@ -21,6 +28,9 @@ pub struct Entry {
     pub en: String,
     /// The same with the same places, in any order.
     pub zh: String,
+    /// Who says it, when it is not our own source.
+    #[serde(default)]
+    pub by: Option<String>,
 }
 
 /// All sentences, ready to be looked up.
@@ -37,14 +47,17 @@ struct Pattern {
     en: Template,
     zh: Template,
     commands: Vec<bool>,
+    /// Enough letters of its own to mean something.
     telling: bool,
+    /// Enough text of its own to be no accident.
+    sure: bool,
 }
 
 impl Catalogue {
     /// Puts entries in order.
     pub fn of(entries: Vec<Entry>) -> Catalogue {
         let mut catalogue = Catalogue::default();
-        for Entry { en, zh } in entries {
+        for Entry { en, zh, .. } in entries {
             let (en, zh) = (Template::parse(&en), Template::parse(&zh));
             match (en.whole(), zh.whole()) {
                 (Some(text), Some(other)) => {
@@ -52,56 +65,86 @@ impl Catalogue {
                 }
                 _ => {
                     let (commands, telling) = (en.in_commands(), en.letters() >= TELLING_LETTERS);
-                    catalogue.patterns.push(Pattern { en, zh, commands, telling });
+                    let sure = telling && en.weight() >= SURE_BYTES;
+                    catalogue.patterns.push(Pattern { en, zh, commands, telling, sure });
                 }
             }
         }
-        catalogue.patterns.sort_by_key(|pattern| std::cmp::Reverse((pattern.telling, pattern.en.weight())));
+        catalogue
+            .patterns
+            .sort_by_key(|pattern| std::cmp::Reverse((pattern.sure, pattern.telling, pattern.en.weight())));
         catalogue
     }
 
     /// The text in the catalogue's language, as far as it is known; several lines are taken together and one by one.
     pub fn translate<'a>(&self, english: &'a str) -> Cow<'a, str> {
-        self.known(english, 0).map_or(Cow::Borrowed(english), Cow::Owned)
+        let search = Search { catalogue: self, seen: RefCell::default() };
+        search.known(english, 0).map_or(Cow::Borrowed(english), Cow::Owned)
     }
+}
 
+/// One text being looked up, with what was found for its parts.
+struct Search<'c> {
+    catalogue: &'c Catalogue,
+    seen: RefCell<HashMap<String, Option<String>>>,
+}
+
+impl Search<'_> {
+    /// The text in the catalogue's language; `None` when nothing in it is known.
     fn known(&self, text: &str, depth: usize) -> Option<String> {
         if depth > DEEPEST || !text.contains(|c: char| c.is_ascii_alphabetic()) {
             return None;
         }
-        self.sentence(text, depth)
-            .or_else(|| self.dressed(text, depth))
-            .or_else(|| self.lines(text, depth))
-            .or_else(|| self.listed(text, "; ", "；", depth))
-            .or_else(|| self.listed(text, ", ", "，", depth))
-    }
-
-    /// The line as one sentence of the catalogue.
-    fn sentence(&self, text: &str, depth: usize) -> Option<String> {
-        if let Some(known) = self.whole.get(text) {
+        if let Some(known) = self.catalogue.whole.get(text) {
             return Some(known.clone());
         }
-        self.patterns.iter().find_map(|pattern| {
-            let found = pattern.en.values(text)?;
-            let mut any = pattern.telling;
-            let values: Vec<Cow<'_, str>> = found
-                .into_iter()
-                .zip(&pattern.commands)
-                .map(|(value, in_command)| match self.known(value, depth + 1).filter(|_| !in_command) {
-                    Some(known) => {
-                        any = true;
-                        Cow::Owned(known)
-                    }
-                    None => Cow::Borrowed(value),
-                })
-                .collect();
-            any.then(|| {
-                pattern.zh.fill(|name, before| {
-                    let mut same = pattern.en.names().iter().zip(&values).filter(|(other, _)| *other == name);
-                    // A name that comes more often here than there repeats its first value.
-                    let first = same.clone().next();
-                    same.nth(before).or(first).map_or("", |(_, value)| value.as_ref())
-                })
+        if let Some(seen) = self.seen.borrow().get(text) {
+            return seen.clone();
+        }
+        let found = self.sure(text, depth).or_else(|| self.best(text, depth));
+        self.seen.borrow_mut().insert(text.to_owned(), found.clone());
+        found
+    }
+
+    /// The sentence with most text of its own, when that is enough to be no accident.
+    fn sure(&self, text: &str, depth: usize) -> Option<String> {
+        let patterns = self.catalogue.patterns.iter().take_while(|pattern| pattern.sure);
+        patterns.filter_map(|pattern| self.sentence(pattern, text, depth)).next()
+    }
+
+    /// Of all ways to read the text, the one that leaves the least of it English.
+    fn best(&self, text: &str, depth: usize) -> Option<String> {
+        let patterns = self.catalogue.patterns.iter().skip_while(|pattern| pattern.sure);
+        let mut ways: Vec<String> =
+            patterns.filter_map(|pattern| self.sentence(pattern, text, depth)).take(WAYS).collect();
+        ways.extend(self.dressed(text, depth));
+        ways.extend(self.lines(text, depth));
+        ways.extend(self.listed(text, "; ", "；", depth));
+        ways.extend(self.listed(text, ", ", "，", depth));
+        ways.into_iter().min_by_key(|way| english(way))
+    }
+
+    /// The line as this sentence.
+    fn sentence(&self, pattern: &Pattern, text: &str, depth: usize) -> Option<String> {
+        let found = pattern.en.values(text)?;
+        let mut any = pattern.telling;
+        let values: Vec<Cow<'_, str>> = found
+            .into_iter()
+            .zip(&pattern.commands)
+            .map(|(value, in_command)| match self.known(value, depth + 1).filter(|_| !in_command) {
+                Some(known) => {
+                    any = true;
+                    Cow::Owned(known)
+                }
+                None => Cow::Borrowed(value),
+            })
+            .collect();
+        any.then(|| {
+            pattern.zh.fill(|name, before| {
+                let mut same = pattern.en.names().iter().zip(&values).filter(|(other, _)| *other == name);
+                // A name that comes more often here than there repeats its first value.
+                let first = same.clone().next();
+                same.nth(before).or(first).map_or("", |(_, value)| value.as_ref())
             })
         })
     }
@@ -140,26 +183,51 @@ impl Catalogue {
         })
     }
 
-    /// Sentences put together, such as `…; the model's own is 4096` or `…, 3 GiB free`: each part by itself, the mark
-    /// before it included where the catalogue has it so.
+    /// Sentences put together, such as `…; the model's own is 4096` or `…, 3 GiB free`: each by itself, the mark
+    /// before it included where the catalogue has it so. A sentence may itself have marks in it.
     fn listed(&self, text: &str, mark: &str, other: &str, depth: usize) -> Option<String> {
         let parts = parts(text, mark);
-        if parts.len() < 2 {
+        if parts.len() < 2 || parts.len() > MOST_PARTS {
             return None;
         }
-        let (mut all, mut any, mut before) = (String::new(), false, false);
-        for (at, part) in parts.into_iter().enumerate() {
-            let marked = (at > 0).then(|| self.sentence(&format!("{mark}{part}"), depth + 1)).flatten();
-            let known = marked.is_none().then(|| self.known(part, depth + 1)).flatten();
-            let now = marked.is_some() || known.is_some();
-            if at > 0 && marked.is_none() {
-                all.push_str(if now || before { other } else { mark });
+        let (mut all, mut any, mut before, mut at) = (String::new(), false, false, 0);
+        while at < parts.len() {
+            // From here as far as something is known; all of it is what was asked for.
+            let furthest = if at == 0 { parts.len() - 1 } else { parts.len() };
+            let found = (at + 1..=furthest).rev().find_map(|end| {
+                let part = parts.get(at..end)?.join(mark);
+                let marked = (at > 0).then(|| self.known_alone(&format!("{mark}{part}"), depth)).flatten();
+                let known = || self.known(&part, depth + 1).map(|known| (known, false, end));
+                marked.map(|known| (known, true, end)).or_else(known)
+            });
+            let (known, marked, end) = match found {
+                Some((known, marked, end)) => (Some(known), marked, end),
+                None => (None, false, at + 1),
+            };
+            if at > 0 && !marked {
+                all.push_str(if known.is_some() || before { other } else { mark });
             }
-            all.push_str(marked.as_deref().or(known.as_deref()).unwrap_or(part));
-            (any, before) = (any || now, now);
+            (any, before) = (any || known.is_some(), known.is_some());
+            all.push_str(known.as_deref().or(parts.get(at).copied()).unwrap_or_default());
+            at = end;
         }
         any.then_some(all)
     }
+
+    /// A sentence that begins with a mark, by itself.
+    fn known_alone(&self, text: &str, depth: usize) -> Option<String> {
+        let whole = self.catalogue.whole.get(text).cloned();
+        whole.or_else(|| {
+            let marked = self.catalogue.patterns.iter().filter(|pattern| pattern.en.is_marked());
+            marked.filter_map(|pattern| self.sentence(pattern, text, depth + 1)).next()
+        })
+    }
+}
+
+/// Letters that are still English, commands aside.
+fn english(text: &str) -> usize {
+    let outside = text.split('`').step_by(2);
+    outside.map(|part| part.bytes().filter(u8::is_ascii_alphabetic).count()).sum()
 }
 
 /// The parts between `mark`, except within backquotes and parentheses.

@@ -60,6 +60,11 @@ impl Template {
         self.literals.iter().flat_map(|text| text.chars()).filter(|c| c.is_alphabetic()).count()
     }
 
+    /// Whether it goes on from something before it: `, {} free`.
+    pub fn is_marked(&self) -> bool {
+        self.literals.first().is_some_and(|first| first.starts_with([',', ';', '(', ' ']))
+    }
+
     /// Whether each place stands within backquotes, where a command is.
     pub fn in_commands(&self) -> Vec<bool> {
         let mut inside = false;

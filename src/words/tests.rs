@@ -8,7 +8,7 @@ use super::catalogue::TELLING_LETTERS;
 use super::*;
 
 fn entry(en: &str, zh: &str) -> Entry {
-    Entry { en: en.to_owned(), zh: zh.to_owned() }
+    Entry { en: en.to_owned(), zh: zh.to_owned(), by: None }
 }
 
 fn few() -> Catalogue {
@@ -23,6 +23,10 @@ fn few() -> Catalogue {
         entry("no engine", "没有引擎"),
         entry("again {a} and {a}", "又 {a} 和 {a}"),
         entry("ready", "就绪"),
+        entry("{} as {}, {} tokens", "{}（{}），{} 个 token"),
+        entry(", on {} GPUs", "，用 {} 张 GPU"),
+        entry("{} tokens, {}", "{} 个 token，{}"),
+        entry("{} missing", "缺少 {}"),
     ])
 }
 
@@ -45,6 +49,10 @@ fn a_finished_line_finds_its_sentence() {
         ("no engine; ready", "没有引擎；就绪"),
         ("(a, ready), b", "(a, ready), b"),
         ("  no engine\nwhat\n", "  没有引擎\nwhat\n"),
+        // Of several readings the one that leaves the least English.
+        ("m as q4, 4096 tokens, on 2 GPUs: `run m`", "m（q4），4096 个 token，用 2 张 GPU：`run m`"),
+        ("4096 tokens, ready", "4096 个 token，就绪"),
+        ("a.bin, b.bin missing", "缺少 a.bin, b.bin"),
         // Filled up to six columns, and still.
         ("ready  x", "ready  x"),
         ("\x1b[1mready \x1b[0m: no engine", "\x1b[1m就绪  \x1b[0m：没有引擎"),
@@ -110,7 +118,7 @@ fn filled(template: &Template, values: &[String]) -> String {
 fn round_trip(values: &[String]) {
     let chinese = Catalogue::of(entries().unwrap());
     let mut wrong = Vec::new();
-    for Entry { en, zh } in entries().unwrap() {
+    for Entry { en, zh, .. } in entries().unwrap() {
         let (template, zh) = (Template::parse(&en), Template::parse(&zh));
         if template.letters() < TELLING_LETTERS && !template.names().is_empty() {
             continue; // Says nothing without a value that is known.

@@ -52,6 +52,7 @@ fn title(section: Section) -> &'static str {
 pub(super) fn render(findings: &[Finding], look: Look) -> String {
     let mut text = String::new();
     let mut section = None;
+    let findings = &gathered(findings);
     for finding in findings {
         if section != Some(finding.section) {
             if section.is_some() {
@@ -80,6 +81,30 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
         text.push_str(&format!("{}\n", words::say(&more)));
     }
     text
+}
+
+/// Clients that are not here in one line: there are many, and nobody needs all.
+fn gathered(findings: &[Finding]) -> Vec<Finding> {
+    const ABSENT: &str = "LLMUP-C001";
+    const ENOUGH: usize = 3;
+    let absent = |finding: &&Finding| finding.code == Some(ABSENT);
+    let names: Vec<&str> =
+        findings.iter().filter(absent).filter_map(|f| f.text.strip_suffix(" is not installed")).collect();
+    if names.len() <= ENOUGH {
+        return findings.to_vec();
+    }
+    let text = format!("not installed: {}", names.join(", "));
+    let cure = Some("how each is installed: `llmup doctor --json`; nobody needs all of them".to_owned());
+    let mut gathered: Vec<Finding> = findings.to_vec();
+    let first = findings.iter().position(|finding| absent(&finding)).unwrap_or(0);
+    let at = findings.iter().rposition(|finding| finding.section == Section::Clients).map_or(first, |last| last + 1);
+    gathered.insert(at, Finding { text, cure, evidence: Vec::new(), ..findings[first].clone() });
+    let mut place = 0;
+    gathered.retain(|finding| {
+        place += 1;
+        place == at + 1 || finding.code != Some(ABSENT)
+    });
+    gathered
 }
 
 /// One finding: what, what from where something is wrong, and the cure. Colours come after the folding: they have no
