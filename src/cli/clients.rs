@@ -31,7 +31,7 @@ pub struct GatewayArgs {
 /// `llmup env`.
 #[derive(Debug, Clone, Args)]
 pub struct EnvArgs {
-    /// The coding client: claude, codex, gemini.
+    /// The coding client: claude, codex, gemini, opencode, qwen, continue, copilot, aider, goose.
     pub client: String,
     /// The shell whose syntax to print: bash, zsh, fish, powershell, cmd, nu (detected when not given).
     #[arg(long)]

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 pub use self::clients::{EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
-pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
+pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
 pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
 pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
@@ -89,6 +89,9 @@ pub enum Command {
     /// Check the machine, the engines, ports, clients and their settings.
     #[command(after_help = machine::DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Say what a code means and what cures it, or find the code of an error by its words.
+    #[command(after_help = machine::EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
     #[command(after_help = machine::HARDWARE_EXAMPLES)]
     Hardware(HardwareArgs),

@@ -132,7 +132,7 @@ mod tests {
         let lines = error.lines();
         assert_eq!(error.exit(), Exit::Usage);
         assert_eq!(lines[1].1, "did you mean `llmup env claude`?");
-        assert_eq!(lines[2].1, "clients: claude, codex, gemini");
+        assert!(lines[2].1.starts_with("clients: claude, codex, gemini, "), "{}", lines[2].1);
         let error = run(args("zzz"), None, &paths(), &Recorded::new(Os::Linux)).unwrap_err();
         assert_eq!(error.lines().len(), 2, "{:?}", error.lines());
     }

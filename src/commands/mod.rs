@@ -4,6 +4,7 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod explain;
 pub mod export;
 pub mod gateway_choice;
 pub mod hardware;
@@ -24,6 +25,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod top;
+pub mod wrapped;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
@@ -55,8 +57,9 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Env(args) => running::env(args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
-        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
-        Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
+        Command::Doctor(DoctorArgs { record: Some(dir), json, .. }) => doctor::record::run(&dir, json, &paths),
+        Command::Doctor(args) => Ok(running::doctor(&args, &paths).code()),
+        Command::Explain(args) => explain::run(&args),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),
     }

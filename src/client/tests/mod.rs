@@ -1,5 +1,8 @@
 //! Tests of the clients, and the machine they are tested on.
 
+mod chat_conflicts;
+mod chat_sessions;
+mod chat_settings;
 mod conflicts;
 mod recorded;
 mod sessions;
