@@ -72,6 +72,7 @@ fn delta<'a>(plain: &mut Plain<'a>, reader: &mut Reader<'a>) -> Option<()> {
 }
 
 /// Reads a value, unless it is null.
+#[inline]
 fn some<'a, T>(
     into: &mut Option<T>,
     reader: &mut Reader<'a>,
@@ -88,6 +89,7 @@ fn some<'a, T>(
 struct Seen(u8);
 
 impl Seen {
+    #[inline]
     fn first(&mut self, at: u8, read: impl FnOnce() -> Option<()>) -> Option<()> {
         let before = self.0;
         self.0 |= 1 << at;
@@ -138,7 +140,7 @@ mod tests {
     fn agrees(text: &str) -> bool {
         let Some(plain) = read(text.as_bytes()) else { return false };
         let chunk: Chunk<'_> = pull::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        assert_eq!(plain.id, chunk.id.as_ref().map(|id| &**id), "{text}");
+        assert_eq!(plain.id, chunk.id.as_deref(), "{text}");
         assert!(chunk.error.is_none() && chunk.timings.is_none(), "{text}");
         assert_eq!(plain.usage, chunk.usage.map(|usage| *usage), "{text}");
         let choice = chunk.choices.0;
