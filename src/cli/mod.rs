@@ -1,8 +1,10 @@
 //! The command line, as types. No logic. A file per group of subcommands.
 
+mod clients;
 mod config;
 mod export;
 mod machine;
+mod manual;
 mod models;
 mod running;
 mod serve;
@@ -11,11 +13,13 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use self::clients::{ConnectArgs, DisconnectArgs, EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
-pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
+pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
+pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
-pub use self::running::{EnvArgs, LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
+pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
 pub use self::start::{EngineChoice, EnginePort, PlanArgs, StartArgs};
 
@@ -74,8 +78,14 @@ pub enum Command {
     #[command(after_help = running::LOGS_EXAMPLES)]
     Logs(LogsArgs),
     /// Print what a coding client needs in its environment.
-    #[command(after_help = running::ENV_EXAMPLES)]
+    #[command(after_help = clients::ENV_EXAMPLES)]
     Env(EnvArgs),
+    /// Have a coding client use the gateway however it is started, by its own settings files.
+    #[command(after_help = clients::CONNECT_EXAMPLES)]
+    Connect(ConnectArgs),
+    /// Give the settings files of a connected client back as they were.
+    #[command(after_help = clients::DISCONNECT_EXAMPLES)]
+    Disconnect(DisconnectArgs),
     /// Download the weights of a model, or go on with a download that broke off.
     #[command(after_help = models::PULL_EXAMPLES)]
     Pull(PullArgs),
@@ -85,6 +95,9 @@ pub enum Command {
     /// Check the machine, the engines, ports, clients and their settings.
     #[command(after_help = machine::DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Say what a code means and what cures it, or find the code of an error by its words.
+    #[command(after_help = machine::EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
     #[command(after_help = machine::HARDWARE_EXAMPLES)]
     Hardware(HardwareArgs),
@@ -94,4 +107,10 @@ pub enum Command {
     /// Print what a service manager needs to run llmup, without any key.
     #[command(subcommand, after_help = export::EXPORT_EXAMPLES)]
     Export(ExportCommand),
+    /// Print what a shell needs to complete llmup's commands and options.
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one per subcommand.
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(ManArgs),
 }

@@ -1,4 +1,4 @@
-//! What looks at a running llmup or gives it orders: `status`, `top`, `stop`, `restart`, `logs`, `env`.
+//! What looks at a running llmup or gives it orders: `status`, `top`, `stop`, `restart`, `logs`.
 
 use clap::Args;
 
@@ -28,12 +28,6 @@ Examples:
   llmup logs                  of the engine that runs, or that ran last
   llmup logs -f -n 200
   llmup logs --gateway -f";
-
-pub(super) const ENV_EXAMPLES: &str = "\
-Examples:
-  eval \"$(llmup env claude)\"                                  bash, zsh
-  llmup env claude --shell fish | source                      fish
-  llmup env claude --shell powershell | Invoke-Expression     PowerShell";
 
 /// `llmup status`.
 #[derive(Debug, Clone, Args)]
@@ -88,29 +82,4 @@ pub struct LogsArgs {
     /// How many lines of the end.
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
     pub lines: usize,
-}
-
-/// `llmup env`.
-#[derive(Debug, Clone, Args)]
-pub struct EnvArgs {
-    /// The coding client: claude, codex, gemini.
-    pub client: String,
-    /// The shell whose syntax to print: bash, zsh, fish, powershell, cmd, nu (detected when not given).
-    #[arg(long)]
-    pub shell: Option<String>,
-    /// A gateway other than the running one (its root, without /v1).
-    #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
-    /// The model's name.
-    #[arg(long)]
-    pub model: Option<String>,
-    /// The model's context in tokens.
-    #[arg(long, value_name = "N")]
-    pub context: Option<u64>,
-    /// The gateway's key.
-    #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
 }

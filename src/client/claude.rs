@@ -3,15 +3,35 @@
 use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
-use super::{Client, Conflict, Export, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to};
+use super::{
+    Client, Conflict, Export, Install, LEAN_BELOW, Places, Scope, Session, SettingsFile, Weight, environment_conflicts,
+    jsonc, leads_to,
+};
 use crate::host::{Host, Os};
+
+mod settings;
 
 /// Claude Code.
 pub struct Claude;
 
-/// Below this context even the lean prompt (about 9 thousand tokens) leaves no room before compaction starts
-/// (context - output - 3000): only the smallest prompt works.
-const SIMPLE_BELOW: u64 = 24_576;
+/// Below this context even the lean prompt (about 9 thousand tokens) leaves no room before compaction starts: only the
+/// smallest prompt works.
+const SIMPLE_BELOW: u64 = 32_000;
+
+/// What Claude Code keeps free for its own safety when a prompt comes, besides the longest answer: measured with
+/// 2.1.329, which compacts before a prompt at `window - output - 13000`, and between tool calls at `window - output - 3000`.
+const RESERVE: u64 = 13_000;
+
+/// The window to tell Claude Code. Of a small context its reserve leaves nothing: it would compact before every prompt and
+/// end by "thrashing". There it is told of more, so that it compacts at 55 % of the context or later before a prompt, and
+/// between tool calls 3 thousand tokens before the end; what goes beyond is refused by the gateway in words on which it
+/// compacts, too.
+fn window(gateway: &Session) -> u64 {
+    if gateway.context >= LEAN_BELOW {
+        return gateway.context;
+    }
+    (gateway.context + gateway.max_output).max(gateway.context * 55 / 100 + gateway.max_output + RESERVE)
+}
 
 /// Variables that lead Claude Code to another service.
 const ELSEWHERE: [&str; 4] =
@@ -34,8 +54,8 @@ impl Client for Claude {
         &["claude", "claude.exe", "claude.cmd"]
     }
 
-    fn package(&self) -> &'static str {
-        "@anthropic-ai/claude-code"
+    fn install(&self) -> Install {
+        Install::Npm("@anthropic-ai/claude-code")
     }
 
     fn minimum(&self) -> &'static str {
@@ -48,11 +68,16 @@ impl Client for Claude {
             Export::set("ANTHROPIC_AUTH_TOKEN", &gateway.key),
             Export::set("ANTHROPIC_MODEL", &gateway.model),
         ];
-        for tier in ["HAIKU", "SONNET", "OPUS", "FABLE"] {
-            exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), &gateway.model));
+        for (tier, model) in [
+            ("HAIKU", gateway.small()),
+            ("SONNET", &gateway.model),
+            ("OPUS", &gateway.model),
+            ("FABLE", &gateway.model),
+        ] {
+            exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), model));
         }
         exports.extend([
-            Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", gateway.context.to_string()),
+            Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window(gateway).to_string()),
             // Without it 32000 are reserved: at a context of 32768 nothing is left and it ends by "thrashing".
             Export::set("CLAUDE_CODE_MAX_OUTPUT_TOKENS", gateway.max_output.to_string()),
             // These two keep the head of the prompt equal between turns and conversations.
@@ -80,6 +105,14 @@ impl Client for Claude {
             GitBash::Missed(path) => vec![Export::set(git_bash::VARIABLE, path.to_string_lossy())],
             GitBash::NotNeeded | GitBash::Found | GitBash::None => Vec::new(),
         }
+    }
+
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
+    }
+
+    fn settings_beat_environment(&self) -> bool {
+        true
     }
 
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
@@ -127,12 +160,15 @@ fn shell_of_windows(host: &dyn Host) -> Option<Conflict> {
     Some(Conflict { weight: Weight::Note, text, cure: Some(cure) })
 }
 
+/// Where Claude Code keeps the user's own settings.
+fn user_folder(host: &dyn Host, places: &Places) -> PathBuf {
+    let moved = host.env("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty());
+    moved.map_or_else(|| places.home.join(".claude"), PathBuf::from)
+}
+
 /// Settings files whose `env` beats the process environment, weakest first.
 fn settings_files(host: &dyn Host, places: &Places) -> Vec<PathBuf> {
-    let user = host
-        .env("CLAUDE_CONFIG_DIR")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(|| places.home.join(".claude"), PathBuf::from);
+    let user = user_folder(host, places);
     let project = places.project.join(".claude");
     let managed = match host.os() {
         Os::Linux => "/etc/claude-code/managed-settings.json",
@@ -165,7 +201,14 @@ fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Ve
         return vec![];
     }
     let ours = Claude.session(
-        &Session { base_url: String::new(), key: String::new(), model: String::new(), context: 0, max_output: 0 },
+        &Session {
+            base_url: String::new(),
+            key: String::new(),
+            model: String::new(),
+            small: None,
+            context: 0,
+            max_output: 0,
+        },
         Path::new(""),
     );
     let mut keys: Vec<&str> = ours

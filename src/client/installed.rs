@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Client;
+use super::{Client, Install};
 use crate::host::Host;
 
 /// Longest wait for a client to say its version.
@@ -22,11 +22,24 @@ pub struct Installed {
 /// JavaScript client only to ask takes seconds; a program that was installed otherwise is asked.
 pub fn look(host: &dyn Host, client: &dyn Client) -> Option<Installed> {
     let program = client.programs().iter().find_map(|name| host.which(name))?;
-    let version = manifest_version(host, &program, client.package()).or_else(|| {
+    let from_manifest = match client.install() {
+        Install::Npm(package) => manifest_version(host, &program, package),
+        Install::Python(_) | Install::Described(_) => None,
+    };
+    let version = from_manifest.or_else(|| {
         let ran = host.run(&program, &["--version"], LIMIT).ok()?;
         version_in(&ran.stdout)
     });
     Some(Installed { program, version })
+}
+
+/// How to install `client`, in the version whose behaviour was measured: a command in backquotes, or where it is described.
+pub fn how_to(client: &dyn Client) -> String {
+    match client.install() {
+        Install::Npm(package) => format!("`npm install -g {package}@{}`", client.minimum()),
+        Install::Python(package) => format!("`uv tool install {package}=={}`", client.minimum()),
+        Install::Described(place) => format!("see {place}"),
+    }
 }
 
 /// Where the package of a shim may lie, by the layouts of npm (global and local, Unix and Windows), pnpm and Bun.

@@ -1,5 +1,6 @@
 //! The coding tools llmup connects: what each needs in its environment to work on a local gateway, and which settings
-//! of the user would beat that. Nothing here edits a file of the user or knows engines; `commands` calls it.
+//! of the user would beat that. `edit` and `journal` change settings files and give them back. Nothing here knows
+//! engines; `commands` calls it.
 //!
 //! Adding a client is one file, its `mod` line and its entry in [`CLIENTS`].
 
@@ -7,19 +8,38 @@ use std::path::{Path, PathBuf};
 
 use crate::host::Host;
 
+mod aider;
 mod claude;
 mod codex;
+mod continue_cli;
+mod copilot;
+pub mod edit;
 mod gemini;
 mod git_bash;
+mod goose;
 pub mod installed;
+pub mod journal;
 pub mod jsonc;
+mod opencode;
+mod qwen;
+mod settings_file;
 pub mod shell;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 /// Every client llmup can connect.
-pub const CLIENTS: &[&dyn Client] = &[&claude::Claude, &codex::Codex, &gemini::Gemini];
+pub const CLIENTS: &[&dyn Client] = &[
+    &claude::Claude,
+    &codex::Codex,
+    &gemini::Gemini,
+    &opencode::OpenCode,
+    &qwen::Qwen,
+    &continue_cli::Continue,
+    &copilot::Copilot,
+    &aider::Aider,
+    &goose::Goose,
+];
 
 /// The client of that name (or of one of its other names).
 pub fn find(name: &str) -> Option<&'static dyn Client> {
@@ -35,20 +55,30 @@ pub struct Session {
     pub key: String,
     /// The model's name as the gateway serves it.
     pub model: String,
+    /// The model for a client's small side tasks (titles, summaries); `None`: the same.
+    pub small: Option<String>,
     /// Context window of the model as it runs, tokens.
     pub context: u64,
     /// Most tokens of one answer; see [`output_limit`].
     pub max_output: u64,
 }
 
-/// The longest answer to allow in a context of that many tokens: at most a quarter of it, so that a client which
-/// reserves room for the answer (Claude Code 2.1.329 keeps it free before it compacts) still has a prompt left.
-pub fn output_limit(context: u64) -> u64 {
-    (context / 4).min(8192)
+impl Session {
+    /// The model for small side tasks.
+    pub fn small(&self) -> &str {
+        self.small.as_deref().unwrap_or(&self.model)
+    }
 }
 
-/// Contexts below this many tokens get the client's lean switches: prompts start at 10 to 12 thousand tokens.
-pub const LEAN_BELOW: u64 = 32_768;
+/// The longest answer to allow in a context of that many tokens: an eighth of it. Clients keep that room free (Claude
+/// Code 2.1.329 before it compacts, OpenCode and Codex too), and with more of it a context of 32k has no conversation left.
+pub fn output_limit(context: u64) -> u64 {
+    (context / 8).min(8192)
+}
+
+/// Contexts below this many tokens get the client's lean switches: prompts start at 10 to 12 thousand tokens, and Claude
+/// Code compacts at 21 thousand of 32,768, so that models with 32k need them most.
+pub const LEAN_BELOW: u64 = 40_960;
 
 /// One line of a client's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +118,49 @@ pub struct OwnFile {
     pub path: PathBuf,
     /// Its whole text.
     pub text: String,
+}
+
+/// What one start of a client is given besides what the user typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overlay {
+    /// Its environment, on top of the user's own.
+    pub exports: Vec<Export>,
+    /// Arguments that come before the user's.
+    pub arguments: Vec<String>,
+    /// Files that must stand before it starts.
+    pub files: Vec<OwnFile>,
+}
+
+/// How a client comes onto a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Install {
+    /// By npm: the package.
+    Npm(&'static str),
+    /// From PyPI, by `uv tool install` or `pipx`: the package.
+    Python(&'static str),
+    /// By its maker's own way only: where that is described.
+    Described(&'static str),
+}
+
+/// For whom a permanent connection is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Everything this user starts.
+    User,
+    /// What is started in one folder.
+    Project,
+}
+
+/// A settings file of the user, and what a permanent connection changes in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsFile {
+    /// The file; it need not exist.
+    pub path: PathBuf,
+    /// How it is written.
+    pub format: edit::Format,
+    /// What is set and removed, in this order.
+    pub changes: Vec<edit::Change>,
 }
 
 /// Where a client's own settings live.
@@ -131,8 +204,8 @@ pub trait Client: Sync {
     fn title(&self) -> &'static str;
     /// Names of the program on PATH, in the order to try; the `.cmd` shims are what npm makes on Windows.
     fn programs(&self) -> &'static [&'static str];
-    /// The npm package.
-    fn package(&self) -> &'static str;
+    /// How it is installed.
+    fn install(&self) -> Install;
     /// The oldest version whose behaviour was measured against llmup's settings.
     fn minimum(&self) -> &'static str;
     /// The environment that makes a plain start of the client use `gateway`. `own` is the folder of this client
@@ -145,6 +218,19 @@ pub trait Client: Sync {
     /// Files that must stand in `own` before the client starts. `old` reads what is there now.
     fn files(&self, _gateway: &Session, _own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Vec<OwnFile> {
         Vec::new()
+    }
+    /// What `llmup run` gives one start of the client: it beats the user's own settings and writes nothing in the home.
+    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+        Overlay { exports: self.session(gateway, own), arguments: Vec::new(), files: self.files(gateway, own, old) }
+    }
+    /// The settings files that connect a plain start of the client for good, and what is changed in each; empty where it
+    /// has none for that scope.
+    fn settings(&self, _gateway: &Session, _host: &dyn Host, _places: &Places, _scope: Scope) -> Vec<SettingsFile> {
+        Vec::new()
+    }
+    /// Whether what [`Client::settings`] writes beats the environment of the process.
+    fn settings_beat_environment(&self) -> bool {
+        false
     }
     /// What would pull this client elsewhere. `gateway` is the root of the running gateway: settings that lead to it
     /// are no conflict.

@@ -1,14 +1,18 @@
 //! One file per subcommand; orchestration only. This is the only place that joins the pillars.
 
 pub mod config;
+pub mod connect;
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod explain;
 pub mod export;
+pub mod gateway_choice;
 pub mod hardware;
 pub mod held;
 pub mod log_files;
 pub mod logs;
+pub mod manual;
 pub mod models;
 pub mod plan;
 pub mod pull;
@@ -22,6 +26,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod top;
+pub mod wrapped;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
@@ -46,13 +51,18 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Stop(args) => stop::stop(&args, &paths),
         Command::Restart(args) => stop::restart(&args, &paths),
         Command::Reload(args) => reload::run(&args, &paths),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Connect(args) => connect::connect(&args, &paths, &RealHost),
+        Command::Disconnect(args) => connect::disconnect::run(&args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
-        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
-        Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
+        Command::Doctor(DoctorArgs { record: Some(dir), json, .. }) => doctor::record::run(&dir, json, &paths),
+        Command::Doctor(args) => Ok(running::doctor(&args, &paths).code()),
+        Command::Explain(args) => explain::run(&args),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),
     }

@@ -1,5 +1,8 @@
 //! Tests of the clients, and the machine they are tested on.
 
+mod chat_conflicts;
+mod chat_sessions;
+mod chat_settings;
 mod conflicts;
 mod recorded;
 mod sessions;
@@ -15,6 +18,7 @@ pub(crate) fn gateway(context: u64) -> Session {
         base_url: "http://127.0.0.1:4242".into(),
         key: "sk-test".into(),
         model: "demo".into(),
+        small: None,
         context,
         max_output: super::output_limit(context),
     }

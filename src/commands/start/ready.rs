@@ -5,6 +5,7 @@ use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
+use crate::words;
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -12,8 +13,8 @@ pub fn width() -> usize {
     if output::watched() { usize::from(columns).clamp(40, 160) } else { 100 }
 }
 
-/// Shows the box.
-pub fn show(instance: &Instance, shell: Shell) {
+/// Shows the box of the llmup that this command is, or of another one that serves the `elsewhere` named model.
+pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<&str>) {
     let key = shown_key(instance);
     let mut lines = if instance.others.is_empty() {
         let Model { name, context, engine, .. } = &instance.model;
@@ -43,10 +44,13 @@ pub fn show(instance: &Instance, shell: Shell) {
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
     lines.extend(next_commands(shell));
-    let end = match (detached(), instance.others.is_empty()) {
-        (true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
-        (true, false) => format!("They run on by themselves. To end them: {} stop --all", program()),
-        (false, _) => "Ctrl-C stops everything.".to_owned(),
+    let end = match (elsewhere, detached(), instance.others.is_empty()) {
+        (Some(name), ..) => {
+            format!("It runs in another llmup (pid {}). To end it: {} stop {name}", instance.process.pid, program())
+        }
+        (None, true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
+        (None, true, false) => format!("They run on by themselves. To end them: {} stop --all", program()),
+        (None, false, _) => "Ctrl-C stops everything.".to_owned(),
     };
     lines.extend([String::new(), end]);
     box_of(&lines);
@@ -81,10 +85,11 @@ pub fn shown_key(instance: &Instance) -> &str {
     if output::watched() { &instance.key } else { "not shown here; `llmup env CLIENT` has it" }
 }
 
-/// The same as data. What stands at the top is about the first model.
-pub fn as_json(instance: &Instance) -> serde_json::Value {
+/// The same as data. What stands at the top is about the model of that name, else the first.
+pub fn as_json(instance: &Instance, name: Option<&str>) -> serde_json::Value {
     let models: Vec<serde_json::Value> = instance.models().map(model_json).collect();
-    let mut all = model_json(&instance.model);
+    let named = instance.models().find(|model| Some(model.name.as_str()) == name);
+    let mut all = model_json(named.unwrap_or(&instance.model));
     if let Some(map) = all.as_object_mut() {
         map.insert("status".into(), "ready".into());
         map.insert("url".into(), instance.url.as_str().into());
@@ -111,18 +116,19 @@ pub fn next_commands(shell: Shell) -> Vec<String> {
 
 /// Shows lines in a box.
 pub fn box_of(lines: &[String]) {
-    let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> = lines.iter().map(|line| words::say(line)).collect();
+    let inner = lines.iter().map(|line| words::width(line)).max().unwrap_or(0);
     // A box that would be broken by the terminal's edge is no box: then the lines stand alone, to be copied whole.
     if inner + 4 > width() || !output::watched() {
-        for line in lines {
+        for line in &lines {
             output::note(line);
         }
         return;
     }
     output::note(&format!("╭{}╮", "─".repeat(inner + 2)));
     for (at, line) in lines.iter().enumerate() {
-        let pad = " ".repeat(inner - line.chars().count());
-        let text = if at == 0 { on_stderr(Style::Good, line) } else { line.clone() };
+        let pad = " ".repeat(inner - words::width(line));
+        let text = if at == 0 { on_stderr(Style::Good, line) } else { line.to_string() };
         output::note(&format!("│ {text}{pad} │"));
     }
     output::note(&format!("╰{}╯", "─".repeat(inner + 2)));

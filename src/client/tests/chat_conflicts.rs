@@ -1,0 +1,133 @@
+//! What would pull the clients that speak Chat Completions elsewhere.
+
+use super::Recorded;
+use crate::client::{Conflict, Places, Weight, find};
+use crate::host::Os;
+
+const GATEWAY: &str = "http://127.0.0.1:4242";
+
+fn conflicts(id: &str, host: &Recorded) -> Vec<Conflict> {
+    let places = Places { home: "/home/u".into(), project: "/projects/p".into() };
+    find(id).unwrap().conflicts(host, &places, Some(GATEWAY))
+}
+
+fn weights(id: &str, host: &Recorded) -> Vec<Weight> {
+    conflicts(id, host).iter().map(|conflict| conflict.weight).collect()
+}
+
+fn linux() -> Recorded {
+    Recorded::new(Os::Linux)
+}
+
+#[test]
+fn opencode_models_elsewhere_are_told_and_agents_that_would_fail_warned_of() {
+    let text = "{ \"model\": \"other/big\", // mine\n \"agent\": { \"build\": { \"model\": \"other/big\" }, \
+                \"review\": { \"model\": \"other/big\" }, \"docs\": { \"model\": \"llmup/demo\" } } }";
+    for path in [
+        "/home/u/.config/opencode/opencode.json",
+        "/home/u/.config/opencode/opencode.jsonc",
+        "/projects/p/opencode.json",
+        "/projects/p/.opencode/opencode.jsonc",
+    ] {
+        let found = conflicts("opencode", &linux().file(path, text));
+        let weights: Vec<Weight> = found.iter().map(|conflict| conflict.weight).collect();
+        assert_eq!(weights, [Weight::Note, Weight::Disturbs], "{path}");
+        assert!(found[0].text.contains(path) && found[0].text.contains("other/big"), "{found:?}");
+        assert!(found[1].text.contains(" review ") && found[1].cure.is_some(), "{found:?}");
+    }
+    let connected = "{ \"model\": \"llmup/demo\", \"agent\": { \"review\": { \"model\": \"llmup/demo\" } } }";
+    assert_eq!(weights("opencode", &linux().file("/home/u/.config/opencode/opencode.json", connected)), []);
+    let managed = linux().file("/etc/opencode/opencode.json", "{\"model\": \"corp/m\", \"share\": \"disabled\"}");
+    let found = conflicts("opencode", &managed);
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Beats));
+    assert!(found[0].text.contains(" model,") && !found[0].text.contains("share"), "{found:?}");
+    assert_eq!(weights("opencode", &linux().file("/etc/opencode/opencode.json", "{\"share\": \"auto\"}")), []);
+}
+
+#[test]
+fn qwen_code_settings_are_told_unless_they_lead_to_the_gateway() {
+    let at = |text: &str| conflicts("qwen", &linux().file("/home/u/.qwen/settings.json", text));
+    let found = at("{\"security\": {\"auth\": {\"selectedType\": \"qwen-oauth\"}}, \"model\": {\"name\": \"big\"}}");
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Note));
+    assert!(found[0].text.contains("security.auth.selectedType \"qwen-oauth\", model.name \"big\""), "{found:?}");
+    let connected = |port: u16| {
+        format!(
+            "{{\"model\": {{\"name\": \"demo\"}}, \"modelProviders\": {{\"openai\": \
+             [{{\"id\": \"demo\", \"baseUrl\": \"http://127.0.0.1:{port}/v1\"}}]}}}}"
+        )
+    };
+    assert_eq!(at(&connected(4242)), []);
+    assert_eq!(at(&connected(9)).len(), 1);
+    assert_eq!(at("{\"ui\": {\"theme\": \"dark\"}}"), []);
+    let moved = linux().var("QWEN_HOME", "/q").file("/q/settings.json", "{\"model\": {\"name\": \"big\"}}");
+    assert_eq!(weights("qwen", &moved), [Weight::Note]);
+    let prescribed = linux().file("/etc/qwen-code/settings.json", "{}");
+    assert_eq!(weights("qwen", &prescribed), [Weight::Note]);
+    let ours = "/home/u/.local/share/llmup/clients/qwen/settings.json";
+    let in_session = linux().var("QWEN_CODE_SYSTEM_SETTINGS_PATH", ours).file(ours, "{}");
+    assert_eq!(weights("qwen", &in_session), []);
+}
+
+#[test]
+fn continue_is_told_which_model_comes_first() {
+    let at = |text: &str| conflicts("continue", &linux().file("/home/u/.continue/config.yaml", text));
+    let other = "models:\n  - name: Big\n    provider: openai\n    apiBase: https://other.example/v1\n";
+    let typing = "  - name: Small\n    roles: [autocomplete]\n";
+    let ours = "  - name: llmup\n    apiBase: http://127.0.0.1:4242/v1\n    roles: [chat]\n";
+    let found = at(other);
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Note));
+    assert!(found[0].text.contains("\"Big\"") && found[0].cure.is_none(), "{found:?}");
+    let behind = at(&format!("{other}{ours}"));
+    assert!(behind[0].text.contains("cn takes the first") && behind[0].cure.is_some(), "{behind:?}");
+    assert_eq!(at(&format!("models:\n{typing}{ours}")), []);
+    for odd in ["models: 7\n", "- a\n", "models: [", "models:\n  - 7\n  - null\n", ""] {
+        assert!(at(odd).iter().all(|conflict| conflict.weight == Weight::Note), "{odd:?}");
+    }
+}
+
+#[test]
+fn copilot_variables_are_named_but_never_shown() {
+    let host = linux().var("COPILOT_PROVIDER_BEARER_TOKEN", "secret").var("COPILOT_PROVIDER_GHES_HOST", "h");
+    let found = conflicts("copilot", &host);
+    assert_eq!(found.len(), 2);
+    assert!(!format!("{found:?}").contains("secret"));
+    let installed = |token: &str| linux().program("copilot", "/usr/bin/copilot", None).var("GH_TOKEN", token);
+    let found = conflicts("copilot", &installed("ghp_secret"));
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Disturbs));
+    assert!(!format!("{found:?}").contains("secret"));
+    assert_eq!(weights("copilot", &installed("gho_secret")), []);
+    let settings = |text: &str| conflicts("copilot", &linux().file("/home/u/.copilot/settings.json", text));
+    assert_eq!(settings("{\"model\": \"gpt-5.5\"}")[0].weight, Weight::Note);
+    assert_eq!(settings("{\"model\": \"llmup/demo\"}"), []);
+    assert!(settings("{\"model\": ")[0].text.contains("line 1"));
+}
+
+#[test]
+fn aider_is_told_of_dotenv_files_and_those_who_have_it_of_variables() {
+    let here = || linux().program("aider", "/usr/bin/aider", None);
+    assert_eq!(weights("aider", &linux().var("OPENAI_BASE_URL", "https://other.example")), []);
+    assert_eq!(weights("aider", &here().var("OPENAI_BASE_URL", "https://other.example")), [Weight::Disturbs]);
+    assert_eq!(weights("aider", &here().var("OPENAI_BASE_URL", "http://localhost:4242/v1")), []);
+    let dotenv = linux().file("/projects/p/.env", "# x\nexport OPENAI_API_BASE=https://other.example\nDB=1\n");
+    let found = conflicts("aider", &dotenv);
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Note));
+    assert!(found[0].text.contains("OPENAI_API_BASE;") && !found[0].text.contains("DB"), "{found:?}");
+    let conf = linux().file("/projects/p/.aider.conf.yml", "model: sonnet\n");
+    assert!(conflicts("aider", &conf)[0].text.contains("model sonnet"));
+}
+
+#[test]
+fn goose_follows_variables_more_than_its_configuration() {
+    let user = linux().var("GOOSE_PROVIDER", "anthropic").var("GOOSE_MODEL", "big");
+    assert_eq!(weights("goose", &user), [Weight::Disturbs, Weight::Disturbs]);
+    let in_session = user.var("OPENAI_HOST", GATEWAY);
+    assert_eq!(weights("goose", &in_session), []);
+    for (text, found) in [
+        ("GOOSE_PROVIDER: anthropic\n", vec![Weight::Note]),
+        ("active_provider: openai\n", vec![Weight::Note]),
+        ("GOOSE_PROVIDER: llmup\n", vec![]),
+        ("GOOSE_PROVIDER: [\n", vec![]),
+    ] {
+        assert_eq!(weights("goose", &linux().file("/home/u/.config/goose/config.yaml", text)), found, "{text}");
+    }
+}
