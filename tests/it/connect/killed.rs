@@ -1,7 +1,7 @@
 //! llmup is killed at each of its file operations in turn: the settings file is the old or the new one, whole, and the
 //! next `disconnect` gives the original back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{KEY, OLD, ended, llmup, put, settings};
@@ -26,7 +26,7 @@ fn strace() -> Option<PathBuf> {
 }
 
 /// llmup under strace; whether it came to its end.
-fn traced(home: &Home, strace: &PathBuf, options: &[&str], args: &[&str]) -> bool {
+fn traced(home: &Home, strace: &Path, options: &[&str], args: &[&str]) -> bool {
     let llmup = home.llmup(args);
     let mut command = Command::new(strace);
     command.args(["-f", "-e", &format!("trace={CALLS}")]).args(options).arg(llmup.get_program()).args(args);
