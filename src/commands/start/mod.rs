@@ -48,6 +48,7 @@ use crate::paths::Paths;
 use crate::plan::variant::{self, Machine, Unjudged};
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 use crate::state::Instance;
+use crate::words;
 
 use entry::{Claim, Entry};
 use join::Host;
@@ -386,10 +387,9 @@ fn show(
             (None, Some(repo)) => format!("{repo} on ModelScope"),
             _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
         };
-        output::line(&format!(
-            "weights\n  not on this machine; this is the plan for the {} of {source}",
-            variant.quantization
-        ));
+        let told =
+            format!("weights\n  not on this machine; this is the plan for the {} of {source}", variant.quantization);
+        output::line(&words::say(&told));
     }
     None
 }
