@@ -76,7 +76,7 @@ pub(super) fn put(text: &str, place: &Place<'_>) -> Result<String, EditError> {
     match place {
         Place::Replace { path, to, raw } => {
             let item = find(&document, &keys(path)?).ok_or(EditError::Unsafe)?;
-            let span = item.as_value().and_then(|value| span_of(value));
+            let span = item.as_value().and_then(span_of);
             let span = span.ok_or_else(|| unsupported(path, "a table of its own"))?;
             Ok(splice(text, vec![(span, written(to, *raw))]))
         }
