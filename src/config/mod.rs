@@ -255,6 +255,9 @@ fn aliases(
     Ok(aliases)
 }
 
+/// Keys that other entries use, and the sentence that says so of one of them.
+type Elsewhere<'a> = (&'a [&'a str], &'a dyn Fn(&str) -> String);
+
 /// What reading needs to know, and what it has to say.
 struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
@@ -278,7 +281,7 @@ impl Reader<'_> {
         &mut self,
         node: &Node<'_>,
         known: &[&str],
-        (elsewhere, sentence): (&[&str], &dyn Fn(&str) -> String),
+        (elsewhere, sentence): Elsewhere<'_>,
     ) -> Result<(), ConfigError> {
         for (key, _) in node.map()? {
             if known.contains(&key.as_str()) {

@@ -1,7 +1,5 @@
 //! Settings files on a disk: connected, connected again, given back, and ended in the middle.
 
-use std::path::Path;
-
 use super::*;
 use crate::client::edit::Change;
 
@@ -182,7 +180,7 @@ fn a_link_stays_a_link() {
     std::fs::create_dir_all(place.settings().parent().unwrap()).unwrap();
     std::os::unix::fs::symlink(&real, place.settings()).unwrap();
     place.connect(1);
-    let is_link = |path: &Path| std::fs::symlink_metadata(path).unwrap().is_symlink();
+    let is_link = |path: &std::path::Path| std::fs::symlink_metadata(path).unwrap().is_symlink();
     assert!(is_link(&place.settings()) && !is_link(&real));
     assert!(std::fs::read_to_string(&real).unwrap().contains(":1\""));
     place.disconnect();

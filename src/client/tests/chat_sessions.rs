@@ -126,7 +126,7 @@ fn qwen_code_gets_leaner_as_the_context_shrinks() {
          export OPENAI_BASE_URL='http://127.0.0.1:4242/v1'\n\
          export OPENAI_API_KEY='sk-test'\n\
          export OPENAI_MODEL='demo'\n\
-         export QWEN_CODE_MAX_OUTPUT_TOKENS='4096'\n"
+         export QWEN_CODE_MAX_OUTPUT_TOKENS='2048'\n"
     ));
 }
 

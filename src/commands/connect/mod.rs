@@ -74,7 +74,8 @@ pub fn connect(args: &ConnectArgs, paths: &Paths, host: &dyn Host) -> Result<u8>
 }
 
 fn home() -> Result<PathBuf> {
-    directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()).ok_or_else(|| {
+    // As the clients ask for it: on Windows by USERPROFILE, not by the account.
+    std::env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
         let hint = "set HOME to your home folder, e.g. `export HOME=/home/me`";
         Plain::new(Exit::Config, "this system names no home folder", hint).into()
     })

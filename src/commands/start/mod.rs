@@ -199,8 +199,11 @@ fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: 
         output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
     }
     let instance = entry::wait(instance, models, paths)?;
-    let runs = if models.len() > 1 { "run" } else { "runs" };
-    output::note(&format!("{} {runs} already (pid {})", models.join(", "), instance.process.pid));
+    let (names, pid) = (models.join(", "), instance.process.pid);
+    output::note(&match models {
+        [_, _, ..] => format!("{names} run already (pid {pid})"),
+        _ => format!("{names} runs already (pid {pid})"),
+    });
     show_other(args, models, &instance);
     Ok(Exit::Ok.code())
 }

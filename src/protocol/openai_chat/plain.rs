@@ -78,6 +78,7 @@ fn delta<'a>(plain: &mut Plain<'a>, reader: &mut Reader<'a>) -> Option<()> {
 }
 
 /// Reads a value, unless it is null.
+#[inline]
 fn some<'a, T>(
     into: &mut Option<T>,
     reader: &mut Reader<'a>,
@@ -94,6 +95,7 @@ fn some<'a, T>(
 struct Seen(u8);
 
 impl Seen {
+    #[inline]
     fn first(&mut self, at: u8, read: impl FnOnce() -> Option<()>) -> Option<()> {
         let before = self.0;
         self.0 |= 1 << at;
