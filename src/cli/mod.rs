@@ -4,6 +4,7 @@ mod clients;
 mod config;
 mod export;
 mod machine;
+mod manual;
 mod models;
 mod running;
 mod serve;
@@ -15,7 +16,8 @@ use clap::{Parser, Subcommand};
 pub use self::clients::{EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
-pub use self::machine::{DoctorArgs, EngineCommand, HardwareArgs};
+pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
+pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
 pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
@@ -87,6 +89,9 @@ pub enum Command {
     /// Check the machine, the engines, ports, clients and their settings.
     #[command(after_help = machine::DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Say what a code means and what cures it, or find the code of an error by its words.
+    #[command(after_help = machine::EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Show accelerators, processor and memory, what is wrong with them, and which engine can use what.
     #[command(after_help = machine::HARDWARE_EXAMPLES)]
     Hardware(HardwareArgs),
@@ -96,4 +101,10 @@ pub enum Command {
     /// Print what a service manager needs to run llmup, without any key.
     #[command(subcommand, after_help = export::EXPORT_EXAMPLES)]
     Export(ExportCommand),
+    /// Print what a shell needs to complete llmup's commands and options.
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one per subcommand.
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(ManArgs),
 }

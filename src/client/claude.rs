@@ -11,9 +11,24 @@ use crate::host::{Host, Os};
 /// Claude Code.
 pub struct Claude;
 
-/// Below this context even the lean prompt (about 9 thousand tokens) leaves no room before compaction starts
-/// (context - output - 3000): only the smallest prompt works.
-const SIMPLE_BELOW: u64 = 24_576;
+/// Below this context even the lean prompt (about 9 thousand tokens) leaves no room before compaction starts: only the
+/// smallest prompt works.
+const SIMPLE_BELOW: u64 = 32_000;
+
+/// What Claude Code keeps free for its own safety when a prompt comes, besides the longest answer: measured with
+/// 2.1.329, which compacts before a prompt at `window - output - 13000`, and between tool calls at `window - output - 3000`.
+const RESERVE: u64 = 13_000;
+
+/// The window to tell Claude Code. Of a small context its reserve leaves nothing: it would compact before every prompt and
+/// end by "thrashing". There it is told of more, so that it compacts at 55 % of the context or later before a prompt, and
+/// between tool calls 3 thousand tokens before the end; what goes beyond is refused by the gateway in words on which it
+/// compacts, too.
+fn window(gateway: &Session) -> u64 {
+    if gateway.context >= LEAN_BELOW {
+        return gateway.context;
+    }
+    (gateway.context + gateway.max_output).max(gateway.context * 55 / 100 + gateway.max_output + RESERVE)
+}
 
 /// Variables that lead Claude Code to another service.
 const ELSEWHERE: [&str; 4] =
@@ -59,7 +74,7 @@ impl Client for Claude {
             exports.push(Export::set(format!("ANTHROPIC_DEFAULT_{tier}_MODEL"), model));
         }
         exports.extend([
-            Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", gateway.context.to_string()),
+            Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window(gateway).to_string()),
             // Without it 32000 are reserved: at a context of 32768 nothing is left and it ends by "thrashing".
             Export::set("CLAUDE_CODE_MAX_OUTPUT_TOKENS", gateway.max_output.to_string()),
             // These two keep the head of the prompt equal between turns and conversations.

@@ -68,14 +68,15 @@ impl Session {
     }
 }
 
-/// The longest answer to allow in a context of that many tokens: at most a quarter of it, so that a client which
-/// reserves room for the answer (Claude Code 2.1.329 keeps it free before it compacts) still has a prompt left.
+/// The longest answer to allow in a context of that many tokens: an eighth of it. Clients keep that room free (Claude
+/// Code 2.1.329 before it compacts, OpenCode and Codex too), and with more of it a context of 32k has no conversation left.
 pub fn output_limit(context: u64) -> u64 {
-    (context / 4).min(8192)
+    (context / 8).min(8192)
 }
 
-/// Contexts below this many tokens get the client's lean switches: prompts start at 10 to 12 thousand tokens.
-pub const LEAN_BELOW: u64 = 32_768;
+/// Contexts below this many tokens get the client's lean switches: prompts start at 10 to 12 thousand tokens, and Claude
+/// Code compacts at 21 thousand of 32,768, so that models with 32k need them most.
+pub const LEAN_BELOW: u64 = 40_960;
 
 /// One line of a client's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

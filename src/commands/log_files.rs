@@ -55,12 +55,15 @@ fn aside(path: &Path, n: u32) -> PathBuf {
     name.into()
 }
 
-/// Makes room for a new first old file.
-fn shift(path: &Path, keep: u32) {
-    let _ = std::fs::remove_file(aside(path, keep));
-    for n in (1..keep).rev() {
-        let _ = std::fs::rename(aside(path, n), aside(path, n + 1));
+/// Makes room for a new first old file. On Windows one that somebody reads may keep its name: then there is none, and
+/// nothing is written over.
+fn shift(path: &Path, keep: u32) -> io::Result<()> {
+    let there = |n: u32| std::fs::symlink_metadata(aside(path, n)).is_ok();
+    let free = (1..=keep).find(|n| !there(*n)).unwrap_or(keep);
+    if there(free) {
+        std::fs::remove_file(aside(path, free))?;
     }
+    (1..free).rev().try_for_each(|n| std::fs::rename(aside(path, n), aside(path, n + 1)))
 }
 
 /// Opens a log of llmup's own to write at its end. One that has grown to the limit is put aside before. Several llmups
@@ -86,8 +89,8 @@ pub fn open(path: &Path, limit: Limit) -> Result<File, FileError> {
     drop(file);
     if limit.keep == 0 {
         let _ = std::fs::remove_file(path);
-    } else {
-        shift(path, limit.keep);
+    } else if shift(path, limit.keep).is_ok() {
+        // Else it grows on, and is put aside by who opens it next.
         let _ = std::fs::rename(path, aside(path, 1));
     }
     opened()
@@ -96,12 +99,16 @@ pub fn open(path: &Path, limit: Limit) -> Result<File, FileError> {
 /// Empties a log that somebody else writes, once it has grown to the limit; what it held is copied before. A disk
 /// without room for the copy is no reason to let it grow.
 fn copy_and_empty(path: &Path, limit: Limit) -> io::Result<()> {
-    let long = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|f| f.is_file() && f.len() >= limit.bytes);
-    if !long(path) {
+    let length = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file).map_or(0, |file| file.len());
+    if length < limit.bytes || length == 0 {
         return Ok(());
     }
-    if limit.keep > 0 {
-        shift(path, limit.keep);
+    let room = if limit.keep > 0 { shift(path, limit.keep) } else { Ok(()) };
+    if room.is_err() && length < limit.bytes.saturating_mul(2) {
+        // Who holds an old one may have let go at the next look.
+        return room;
+    }
+    if limit.keep > 0 && room.is_ok() {
         let copy = aside(path, 1);
         let copied = fs::write_private(&copy, b"").map_err(io::Error::other).and_then(|()| {
             let mut to = File::options().write(true).open(&copy)?;
@@ -204,6 +211,26 @@ mod tests {
         assert_eq!(lines.len(), 400);
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn an_old_file_that_cannot_be_renamed_is_not_written_over() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let limit = Limit { bytes: 4, keep: 2 };
+        for text in ["one.", "two."] {
+            open(&path, limit).unwrap().write_all(text.as_bytes()).unwrap();
+        }
+        // An editor that lets others read, and neither rename nor delete.
+        const READ: u32 = 1;
+        let editor = File::options().read(true).share_mode(READ).open(aside(&path, 1)).unwrap();
+        open(&path, limit).unwrap().write_all(b"three.").unwrap();
+        assert_eq!([&path, &aside(&path, 1)].map(|p| read(p)), ["two.three.", "one."]);
+        drop(editor);
+        open(&path, limit).unwrap().write_all(b"four.").unwrap();
+        assert_eq!([&path, &aside(&path, 1), &aside(&path, 2)].map(|p| read(p)), ["four.", "two.three.", "one."]);
+    }
+
     #[test]
     fn a_log_of_another_is_emptied_under_its_hands() {
         let dir = tempfile::tempdir().unwrap();
@@ -221,7 +248,10 @@ mod tests {
         std::fs::remove_file(aside(&path, 1)).unwrap();
         std::fs::create_dir_all(aside(&path, 1).join("x")).unwrap();
         std::fs::create_dir_all(aside(&path, 2).join("x")).unwrap();
-        engine.write_all(b"overflow").unwrap();
+        engine.write_all(b"over").unwrap();
+        copy_and_empty(&path, limit).unwrap_err();
+        assert_eq!(read(&path), "nextover", "it may be better at the next look");
+        engine.write_all(b"flow").unwrap();
         copy_and_empty(&path, limit).unwrap();
         assert_eq!(read(&path), "");
         // What is no file of ours is left alone.

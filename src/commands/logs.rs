@@ -33,6 +33,8 @@ pub fn run(args: &LogsArgs, paths: &Paths) -> Result<u8> {
                 Some(log) => (log, Some(instance)),
                 None => return Err(without(&instance).into()),
             },
+            // Any of their logs would be a guess.
+            Err(several @ stop::NobodyError::Several { .. }) => return Err(several.of("logs")),
             // It may have ended; its log has not.
             Err(nobody) => match kept(args.name.as_deref(), paths) {
                 Some(path) => (path, None),

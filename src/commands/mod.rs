@@ -4,12 +4,14 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod env;
+pub mod explain;
 pub mod export;
 pub mod gateway_choice;
 pub mod hardware;
 pub mod held;
 pub mod log_files;
 pub mod logs;
+pub mod manual;
 pub mod models;
 pub mod plan;
 pub mod pull;
@@ -23,6 +25,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod top;
+pub mod wrapped;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;
@@ -47,13 +50,16 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Stop(args) => stop::stop(&args, &paths),
         Command::Restart(args) => stop::restart(&args, &paths),
         Command::Reload(args) => reload::run(&args, &paths),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
-        Command::Doctor(DoctorArgs { record: Some(dir), json }) => doctor::record::run(&dir, json, &paths),
-        Command::Doctor(args) => Ok(running::doctor(args, &paths).code()),
+        Command::Doctor(DoctorArgs { record: Some(dir), json, .. }) => doctor::record::run(&dir, json, &paths),
+        Command::Doctor(args) => Ok(running::doctor(&args, &paths).code()),
+        Command::Explain(args) => explain::run(&args),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),
     }

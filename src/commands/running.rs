@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::doctor::{EngineFound, Inputs, Running};
+use super::doctor::{Inputs, Running};
 use crate::cli::{DoctorArgs, EnvArgs};
 use crate::client::Session;
 use crate::client::shell::Shell;
@@ -151,22 +151,43 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
     Ok(Exit::Ok.code())
 }
 
-/// `llmup doctor`.
-pub fn doctor(args: DoctorArgs, paths: &Paths) -> Exit {
-    let running = newest(paths).ok().flatten().filter(Instance::was_ready);
-    let engines = engine::find::find(&RealHost, paths);
+/// `llmup doctor`. Unlike other commands it leaves what crashed ones left where it is, to tell of it.
+pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Exit {
+    let found = state::list(&paths.state(), process::alive).unwrap_or_default();
+    let mut ready = found.running.iter().filter(|instance| instance.was_ready());
+    let named = args.model.as_deref();
+    let serves = |instance: &&Instance| instance.models().any(|model| Some(model.name.as_str()) == named);
+    let running = match named {
+        Some(_) => ready.clone().find(serves).or_else(|| ready.next()),
+        None => ready.next(),
+    };
     let inputs = Inputs {
         hardware: Some(hardware::detect(&RealHost)),
-        engines: engines
-            .iter()
-            .map(|found| EngineFound {
-                name: found.engine.to_string(),
-                version: found.version.clone(),
-                place: found.program.display().to_string(),
-            })
-            .collect(),
+        engines: engine::find::find(&RealHost, paths),
+        models: paths.models(),
         gateway_port: super::start::DEFAULT_PORT,
-        running: running.map(|i| Running { session: session(&i, None), engine: i.model.engine.name }),
+        running: running.map(|instance| known(instance, named)),
+        crashed: found.crashed,
     };
-    super::doctor::run(args.json, inputs, Arc::new(RealHost))
+    super::doctor::run(args, inputs, Arc::new(RealHost), paths)
+}
+
+/// What is known of a running instance: its file, and what it says of itself.
+fn known(instance: &Instance, named: Option<&str>) -> Running {
+    let session = session(instance, named);
+    let model = instance.models().find(|model| model.name == session.model).unwrap_or(&instance.model);
+    let live = Live::of(instance).and_then(|live| live.of_model(instance, model).cloned());
+    let sizes = model.measured.as_ref();
+    let planned = model.planned.as_ref();
+    let mut running = Running::of(session, &model.engine.name);
+    running.confirmed = sizes.and_then(|sizes| sizes.context);
+    running.on_gpu = sizes.and_then(|sizes| sizes.on_gpu);
+    running.weights_bytes = sizes.and_then(|s| s.weights_bytes).or(planned.and_then(|s| s.weights_bytes));
+    if let Some(live) = live {
+        running.state = Some(live.state);
+        running.because = live.because;
+        running.restarts = live.restarts;
+        running.last_crash = live.last_crash;
+    }
+    running
 }

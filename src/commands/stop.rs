@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::running;
 use crate::cli::{RestartArgs, StopArgs};
 use crate::control::{self, Order};
-use crate::error::{Explain, Result};
+use crate::error::{Error, Explain, Plain, Result};
 use crate::exit::Exit;
 use crate::output;
 use crate::paths::Paths;
@@ -91,6 +91,16 @@ impl Explain for NobodyError {
     }
 }
 
+impl NobodyError {
+    /// As `llmup VERB` says it: of several models its hint is for this command, and not for ending one.
+    pub fn of(self, verb: &str) -> Error {
+        let NobodyError::Several { running } = &self else { return self.into() };
+        let name = running.first().map_or("NAME", String::as_str);
+        let hints = vec![format!("name one: `llmup {verb} {name}`")];
+        Plain { message: self.to_string(), exit: self.exit(), hints }.into()
+    }
+}
+
 /// The instance that is meant: the one with the model of that name, the one with that pid, or the only one.
 pub fn meant(name: Option<&str>, running: &[Instance]) -> Result<Instance, NobodyError> {
     let names = || running.iter().flat_map(Instance::models).map(|model| model.name.clone()).collect::<Vec<_>>();
@@ -171,7 +181,7 @@ fn sleep(instance: &Instance, name: &str, paths: &Paths) -> Result<u8> {
 
 /// `llmup restart`.
 pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
-    let instance = meant(args.name.as_deref(), &running::all(paths)?)?;
+    let instance = meant(args.name.as_deref(), &running::all(paths)?).map_err(|nobody| nobody.of("restart"))?;
     let model = one_of_several(args.name.as_deref(), &instance).unwrap_or(&instance.model);
     let (name, before) = (model.name.clone(), model.engine.process.clone());
     let why = match (&before, model.phase) {
@@ -261,6 +271,21 @@ mod tests {
             others: vec![Model::loading(&format!("{model}-small"))],
             started_at: 0,
         }
+    }
+
+    #[test]
+    fn of_several_the_hint_is_for_the_command_that_was_typed() {
+        let several = || NobodyError::Several { running: vec!["glm".to_owned(), "qwen".to_owned()] };
+        for verb in ["restart", "logs", "reload"] {
+            let several = several().of(verb);
+            let lines = several.lines();
+            let lines: Vec<_> = lines.iter().map(|(label, text)| (*label, text.as_str())).collect();
+            let hint = format!("name one: `llmup {verb} glm`");
+            assert_eq!(lines, [("error", "several models are running: glm, qwen"), ("hint", hint.as_str())]);
+            assert_eq!(several.exit(), Exit::Usage);
+        }
+        assert!(several().hints().contains(&"or end them all: `llmup stop --all`".to_owned()));
+        assert_eq!(NobodyError::Nothing.of("logs").exit(), Exit::Missing);
     }
 
     #[test]

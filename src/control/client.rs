@@ -17,6 +17,9 @@ const LARGEST: u64 = 4 << 20;
 /// Reading a configuration again asks every backend in it.
 const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 
+/// Whoever joins has its model planned: headers of weights are read, and an engine is asked for the flags it takes.
+const JOIN_LIMIT: Duration = Duration::from_secs(180);
+
 /// What an instance says about an order it was told to answer: lines, each with its label (`error`, `hint`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
@@ -61,9 +64,29 @@ pub fn ask(endpoint: &Endpoint) -> Result<Value, Unanswered> {
 /// # Errors
 /// [`Unanswered`].
 pub fn reload(endpoint: &Endpoint) -> Result<Told, Unanswered> {
+    wait(endpoint, "/reload", "", RELOAD_LIMIT)
+}
+
+/// What an instance tells those who want it to serve one more model; that it takes none is [`Unanswered::Stranger`].
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn joining(endpoint: &Endpoint) -> Result<Value, Unanswered> {
+    exchange(endpoint, "GET", "/join", "")
+}
+
+/// Has an instance serve one more model, and waits until it has taken it in, which is before the model is loaded.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn join(endpoint: &Endpoint, wish: &Value) -> Result<Told, Unanswered> {
+    wait(endpoint, "/join", &wish.to_string(), JOIN_LIMIT)
+}
+
+fn wait(endpoint: &Endpoint, path: &str, body: &str, limit: Duration) -> Result<Told, Unanswered> {
     let port = endpoint.port;
-    let (status, body) = answer(endpoint, ("POST", "/reload"), "", RELOAD_LIMIT)
-        .map_err(|source| Unanswered::Silent { port, source })?;
+    let (status, body) =
+        answer(endpoint, ("POST", path), body, limit).map_err(|source| Unanswered::Silent { port, source })?;
     let told: Option<Value> = serde_json::from_slice(&body).ok();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |name: &str| told.as_ref().and_then(|told| told.get(name)?.as_array().cloned());

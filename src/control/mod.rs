@@ -3,16 +3,16 @@
 //! signals do not cross Windows consoles.
 //!
 //! [`open`] listens and gives the [`Orders`] that come; [`ask`], [`order`] and [`reload`] are for the commands. What an
-//! order means is the running instance's affair. Reading a configuration again is the one thing that is answered when
-//! it is done, because it can fail without an end to anything.
+//! order means is the running instance's affair. Reading a configuration again and taking in one more model are
+//! answered when they are done, because they can fail without an end to anything.
 
 mod client;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Told, Unanswered, ask, order, reload};
-pub use server::{Opened, Orders, Reload, Status, open};
+pub use client::{Told, Unanswered, ask, join, joining, order, reload};
+pub use server::{Join, Opened, Orders, Reload, Status, open, open_for_more};
 
 pub use crate::state::Endpoint;
 

@@ -38,7 +38,22 @@ impl Reload {
     }
 }
 
-/// Bytes of the longest body: a model's name.
+/// Somebody wants it to serve one more model, and waits for the word on it.
+#[derive(Debug)]
+pub struct Join {
+    /// The model, in words that only commands understand.
+    pub wish: Value,
+    reply: oneshot::Sender<Told>,
+}
+
+impl Join {
+    /// Tells whether it is taken in.
+    pub fn answer(self, told: Told) {
+        let _ = self.reply.send(told);
+    }
+}
+
+/// Bytes of the longest body: a model's name, or what is wanted of it.
 const LONGEST: usize = 64 << 10;
 
 /// A caller sends its few bytes within this time.
@@ -52,6 +67,8 @@ pub struct Opened {
     pub orders: Orders,
     /// Wishes for the configuration to be read again.
     pub reloads: mpsc::UnboundedReceiver<Reload>,
+    /// Wishes for one more model; of an instance that takes none there are none.
+    pub joins: mpsc::UnboundedReceiver<Join>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -66,6 +83,15 @@ impl Drop for Opened {
 /// # Errors
 /// When no port can be had, or no random numbers.
 pub async fn open(status: Status) -> io::Result<Opened> {
+    open_for_more(status, None).await
+}
+
+/// Like [`open`], for an instance that takes in more models when it is asked to, if there is something that `joiners`
+/// should know before they ask.
+///
+/// # Errors
+/// As for [`open`].
+pub async fn open_for_more(status: Status, joiners: Option<Value>) -> io::Result<Opened> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let mut random = [0u8; 24];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
@@ -73,7 +99,9 @@ pub async fn open(status: Status) -> io::Result<Opened> {
     let endpoint = Endpoint { port: listener.local_addr()?.port(), key: key.clone() };
     let (sender, orders) = mpsc::unbounded_channel();
     let (wishes, reloads) = mpsc::unbounded_channel();
-    let desk = Arc::new(Desk { key, port: endpoint.port, status, sender, wishes });
+    let (joining, joins) = mpsc::unbounded_channel();
+    let joiners = joiners.map(|told| (told, joining));
+    let desk = Arc::new(Desk { key, port: endpoint.port, status, sender, wishes, joiners });
     let serving = tokio::spawn(async move {
         loop {
             match listener.accept().await {
@@ -82,7 +110,7 @@ pub async fn open(status: Status) -> io::Result<Opened> {
             }
         }
     });
-    Ok(Opened { endpoint, orders, reloads, serving })
+    Ok(Opened { endpoint, orders, reloads, joins, serving })
 }
 
 struct Desk {
@@ -91,6 +119,8 @@ struct Desk {
     status: Status,
     sender: mpsc::UnboundedSender<Order>,
     wishes: mpsc::UnboundedSender<Reload>,
+    /// What who wants to join is told before, and where the wish goes.
+    joiners: Option<(Value, mpsc::UnboundedSender<Join>)>,
 }
 
 async fn serve(desk: Arc<Desk>, stream: TcpStream) {
@@ -117,30 +147,30 @@ impl Desk {
             return say(StatusCode::OK, &(self.status)());
         }
         if request.method() == Method::POST && path == "/reload" {
-            return self.reload().await;
+            let (sender, told) = oneshot::channel();
+            let _ = self.wishes.send(Reload(sender));
+            return answered(told).await;
+        }
+        if let (&Method::GET, "/join", Some((told, _))) = (request.method(), path, &self.joiners) {
+            return say(StatusCode::OK, told);
         }
         let (method, path) = (request.method().clone(), path.to_owned());
         let body = Limited::new(request.into_body(), LONGEST).collect().await.map(Collected::to_bytes);
-        let model = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+        let body = body.unwrap_or_default();
+        if let (&Method::POST, "/join", Some((_, joining))) = (&method, path.as_str(), &self.joiners) {
+            let Ok(wish) = serde_json::from_slice(&body) else {
+                return say(StatusCode::BAD_REQUEST, &json!({"error": "that is no wish"}));
+            };
+            let (reply, told) = oneshot::channel();
+            let _ = joining.send(Join { wish, reply });
+            return answered(told).await;
+        }
+        let model = String::from_utf8_lossy(&body).into_owned();
         let order = Order::received(&path, model).filter(|_| method == Method::POST);
         match order.map(|order| self.sender.send(order)) {
             Some(Ok(())) => say(StatusCode::ACCEPTED, &json!({"accepted": true})),
             Some(Err(_)) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),
             None => say(StatusCode::NOT_FOUND, &json!({"error": "there is no such order"})),
-        }
-    }
-
-    async fn reload(&self) -> Response<Full<Bytes>> {
-        let (sender, told) = oneshot::channel();
-        let _ = self.wishes.send(Reload(sender));
-        match told.await {
-            Ok(Told::Done(said)) => say(StatusCode::OK, &json!({"said": said})),
-            Ok(Told::Refused(lines)) => {
-                let lines: Vec<Value> =
-                    lines.into_iter().map(|(label, text)| json!({"label": label, "text": text})).collect();
-                say(StatusCode::CONFLICT, &json!({"lines": lines}))
-            }
-            Err(_) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),
         }
     }
 
@@ -152,6 +182,19 @@ impl Desk {
     fn knows(&self, shown: Option<&HeaderValue>) -> bool {
         let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         shown.is_some_and(|shown| shown.ct_eq(self.key.as_bytes()).into())
+    }
+}
+
+/// What the instance says when it is done.
+async fn answered(told: oneshot::Receiver<Told>) -> Response<Full<Bytes>> {
+    match told.await {
+        Ok(Told::Done(said)) => say(StatusCode::OK, &json!({"said": said})),
+        Ok(Told::Refused(lines)) => {
+            let lines: Vec<Value> =
+                lines.into_iter().map(|(label, text)| json!({"label": label, "text": text})).collect();
+            say(StatusCode::CONFLICT, &json!({"lines": lines}))
+        }
+        Err(_) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "it is ending already"})),
     }
 }
 

@@ -108,3 +108,38 @@ async fn a_reload_is_answered_when_it_is_done() {
     assert_eq!(refused.unwrap(), Told::Refused(lines));
     assert!(matches!(ending, Err(Unanswered::Stranger { status: 503, .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_in_more_says_what_joiners_need_and_answers_their_wish() {
+    let mut opened = open_for_more(Arc::new(|| json!({})), Some(json!({"machine": 1}))).await.unwrap();
+    let endpoint = opened.endpoint.clone();
+    let answering = async {
+        let join = opened.joins.recv().await.unwrap();
+        assert_eq!(join.wish, json!({"model": "glm"}));
+        join.answer(Told::Done(vec!["taken".to_owned()]));
+        drop(opened.joins.recv().await);
+    };
+    let asking = blocking(move || {
+        let wish = json!({"model": "glm"});
+        let raw = |body: &str| {
+            let Endpoint { port, key } = &endpoint;
+            let head = format!("host: 127.0.0.1:{port}\r\nauthorization: Bearer {key}\r\n");
+            raw(*port, &format!("POST /join HTTP/1.1\r\n{head}content-length: {}\r\n\r\n{body}", body.len()))
+        };
+        assert!(raw("{").starts_with("HTTP/1.1 400"));
+        (joining(&endpoint).unwrap(), join(&endpoint, &wish).unwrap(), join(&endpoint, &wish))
+    });
+    let ((told, taken, ending), ()) = tokio::join!(asking, answering);
+    assert_eq!(told, json!({"machine": 1}));
+    assert_eq!(taken, Told::Done(vec!["taken".to_owned()]));
+    assert!(matches!(ending, Err(Unanswered::Stranger { status: 503, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_in_nobody_has_no_such_path() {
+    let opened = opened().await;
+    let endpoint = opened.endpoint.clone();
+    let (told, wish) = blocking(move || (joining(&endpoint), join(&endpoint, &json!({})))).await;
+    assert!(matches!(told, Err(Unanswered::Stranger { status: 404, .. })));
+    assert!(matches!(wish, Err(Unanswered::Stranger { status: 404, .. })));
+}

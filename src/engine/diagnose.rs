@@ -10,6 +10,8 @@ pub struct Diagnosis {
     pub line: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The finding it is, of those in `profiles/findings/`: `LLMUP-E012`. `None`: nothing is known of it.
+    pub code: Option<&'static str>,
     /// What would cure it, with the engine's numbers.
     pub remedy: Option<Remedy>,
     /// The port was taken between our check and the engine's bind.
@@ -31,70 +33,101 @@ pub enum Remedy {
     LessMemory,
 }
 
-/// `(mark in the line, hint)`, most telling first. Texts: vLLM 0.32.0 (CPU) and 0.33.0 sources.
-const VLLM: &[(&str, &str)] = &[
+/// What a line says, the code of that finding, and the hint.
+type Mark = (&'static str, &'static str, &'static str);
+
+/// The port was taken between our check and the engine's bind.
+const PORT_TAKEN: &str = "LLMUP-E005";
+/// Only a summary that points upwards is there.
+const SUMMARY: &str = "LLMUP-E008";
+
+/// Most telling first. Texts: vLLM 0.32.0 (CPU) and 0.33.0 sources.
+const VLLM: &[Mark] = &[
     (
         "unrecognized arguments:",
+        "LLMUP-E006",
         "this version of vLLM does not know that flag; remove it, or see `vllm serve --help=all`",
     ),
     (
         "estimated maximum model length is",
+        "LLMUP-E010",
         "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`",
     ),
     (
         "larger than the maximum number of tokens that can be stored in KV cache",
+        "LLMUP-E010",
         "start with a smaller context: `--context N`, or a larger `--gpu-memory-utilization`",
     ),
     (
         "No available memory for the cache blocks",
+        "LLMUP-E011",
         "the weights leave no room for the KV cache: raise `--gpu-memory-utilization`, spread over more GPUs with `--tensor-parallel-size`, or take a smaller quantisation",
     ),
     (
         "is less than desired GPU memory utilization",
+        "LLMUP-E012",
         "another program holds memory on the GPU (see `nvidia-smi`): end it, or lower `--gpu-memory-utilization`",
     ),
     (
         "out of memory occurred when warming up sampler",
+        "LLMUP-E014",
         "fewer requests at once need less: `-- --max-num-seqs 64`, or lower `--gpu-memory-utilization`",
     ),
     (
         // CUDA, HIP and NPU alike.
         "out of memory. Tried to allocate",
+        "LLMUP-E013",
         "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`",
     ),
     (
         "invalid tool call parser",
+        "LLMUP-E020",
         "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`",
     ),
     (
         "Reasoning parser",
+        "LLMUP-E021",
         "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`",
     ),
     (
         "greater than the derived max_model_len",
+        "LLMUP-E022",
         "the model was not made for so long a context; use a smaller `--context`",
     ),
-    ("must be divisible by tensor parallel size", "choose a `--tensor-parallel-size` that divides the number of heads"),
+    (
+        "must be divisible by tensor parallel size",
+        "LLMUP-E023",
+        "choose a `--tensor-parallel-size` that divides the number of heads",
+    ),
     (
         "not divisible by weight quantization block",
+        "LLMUP-E024",
         "lower `--tensor-parallel-size`, or add `-- --enable-expert-parallel`",
     ),
     (
         "does not recognize this architecture",
+        "LLMUP-E025",
         "this model is newer than the installed engine: `llmup engine install vllm`",
     ),
     (
         "are not supported for now",
+        "LLMUP-E026",
         "vLLM does not know this architecture: update it with `llmup engine install vllm`, or use a GGUF of the model with llama.cpp",
     ),
-    ("Error while deserializing header", "a weight file is damaged or cut short: download it again"),
+    ("Error while deserializing header", "LLMUP-M003", "a weight file is damaged or cut short: download it again"),
     (
         "ensure the presence of a 'config.json'",
+        "LLMUP-M002",
         "the directory holds no config.json: pass the folder of the model with `--model-dir`",
     ),
-    ("Cannot find an appropriate cached snapshot folder", "the model path does not exist: check `--model-dir`"),
+    (
+        "Cannot find an appropriate cached snapshot folder",
+        "LLMUP-M001",
+        "the model path does not exist: check `--model-dir`",
+    ),
     (
         "on kv cache allocation is less than requested",
+        "LLMUP-E015",
         "the KV cache asks for more memory than is free: use a smaller `--context`",
     ),
 ];
@@ -111,50 +144,90 @@ const SUMMARIES: &[&str] = &[
 pub(super) fn vllm(log: &str) -> Option<Diagnosis> {
     let lines: Vec<&str> = log.split(['\n', '\r']).map(without_prefix).filter(|l| !l.is_empty()).collect();
     if let Some(line) = lines.iter().find(|l| l.contains("Address already in use")) {
-        return Some(Diagnosis { port_taken: true, ..plain(line) });
+        return Some(taken(line));
     }
-    for (mark, hint) in VLLM {
+    for (mark, code, hint) in VLLM {
         if let Some(line) = lines.iter().find(|l| l.contains(mark) && !is_code(l)) {
-            let remedy = remedy(line, &lines);
-            return Some(Diagnosis { hint: Some((*hint).to_owned()), remedy, ..plain(line) });
+            return Some(Diagnosis { remedy: remedy(line, &lines), ..known(line, code, hint) });
         }
     }
     let telling = |l: &&&str| is_error(l) && !SUMMARIES.iter().any(|s| l.contains(s));
-    lines.iter().find(telling).or_else(|| lines.iter().find(|l| is_error(l))).map(|l| plain(l))
+    let summary = || lines.iter().find(|l| is_error(l)).map(|l| Diagnosis { code: Some(SUMMARY), ..plain(l) });
+    lines.iter().find(telling).map(|l| plain(l)).or_else(summary)
 }
+
+/// Most telling first. Texts: llama.cpp b11669.
+const LLAMA_CPP: &[Mark] = &[
+    (
+        "error while handling argument",
+        "LLMUP-E007",
+        "the value behind that flag is none it can read; see `llama-server --help`",
+    ),
+    ("invalid argument:", "LLMUP-E006", "this build of llama.cpp does not know that flag; see `llama-server --help`"),
+    (
+        "unknown model architecture",
+        "LLMUP-E025",
+        "this model is newer than the installed llama.cpp: `llmup engine install llama-cpp`",
+    ),
+    ("invalid magic", "LLMUP-M004", "the file is not a GGUF; check the path"),
+    (
+        "unable to allocate",
+        "LLMUP-E016",
+        "there is too little memory: use a smaller `--context` or a smaller quantisation",
+    ),
+    ("out of memory", "LLMUP-E016", "there is too little memory: use a smaller `--context` or a smaller quantisation"),
+    (
+        "failed to load model",
+        "LLMUP-M005",
+        "the file cannot be loaded: is it whole, and a GGUF this build knows? Download it again if in doubt",
+    ),
+];
+
+/// Texts: Ollama 0.33-rc.
+const OLLAMA: &[Mark] = &[
+    ("unknown flag:", "LLMUP-E006", "this version of Ollama does not know that flag; see `ollama serve --help`"),
+    (
+        "unsupported architecture",
+        "LLMUP-E027",
+        "Ollama cannot convert these weights: run the folder with vLLM, or a GGUF of the model with llama.cpp",
+    ),
+    (
+        "pull model manifest: file does not exist",
+        "LLMUP-E028",
+        "there is no such name or tag: what this Ollama has shows `ollama list`",
+    ),
+];
 
 /// llama-server's log.
 pub(super) fn llama_cpp(log: &str) -> Option<Diagnosis> {
     let find = |mark: &str| log.lines().find(|l| l.contains(mark));
     if let Some(line) = find("couldn't bind HTTP server socket") {
-        return Some(Diagnosis { port_taken: true, ..plain(line) });
+        return Some(taken(line));
     }
-    const MARKS: &[(&str, &str)] = &[
-        ("invalid argument:", "this build of llama.cpp does not know that flag; see `llama-server --help`"),
-        (
-            "unknown model architecture",
-            "this model is newer than the installed llama.cpp: `llmup engine install llama-cpp`",
-        ),
-        ("invalid magic", "the file is not a GGUF; check the path"),
-        ("unable to allocate", "there is too little memory: use a smaller `--context` or a smaller quantisation"),
-        ("out of memory", "there is too little memory: use a smaller `--context` or a smaller quantisation"),
-        (
-            "failed to load model",
-            "the file cannot be loaded: is it whole, and a GGUF this build knows? Download it again if in doubt",
-        ),
-    ];
-    MARKS
-        .iter()
-        .find_map(|(mark, hint)| find(mark).map(|line| Diagnosis { hint: Some((*hint).to_owned()), ..plain(line) }))
-        .or_else(|| log.lines().find(|l| is_error(l) || l.starts_with("error")).map(plain))
+    marked(LLAMA_CPP, log).or_else(|| log.lines().find(|l| is_error(l) || l.starts_with("error")).map(plain))
 }
 
 /// Ollama's log.
 pub(super) fn ollama(log: &str) -> Option<Diagnosis> {
     if let Some(line) = log.lines().find(|l| l.contains("address already in use")) {
-        return Some(Diagnosis { port_taken: true, ..plain(line) });
+        return Some(taken(line));
     }
-    log.lines().find(|l| l.starts_with("Error:")).map(plain)
+    marked(OLLAMA, log).or_else(|| log.lines().find(|l| l.starts_with("Error:")).map(plain))
+}
+
+/// The first mark, in their order, that any line has.
+fn marked(marks: &[Mark], log: &str) -> Option<Diagnosis> {
+    marks
+        .iter()
+        .find_map(|(mark, code, hint)| log.lines().find(|l| l.contains(mark)).map(|line| known(line, code, hint)))
+}
+
+fn known(line: &str, code: &'static str, hint: &str) -> Diagnosis {
+    Diagnosis { hint: Some(hint.to_owned()), code: Some(code), ..plain(line) }
+}
+
+fn taken(line: &str) -> Diagnosis {
+    Diagnosis { port_taken: true, code: Some(PORT_TAKEN), ..plain(line) }
 }
 
 fn plain(line: &str) -> Diagnosis {
@@ -165,7 +238,7 @@ fn plain(line: &str) -> Diagnosis {
         end -= 1;
     }
     let shown = if end < line.len() { format!("{}…", &line[..end]) } else { line.to_owned() };
-    Diagnosis { line: shown, hint: None, remedy: None, port_taken: false }
+    Diagnosis { line: shown, hint: None, code: None, remedy: None, port_taken: false }
 }
 
 /// Takes `(EngineCore pid=1) ERROR 11-20 19:12:06 [core.py:1510] ` off a line. The blanks after it are kept: they
@@ -229,103 +302,5 @@ fn remedy(line: &str, log: &[&str]) -> Option<Remedy> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_root_cause_is_taken_not_the_summary_below_it() {
-        let log = "(APIServer pid=7) INFO 01-02 03:04:05 [a.py:1] hello\n\
-                   (EngineCore pid=8) ERROR 01-02 03:04:06 [core.py:9]     raise OddError(\n\
-                   (EngineCore pid=8) ERROR 01-02 03:04:06 [core.py:9] odd.OddError: the moon is full\n\
-                   RuntimeError: Engine core initialization failed. See root cause above.\n";
-        assert_eq!(vllm(log).unwrap().line, "odd.OddError: the moon is full");
-    }
-
-    fn cure(log: &str) -> Option<Remedy> {
-        vllm(log).unwrap().remedy
-    }
-
-    #[test]
-    fn the_context_that_fits_is_a_whole_number_of_blocks() {
-        let log = "ValueError: To serve at least one request … the estimated maximum model length is 19,337. Try …";
-        assert_eq!(cure(log), Some(Remedy::Context(19_328)));
-        let hybrid = format!("INFO 01-02 03:04:05 [i.py:1] Setting attention block size to 1,000 tokens\n{log}");
-        assert_eq!(cure(&hybrid), Some(Remedy::Context(19_000)));
-        assert_eq!(cure("ValueError: the estimated maximum model length is 7."), None, "less than a block");
-        let old = "ValueError: The model's max seq len (9000) is larger than the maximum number of tokens that can be \
-                   stored in KV cache (4272). Try …";
-        assert_eq!(cure(old), Some(Remedy::Context(4272)));
-    }
-
-    #[test]
-    fn a_gpu_in_use_tells_the_share_that_is_free() {
-        let log = "ValueError: Free memory on device cuda:1 (6.0/24.0 GiB) on startup is less than desired GPU memory \
-                   utilization (0.92, 22.08 GiB). Decrease …";
-        assert_eq!(cure(log), Some(Remedy::FreeShare(0.25)));
-        for broken in ["(6.0/0 GiB)", "(x/24.0 GiB)", "(30.0/24.0 GiB)", "6.0"] {
-            assert_eq!(cure(&log.replace("(6.0/24.0 GiB)", broken)), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn a_cache_without_room_tells_how_much_is_missing() {
-        let log = "(Worker_TP0 pid=1) INFO 01-02 03:04:05 [g.py:1] Available KV cache memory: -0.5 GiB\n\
-                   (Worker_TP1 pid=2) INFO 01-02 03:04:05 [g.py:1] Available KV cache memory: -1.25 GiB\n\
-                   ValueError: No available memory for the cache blocks. Try increasing …";
-        assert_eq!(cure(log), Some(Remedy::MoreShare(1.25)));
-    }
-
-    #[test]
-    fn memory_that_goes_out_while_graphs_are_captured_is_told_apart() {
-        let oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 512.00 MiB.";
-        let capture = "\rCapturing CUDA graphs (decode, FULL):  40%|████      | 4/10 [00:01<00:02]";
-        assert_eq!(cure(&format!("{capture}\n{oom}\n")), Some(Remedy::NoGraphs));
-        assert_eq!(cure(&format!("{oom}\n")), Some(Remedy::LessMemory));
-        let done = "INFO 01-02 03:04:05 [g.py:1] Graph capturing finished in 3 secs, took 0.2 GiB";
-        assert_eq!(cure(&format!("{capture}\n{done}\n{oom}\n")), Some(Remedy::LessMemory));
-        assert_eq!(cure(&oom.replace("CUDA", "HIP")), Some(Remedy::LessMemory));
-    }
-
-    #[test]
-    fn a_long_line_is_cut_at_a_character() {
-        let log = format!("ValueError: {}", "é".repeat(1000));
-        assert!(vllm(&log).unwrap().line.ends_with('…'));
-    }
-
-    /// Recorded logs: the line the user is shown, by a part of it.
-    #[test]
-    fn recorded_logs_show_their_telling_line() {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/samples/engine_logs");
-        if !dir.is_dir() {
-            eprintln!("skipped: no recorded engine logs beside this checkout");
-            return;
-        }
-        let expected: &[(&str, &str)] = &[
-            ("vllm_bad_tool_parser", "invalid tool call parser: nosuch"),
-            ("vllm_bad_reasoning_parser", "Reasoning parser 'nosuch' not found"),
-            ("vllm_unknown_flag", "unrecognized arguments: --no-such-flag"),
-            ("vllm_truncated_weights", "SafetensorError: Error while deserializing header"),
-            ("vllm_kv_too_big", "Available memory on node 0"),
-            ("vllm_kv_bytes_too_small", "estimated maximum model length is 19328"),
-            ("vllm_maxlen_gt_derived", "greater than the derived max_model_len"),
-            ("vllm_tp_not_dividing_heads", "must be divisible by tensor parallel size"),
-            ("vllm_unsupported_arch", "are not supported for now"),
-            ("vllm_unsupported_model_type", "does not recognize this architecture"),
-            ("vllm_missing_dir", "Cannot find an appropriate cached snapshot folder"),
-            ("vllm_empty_dir", "ensure the presence of a 'config.json'"),
-            ("vllm_port_in_use", "Address already in use"),
-            ("llama_badflag", "invalid argument: --nope"),
-            ("llama_missing", "failed to load model"),
-            ("llama_notgguf", "invalid magic"),
-            ("llama_port_in_use", "couldn't bind HTTP server socket"),
-        ];
-        for (name, part) in expected {
-            let log = std::fs::read(dir.join(format!("{name}.log"))).unwrap();
-            let log = String::from_utf8_lossy(&log);
-            let found = if name.starts_with("vllm") { vllm(&log) } else { llama_cpp(&log) };
-            let found = found.unwrap_or_else(|| panic!("{name}: nothing found"));
-            assert!(found.line.contains(part), "{name}: {}", found.line);
-            assert_eq!(found.port_taken, name.ends_with("port_in_use"), "{name}");
-        }
-    }
-}
+#[path = "diagnose_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::digits;
 use crate::protocol::Id;
 use crate::protocol::event::Usage;
 
@@ -87,29 +88,22 @@ fn dialect(id: Id) -> &'static str {
 
 /// Text from outside on one line and of a bounded length.
 fn tame(line: &mut String, text: &str, most: usize) {
+    if text.len() <= most && text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return line.push_str(text);
+    }
     line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most));
 }
 
-/// A number with at least `digits` digits. The formatting machinery took longer for a line than the gateway for
-/// routing its request.
-fn number(line: &mut String, mut value: u64, digits: usize) {
-    let mut buffer = [b'0'; 20];
-    let mut at = buffer.len();
-    while value > 0 {
-        at -= 1;
-        buffer[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-    let at = at.min(buffer.len() - digits.clamp(1, buffer.len()));
-    line.push_str(std::str::from_utf8(&buffer[at..]).unwrap_or_default());
+fn number(line: &mut String, value: u64, least: usize) {
+    line.push_str(digits::of(value, least, &mut digits::room()));
 }
 
 /// Seconds with three digits behind the point.
 fn seconds(line: &mut String, duration: Duration) {
-    let millis = u64::try_from((duration.as_micros() + 500) / 1000).unwrap_or(u64::MAX);
-    number(line, millis / 1000, 1);
+    let millis = (duration.subsec_micros() + 500) / 1000;
+    number(line, duration.as_secs().saturating_add(u64::from(millis / 1000)), 1);
     line.push('.');
-    number(line, millis % 1000, 3);
+    number(line, u64::from(millis % 1000), 3);
     line.push('s');
 }
 
@@ -196,17 +190,13 @@ fn date(line: &mut String, seconds: u64) {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + u64::from(month <= 2);
-    for (part, digits, behind) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (rest / 3600, 2, ':'),
-        (rest / 60 % 60, 2, ':'),
-        (rest % 60, 2, 'Z'),
-    ] {
-        number(line, part, digits);
-        line.push(behind);
+    number(line, year, 4);
+    for (before, part) in [('-', month), ('-', day), ('T', rest / 3600), (':', rest / 60 % 60), (':', rest % 60)] {
+        line.push(before);
+        line.push(char::from(b'0' + (part / 10) as u8));
+        line.push(char::from(b'0' + (part % 10) as u8));
     }
+    line.push('Z');
 }
 
 /// Seconds since 1970 as a date.

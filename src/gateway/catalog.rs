@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::backend::{BackendState, Ready};
+use super::bell::Bell;
 use super::metrics::Counters;
 use crate::protocol::{Problem, ProblemKind};
 
@@ -19,8 +20,8 @@ pub struct Served {
     pub backend: watch::Receiver<BackendState>,
     /// What it has done.
     pub counters: Arc<Counters>,
-    /// Rung when somebody asks for it while it does not answer, and when nobody uses it any more.
-    pub wanted: Arc<Notify>,
+    /// Rung when somebody asks for it while it does not answer, and when it may make room for who waits.
+    pub wanted: Arc<Bell>,
 }
 
 impl Served {

@@ -3,7 +3,7 @@
 //! times as much when an engine is fast (docs/performance.md).
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 
 use super::chunked::{Chunks, Framed, Malformed};
 use super::dial::Post;
+use super::digits;
+use super::upstream::{RETRY_AFTER_MS, SHOULD_RETRY};
 
 /// Idle connections, by the hosts they lead to as URLs name them. Few: who asks looks at one after the other.
 #[derive(Debug, Default)]
@@ -216,8 +218,9 @@ fn written<'p>(post: &'p Post, host: &str, path: &str) -> (Vec<u8>, &'p [u8]) {
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    // Writing to memory cannot fail.
-    let _ = write!(out, "content-length: {}\r\n\r\n", post.body.len());
+    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(digits::of(post.body.len() as u64, 1, &mut digits::room()).as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
     if short {
         out.extend_from_slice(&post.body);
         return (out, &[]);
@@ -283,6 +286,16 @@ fn whole_head(bytes: &[u8]) -> Result<Option<Head>, Failed> {
 
 type Parsed = (Response<()>, Framed, bool, usize);
 
+/// The headers of an answer that anybody asks for. Engines send many more, and to keep one costs more than to look at it.
+const ASKED_FOR: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CACHE_CONTROL,
+    header::RETRY_AFTER,
+    RETRY_AFTER_MS,
+    SHOULD_RETRY,
+];
+
 /// A head, where the body ends, whether the connection can be used again, and where the head ends.
 fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
     let mut fields = [const { MaybeUninit::uninit() }; 96];
@@ -299,26 +312,26 @@ fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
     let mut reusable = head.version == Some(1);
     let (mut length, mut coded, mut chunked) = (None, false, false);
     for field in head.headers.iter() {
-        let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
-        else {
-            continue;
-        };
-        if name == header::CONTENT_LENGTH {
-            let said = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let is = |name: &HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
+        if is(&header::CONTENT_LENGTH) {
+            let said = std::str::from_utf8(field.value).ok().and_then(|text| text.trim().parse::<u64>().ok());
             let Some(said) = said.filter(|said| length.is_none_or(|before| before == *said)) else {
                 return Err(invalid("the engine's answer has a senseless length"));
             };
             length = Some(said);
-        } else if name == header::TRANSFER_ENCODING {
+        } else if is(&header::TRANSFER_ENCODING) {
             coded = true;
-            chunked = value.as_bytes().last_chunk().is_some_and(|last: &[u8; 7]| last.eq_ignore_ascii_case(b"chunked"));
-        } else if name == header::CONNECTION {
-            let value = value.as_bytes().to_ascii_lowercase();
+            chunked = field.value.last_chunk().is_some_and(|last: &[u8; 7]| last.eq_ignore_ascii_case(b"chunked"));
+        } else if is(&header::CONNECTION) {
+            let value = field.value.to_ascii_lowercase();
             reusable = !value.windows(5).any(|word| word == b"close")
                 && (reusable || value.windows(10).any(|word| word == b"keep-alive"));
         }
-        response.headers_mut().append(name, value);
+        if let Some(name) = ASKED_FOR.iter().find(|name| is(name))
+            && let Ok(value) = HeaderValue::from_bytes(field.value)
+        {
+            response.headers_mut().append(name, value);
+        }
     }
     let framed = match (response.status().as_u16(), coded, length) {
         (100..=199 | 204 | 304, ..) => Framed::Length(0),

@@ -98,7 +98,7 @@ async fn admitted(
             }
             let framing = asking.framing(&body);
             let waiting = queue::Waiting { shared, terms: &terms, route: &route, parts, framing };
-            queue::wait(waiting, chosen.served, body, in_flight).await
+            queue::wait(waiting, body, in_flight).await
         }
     }
 }
@@ -179,7 +179,7 @@ pub(super) async fn forward(
         headers,
         head: &head,
         asked,
-        pulse: Pulse::new(chosen.served.backend.clone(), &shared.settings.limits, &chosen.served.counters),
+        pulse: Pulse::new(shared, chosen.served),
         in_flight,
     };
     let answered = match route.action {

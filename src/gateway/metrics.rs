@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use tokio::sync::Notify;
-
 use super::access_log::{AccessLog, Record, Way};
+use super::bell::Bell;
 use super::catalog::Served;
+use super::digits;
 use crate::protocol::Id;
 use crate::protocol::event::Usage;
 
@@ -53,6 +53,11 @@ impl Default for Counters {
             used: zero(),
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    // Cheaper than by way of 128 bits, and good for as long as anything runs.
+    duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis()))
 }
 
 /// The counters at one moment.
@@ -115,8 +120,8 @@ impl Counters {
     }
 
     /// One less in flight; whether it was the last.
-    fn end(&self) -> bool {
-        self.used.store(u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    fn end(&self, now: Instant) -> bool {
+        self.used.store(millis(now.saturating_duration_since(self.made)), Relaxed);
         self.in_flight.fetch_sub(1, SeqCst) == 1
     }
 
@@ -143,8 +148,10 @@ pub(super) struct InFlight(Arc<Entry>);
 
 struct Entry {
     counters: Arc<Counters>,
-    /// Those of the model that answers, and who is told when nobody uses it any more.
-    model: OnceLock<(Arc<Counters>, Arc<Notify>)>,
+    /// Those of the model that answers, and its bell.
+    model: OnceLock<(Arc<Counters>, Arc<Bell>)>,
+    /// It had to wait for its model.
+    queued: AtomicBool,
     log: Option<AccessLog>,
     /// Whether it is meant for the model.
     counted: bool,
@@ -197,6 +204,7 @@ impl InFlight {
         InFlight(Arc::new(Entry {
             counters: Arc::clone(counters),
             model: OnceLock::new(),
+            queued: AtomicBool::new(false),
             log: log.cloned(),
             counted,
             began: Instant::now(),
@@ -222,6 +230,14 @@ impl InFlight {
         self.record().served = Some(name.to_owned());
         if self.0.model.set((Arc::clone(&model.counters), Arc::clone(&model.wanted))).is_ok() {
             model.counters.begin(self.0.counted);
+        }
+    }
+
+    /// Its model does not answer yet. Once, after [`InFlight::served`].
+    pub(super) fn queued(&self) {
+        if let Some((_, bell)) = self.0.model.get() {
+            self.0.queued.store(true, Relaxed);
+            bell.asked();
         }
     }
 
@@ -294,9 +310,9 @@ impl InFlight {
     pub(super) fn tell_usage(&self, headers: &mut HeaderMap) {
         if let Some(usage) = self.record().usage {
             let [prompt, cached, prefilled] = USAGE_HEADERS;
-            headers.insert(prompt, usage.prompt.into());
-            headers.insert(cached, usage.cached.into());
-            headers.insert(prefilled, usage.prompt.saturating_sub(usage.cached).into());
+            headers.insert(prompt, digits::header(usage.prompt));
+            headers.insert(cached, digits::header(usage.cached));
+            headers.insert(prefilled, digits::header(usage.prompt.saturating_sub(usage.cached)));
         }
     }
 
@@ -325,24 +341,28 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        let now = Instant::now();
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         let streamed = record.usage.filter(|_| record.stream);
         if let (Some(usage), Some(flowing)) = (streamed, self.flowing.get()) {
-            let ms = u64::try_from(flowing.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let ms = millis(now.saturating_duration_since(*flowing));
             self.add(|counters| &counters.streamed_tokens, usage.output);
             self.add(|counters| &counters.streaming_ms, ms);
         }
         if self.counted {
-            self.counters.end();
+            self.counters.end(now);
         }
-        if let Some((counters, wanted)) = self.model.get()
-            && counters.end()
-        {
-            wanted.notify_one();
+        if let Some((counters, bell)) = self.model.get() {
+            if counters.end(now) {
+                bell.idle();
+            }
+            if *self.queued.get_mut() {
+                bell.over();
+            }
         }
         let Some(log) = &self.log else { return };
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
-        record.duration = self.began.elapsed();
+        record.duration = now.saturating_duration_since(self.began);
         // The length of a whole answer is announced, so the server does not ask for its end.
         record.left = record.stream && record.error.is_none() && record.status.is_some() && !*self.ended.get_mut();
         log.take(record);

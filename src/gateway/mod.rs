@@ -7,6 +7,7 @@ mod access_log;
 mod answer;
 mod auth;
 mod backend;
+mod bell;
 mod body;
 mod catalog;
 mod chunked;
@@ -15,6 +16,7 @@ mod connection;
 mod count;
 mod defaults;
 mod dial;
+mod digits;
 mod embed;
 mod embeddings;
 mod exchange;
@@ -35,6 +37,7 @@ mod socket;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod translate;
 mod upstream;
 mod whole;
@@ -46,6 +49,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessLog, Record, Way};
 pub use backend::{BackendState, Offer, Options, Ready};
+pub use bell::Bell;
 pub use catalog::{Catalog, Served};
 pub use defaults::SAMPLING;
 pub use dial::nearby;
@@ -82,6 +86,9 @@ struct Shared {
     /// The key and the models that count for the next request.
     terms: Terms,
     counters: Arc<Counters>,
+    /// Timers for the heads of requests, and for what follows.
+    heads: timers::Heads,
+    ticks: Arc<timers::Timers>,
     upstream: upstream::Upstream,
     /// Answers callers may come back to.
     responses: Arc<responses::Store>,
@@ -94,7 +101,8 @@ struct Shared {
 impl Shared {
     /// An id for a request, unlike those of other runs.
     fn next_id(&self) -> String {
-        format!("req_{:08x}{:012x}", self.ids.0, self.ids.1.fetch_add(1, Ordering::Relaxed))
+        let count = self.ids.1.fetch_add(1, Ordering::Relaxed);
+        crate::protocol::ids::hex("req_", &[&self.ids.0.to_be_bytes(), &count.to_be_bytes()[2..]])
     }
 }
 
@@ -107,6 +115,8 @@ impl Gateway {
                 terms: Terms::new(settings.key.clone(), settings.catalog.clone()),
                 settings,
                 counters: Arc::new(Counters::default()),
+                heads: timers::Heads::default(),
+                ticks: Arc::default(),
                 upstream: upstream::Upstream::new(),
                 responses: Arc::default(),
                 started,

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::backend::Ready;
 use super::exchange::Exchange;
 use super::metrics::InFlight;
-use super::relay::{Passthrough, Relay, Transform};
+use super::relay::{Passthrough, Relay};
 use super::reply::{self, Body};
 use super::{defaults, rename, upstream};
 use crate::protocol::head::{self, Head, Patch};
@@ -36,11 +36,11 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
     let asked = head.model.as_deref();
     let protocol = protocol::protocol(dialect);
     let transform = Passthrough::new(protocol, head.stream, backend.context, in_flight.clone());
-    let mut transform = Box::new(transform.named(&backend.model, asked));
+    let mut transform = transform.named(&backend.model, asked);
     let response = match pulse.head(&mut sending, !head.stream).await {
         Some(response) => response?,
         None => {
-            let relay = Relay::waiting(sending, transform, pulse, in_flight);
+            let relay = Relay::waiting(sending, Box::new(transform), pulse, in_flight);
             return Ok(reply::stream(Framing::Events, relay.boxed()));
         }
     };
@@ -59,10 +59,9 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
     let length = response.headers().get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
     if !head.stream && length.is_some_and(|length| length <= WHOLE) {
         // Read to its end, so that its head can say what it cost.
-        let (mut body, mut whole) = (response.into_body(), Vec::new());
+        let (mut body, mut whole) = (response.into_body(), Vec::with_capacity(length.unwrap_or_default()));
         while pulse.pieces(&mut body, &mut |piece| whole.extend_from_slice(piece)).await? {}
-        transform.leaving(&whole);
-        transform.end(None, &mut whole)?;
+        transform.whole(&whole);
         in_flight.byte();
         in_flight.tell_usage(answer.headers_mut());
         // Lists of numbers are long, and nobody asks who made them.
@@ -72,7 +71,7 @@ pub(super) async fn answer(exchange: Exchange<'_>, path: &str, body: Bytes) -> R
         }
         return Ok(answer.map(|()| reply::full(whole)));
     }
-    Ok(answer.map(|()| Relay::flowing(response.into_body(), transform, pulse, in_flight).boxed()))
+    Ok(answer.map(|()| Relay::flowing(response.into_body(), Box::new(transform), pulse, in_flight).boxed()))
 }
 
 /// What has to change in a native request.

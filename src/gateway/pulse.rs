@@ -6,11 +6,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::Shared;
 use super::answer::Answer;
 use super::backend::BackendState;
+use super::catalog::Served;
 use super::metrics::Counters;
+use super::timers::Timer;
 use super::upstream::Sending;
 use crate::protocol::{Problem, ProblemKind};
 
@@ -56,7 +59,7 @@ impl Default for Limits {
 pub(super) struct Pulse {
     counters: Arc<Counters>,
     backend: watch::Receiver<BackendState>,
-    tick: Pin<Box<Sleep>>,
+    tick: Timer,
     period: Duration,
     keepalive: Duration,
     first_byte: Duration,
@@ -78,13 +81,14 @@ pub(super) enum Beat {
 }
 
 impl Pulse {
-    pub(super) fn new(backend: watch::Receiver<BackendState>, limits: &Limits, counters: &Arc<Counters>) -> Pulse {
+    pub(super) fn new(shared: &Shared, served: &Served) -> Pulse {
+        let limits = &shared.settings.limits;
         let shortest = limits.keepalive.min(limits.stall).min(limits.first_byte);
         let period = (shortest / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
         Pulse {
-            counters: Arc::clone(counters),
-            backend,
-            tick: Box::pin(tokio::time::sleep(period)),
+            counters: Arc::clone(&served.counters),
+            backend: served.backend.clone(),
+            tick: shared.ticks.lend(Instant::now() + period),
             period,
             keepalive: limits.keepalive,
             first_byte: limits.first_byte,
@@ -115,8 +119,8 @@ impl Pulse {
     /// To be asked while there is nothing to do: wakes in time.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         loop {
-            ready!(self.tick.as_mut().poll(cx));
-            self.tick.as_mut().reset(Instant::now() + self.period);
+            ready!(Pin::new(&mut self.tick).poll(cx));
+            self.tick.reset(Instant::now() + self.period);
             self.unheard += self.period;
             self.untold += self.period;
             let lost = {

@@ -13,7 +13,6 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
 
 use super::backend;
-use super::catalog::Served;
 use super::handle::{self, Asking};
 use super::metrics::InFlight;
 use super::reply::{self, Body, BoxError};
@@ -38,12 +37,11 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Problem>> + 
 /// Waits for the backend, then goes on as if it had been up.
 pub(super) async fn wait(
     Waiting { shared, terms, route, parts, framing }: Waiting<'_>,
-    served: &Served,
     body: Bytes,
     in_flight: &InFlight,
 ) -> Result<Response<Body>, Problem> {
-    // Whoever can bring it up hears of it after the request was counted ([`super::Counters::idle`]).
-    served.wanted.notify_one();
+    // Whoever can bring it up hears of it.
+    in_flight.queued();
     let dialect = route.dialect;
     let keepalive = shared.settings.limits.keepalive;
     let mut answering = answering(Arc::clone(shared), Arc::clone(terms), parts.clone(), body, in_flight.clone());

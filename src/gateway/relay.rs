@@ -228,6 +228,13 @@ impl Passthrough {
         self
     }
 
+    /// An answer that is here as a whole, instead of by pieces.
+    pub(super) fn whole(&mut self, answer: &[u8]) {
+        self.told = true;
+        let begin = if answer.len() > TAIL { &answer[..BEGIN] } else { &[] };
+        self.in_flight.usage(self.protocol.usage(begin, &answer[answer.len().saturating_sub(TAIL)..]));
+    }
+
     fn tell_usage(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
             self.in_flight.usage(self.protocol.usage(&self.begin, &self.tail));
@@ -267,7 +274,7 @@ impl Transform for Passthrough {
             self.leaving(&rest);
         }
         self.tell_usage();
-        let ended = self.ended || self.protocol.ends_properly(&self.tail);
+        let ended = self.stream && (self.ended || self.protocol.ends_properly(&self.tail));
         let problem = match cut {
             // Closed without ceremony behind a complete stream: complete.
             Some(_) if self.stream && ended => return Ok(()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,13 +56,13 @@ const BUFFER: usize = 256 << 10;
 async fn connection(shared: Arc<Shared>, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let limits = &shared.settings.limits;
-    let (head, write) = (limits.head, limits.write);
+    let (head, write, timer) = (limits.head, limits.write, shared.heads.clone());
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(handle::handle(&shared, request).await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer)
         .header_read_timeout(head)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(BUFFER)

@@ -36,6 +36,8 @@ pub struct Accelerator {
     pub unified: bool,
     /// All of the system's memory, where that is known with it, MiB.
     pub system_memory_mib: Option<u64>,
+    /// How fast it reads its memory, GB (10^9 bytes) a second; `None` where no source says it.
+    pub bandwidth_gbs: Option<f64>,
     /// Where the size comes from.
     pub source: String,
 }

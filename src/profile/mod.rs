@@ -8,6 +8,7 @@ mod catalog;
 mod check;
 mod engine;
 mod error;
+mod finding;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use accelerator::{Accelerator, Named, accelerator, accelerators};
 pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
 pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, engine};
 pub use error::ProfileError;
+pub use finding::{Finding, LETTERS, Told, finding, findings, full_code, nearest as nearest_findings};
 pub use size::Size;
 
 /// `profiles/models/<name>.yaml`: one model as people ask for it.

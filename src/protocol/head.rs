@@ -18,27 +18,29 @@ pub struct Head {
     pub object: Span,
 }
 
-/// Names of the limit in the protocols we pass through.
-const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-
 impl Head {
     /// Scans a body; `None` when it is not a JSON object.
     pub fn scan(body: &[u8]) -> Option<Head> {
-        let members = scan::members(body, 0..body.len())?;
         let mut head = Head { object: 0..body.len(), ..Head::default() };
-        for (key, value) in members {
-            let is = |name: &str| scan::key_is(body, key.clone(), name);
-            if is("model") {
-                head.model = scan::string(body, value.clone());
-                head.model_spans.push(value);
-            } else if is("stream") {
-                head.stream = &body[value] == b"true";
-            } else if LIMITS.iter().any(|name| is(name))
-                && let Some(n) = std::str::from_utf8(&body[value.clone()]).ok().and_then(|s| s.parse().ok())
-            {
-                head.max_tokens.push((value, n));
+        let start = body.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
+        scan::walk_members(body, start, |key, at| {
+            let value = at..scan::skip(body, at)?;
+            let end = value.end;
+            match scan::key(body, key).as_ref() {
+                b"model" => {
+                    head.model = scan::string(body, value.clone());
+                    head.model_spans.push(value);
+                }
+                b"stream" => head.stream = &body[value] == b"true",
+                // The limit's names in the protocols we pass through.
+                b"max_tokens" | b"max_completion_tokens" | b"max_output_tokens" => {
+                    let limit = std::str::from_utf8(&body[value.clone()]).ok().and_then(|limit| limit.parse().ok());
+                    head.max_tokens.extend(limit.map(|limit| (value, limit)));
+                }
+                _ => {}
             }
-        }
+            Some(end)
+        })?;
         Some(head)
     }
 
@@ -134,7 +136,9 @@ pub fn splice(body: &[u8], mut patches: Vec<Patch>) -> Vec<u8> {
 
 /// Text as a JSON string, quotes included.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut quoted = Vec::with_capacity(text.len() + 2);
+    super::quote::string(&mut quoted, text);
+    String::from_utf8(quoted).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -39,13 +39,19 @@ pub fn now() -> u64 {
 
 /// An id nobody else has.
 pub fn new(prefix: &str) -> String {
-    let bytes = random();
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = [0; 2 * BYTES];
-    for (digits, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-        digits.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    hex(prefix, &[&random()])
+}
+
+/// Bytes as hexadecimal digits behind a prefix.
+pub fn hex(prefix: &str, bytes: &[&[u8]]) -> String {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    let mut id = String::with_capacity(prefix.len() + bytes.iter().map(|part| 2 * part.len()).sum::<usize>());
+    id.push_str(prefix);
+    for byte in bytes.iter().copied().flatten() {
+        id.push(digit(byte >> 4));
+        id.push(digit(byte & 15));
     }
-    [prefix, std::str::from_utf8(&hex).unwrap_or_default()].concat()
+    id
 }
 
 #[cfg(test)]
@@ -60,5 +66,6 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 400);
+        assert_eq!(super::hex("r_", &[&[0x0f, 0xa9], &[0x70]]), "r_0fa970");
     }
 }

@@ -1,9 +1,13 @@
 //! A scanner over JSON text that finds where values stand without building anything. It trusts the text to be JSON
 //! where it does not look: the engine behind validates what it parses.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use super::blocks;
+use memchr::memmem::Finder;
+
+use super::blocks::{self, Escapes};
 
 /// Where a value stands in the text.
 pub type Span = Range<usize>;
@@ -92,13 +96,28 @@ pub fn member(text: &[u8], span: Span, key: &str) -> Option<Span> {
 
 /// Whether the key at `span`, quotes included, is `key`; an escaped spelling counts.
 pub fn key_is(text: &[u8], span: Span, key: &str) -> bool {
+    self::key(text, span).as_ref() == key.as_bytes()
+}
+
+/// The key at `span`, without quotes and escapes.
+pub fn key(text: &[u8], span: Span) -> Cow<'_, [u8]> {
     let raw = text.get(span.clone()).unwrap_or_default();
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
-    inner == key.as_bytes() || (inner.contains(&b'\\') && string(text, span).is_some_and(|s| s == key))
+    match inner.contains(&b'\\') {
+        true => string(text, span).map_or(Cow::Borrowed(inner), |plain| plain.into_bytes().into()),
+        false => inner.into(),
+    }
 }
 
 /// The string at `span`, unescaped.
 pub fn string(text: &[u8], span: Span) -> Option<String> {
+    // Most have no escapes.
+    if text.get(span.start) == Some(&b'"')
+        && let Some((end, Escapes::None)) = blocks::checked_end(text, span.start + 1)
+        && end + 1 == span.end
+    {
+        return std::str::from_utf8(&text[span.start + 1..end]).ok().map(str::to_owned);
+    }
     serde_json::from_slice(text.get(span)?).ok()
 }
 
@@ -121,6 +140,19 @@ pub fn last_number(text: &[u8], key: &str) -> Option<u64> {
     let rest = text.get(skip_space(text, at)..)?;
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+}
+
+/// All counts of tokens in `text`, in their order: the names of members that end in `_tokens`, and their numbers. Words
+/// about such a member are none: inside JSON their quotes are escaped.
+pub fn tokens(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"_tokens\":"));
+    END.find_iter(text).filter_map(|at| {
+        let name_end = at + b"_tokens".len();
+        let start = memchr::memrchr(b'"', &text[..at])? + 1;
+        let digits = text.get(skip_space(text, name_end + 2)..)?;
+        let digits = &digits[..digits.iter().take_while(|byte| byte.is_ascii_digit()).count()];
+        Some((&text[start..name_end], std::str::from_utf8(digits).ok()?.parse().ok()?))
+    })
 }
 
 /// Where `needle` stands last.
@@ -236,6 +268,10 @@ mod tests {
     fn numbers_in_tails() {
         assert_eq!(last_number(br#"x{"n":1} {"n": 23}"#, "n"), Some(23));
         assert_eq!(last_number(br#"{"n":null}"#, "n"), None);
+        let text =
+            br#"_tokens":1,"input_tokens": 7,"a":{"cached_tokens":null},"_tokens":2 "x \"y_tokens\":3" "z_tokens":4.5"#;
+        let found: Vec<_> = tokens(text).map(|(name, count)| (std::str::from_utf8(name).unwrap(), count)).collect();
+        assert_eq!(found, [("input_tokens", 7), ("_tokens", 2), ("z_tokens", 4)]);
     }
 
     proptest::proptest! {

@@ -245,3 +245,23 @@ fn messages_are_translated_for_an_engine_that_only_speaks_chat() {
     assert_eq!((status, answer["stop_reason"].as_str()), (200, Some("end_turn")), "{answer}");
     assert!(answer["usage"]["output_tokens"].as_u64().unwrap() > 0, "{answer}");
 }
+
+#[test]
+fn doctor_goes_through_every_step_with_a_real_engine() {
+    let Some(home) = home_with_engine() else { return };
+    let (_llmup, _) = start_demo(&home, &[]);
+    let ran = home.run(&["doctor", "--deep", "--json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {} {}", ran.out, ran.err));
+    let all = report["findings"].as_array().unwrap();
+    let steps: Vec<&Value> = all.iter().filter(|finding| finding["section"] == "gateway").collect();
+    for step in &steps {
+        // A busy machine may make the tiny model slow, which is a warning.
+        assert!(step["status"] == "ok" || step["code"] == "LLMUP-M022", "{step}");
+    }
+    let said: String = steps.iter().filter_map(|step| step["text"].as_str()).collect();
+    for part in ["Messages", "Responses", "Chat", "Gemini", "131072 tokens", "too long is refused", "from the cache"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(all.iter().any(|f| f["text"].as_str().unwrap().starts_with("its key is accepted")), "{report}");
+    assert_eq!(steps.len(), 9, "{report}");
+}

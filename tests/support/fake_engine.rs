@@ -24,6 +24,8 @@
 //! | `FAKE_ECHO=1` | answers with the last user message's raw text instead of a fixed sentence |
 //! | `FAKE_TEXT=text` | answers with this text |
 //! | `FAKE_CACHED=n` | reports n cached prompt tokens |
+//! | `FAKE_REFUSE=system\|tools` | answers 400 to a request with a system message, or with tools, in engines' own words |
+//! | `FAKE_LONGEST=n` | answers 400 to a body of more than 4·n bytes, in vLLM's words, as one with a context of n tokens |
 //! | `FAKE_CONTEXT=n` | says that a request has n tokens (else vllm what it was told, the others 32768) |
 //! | `FAKE_VRAM=n` | Ollama: n of the 1000 bytes of each model lie on the GPU |
 //! | `FAKE_NAPS=folder` | while it sleeps (vllm, with its flag and its variable) a file named like its pid lies there |

@@ -4,8 +4,22 @@ use super::{Check, Finding, Scene, Section};
 use crate::client::CLIENTS;
 use crate::client::installed::{self, Installed};
 
+/// A check for each client there can be; one for which there is none finds nothing.
+pub(super) static EACH: [ClientCheck; CLIENTS.len()] = each();
+
+const fn each() -> [ClientCheck; CLIENTS.len()] {
+    let mut all = [ClientCheck(0); CLIENTS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = ClientCheck(at);
+        at += 1;
+    }
+    all
+}
+
 /// The client at that place of [`CLIENTS`]; one check each, so that a slow one delays no other.
-pub(super) struct ClientCheck(pub(super) usize);
+#[derive(Clone, Copy)]
+pub(super) struct ClientCheck(usize);
 
 impl Check for ClientCheck {
     fn section(&self) -> Section {
@@ -19,16 +33,19 @@ impl Check for ClientCheck {
         let finding = match installed::look(&*scene.host, *client) {
             None => Finding {
                 // Nobody needs all of them.
+                code: Some("LLMUP-C001"),
                 cure: Some(format!("to use it: {install}")),
                 ..Finding::ok(section, format!("{title} is not installed"))
             },
             Some(Installed { program, version: None }) => Finding::warning(
+                "LLMUP-C003",
                 section,
                 format!("{title} at {} does not say its version", program.display()),
                 format!("install it anew: {install}"),
             ),
             Some(Installed { program, version: Some(version) }) if installed::older(&version, client.minimum()) => {
                 Finding::warning(
+                    "LLMUP-C002",
                     section,
                     format!("{title} {version} at {} is older than {}", program.display(), client.minimum()),
                     format!("llmup's settings were measured with {}: {install}", client.minimum()),

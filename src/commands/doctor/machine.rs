@@ -1,15 +1,10 @@
-//! The machine's side of the chain: hardware, engines, the port, the running instance.
-
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+//! The machine's side of the chain: hardware, engines.
 
 use super::{Check, Finding, Scene, Section, Status};
+use crate::engine::find::{Found, Origin};
 use crate::hardware::Device;
 use crate::output::bytes;
 
-/// Longest wait for a gateway on this machine to take a connection.
-const CONNECT: Duration = Duration::from_secs(1);
 /// Less memory than this runs the demo model only.
 const LITTLE_MEMORY_BYTES: u64 = 4 << 30;
 
@@ -24,7 +19,8 @@ impl Check for HardwareCheck {
     fn look(&self, scene: &Scene) -> Vec<Finding> {
         let section = Section::Hardware;
         let Some(hardware) = &scene.inputs.hardware else {
-            return vec![Finding::warning(section, "the hardware could not be read", "see `llmup hardware`")];
+            let text = "the hardware could not be read";
+            return vec![Finding::warning("LLMUP-H001", section, text, "see `llmup hardware`")];
         };
         let cpu = &hardware.cpu;
         let name = if cpu.name.is_empty() { &cpu.architecture } else { &cpu.name };
@@ -33,9 +29,10 @@ impl Check for HardwareCheck {
         let text = format!("{} memory, {} free", bytes(memory.total_bytes), bytes(memory.available_bytes));
         findings.push(if memory.total_bytes == 0 {
             let cure = "see whether `free` shows it; nothing can be planned without";
-            Finding::warning(section, "how much memory there is is unknown", cure)
+            Finding::warning("LLMUP-H002", section, "how much memory there is is unknown", cure)
         } else if memory.available_bytes < LITTLE_MEMORY_BYTES {
-            Finding::warning(section, text, "close programs, or choose a small model: `llmup start demo`")
+            let cure = "close programs, or choose a small model: `llmup start demo`";
+            Finding::warning("LLMUP-H003", section, text, cure)
         } else {
             Finding::ok(section, text)
         });
@@ -50,12 +47,13 @@ impl Check for HardwareCheck {
                         device.memory_free_bytes.map(|free| format!(", {} free", bytes(free))).unwrap_or_default();
                     Finding::ok(section, what + &free)
                 }
-                (problem, usable) => Finding {
-                    section,
-                    status: if usable || (some && is_meant(device)) { Status::Warning } else { Status::Problem },
-                    text: format!("{what}: {}", problem.as_deref().unwrap_or("cannot be used")),
-                    cure: Some("see `llmup hardware`".into()),
-                },
+                (problem, usable) => {
+                    let meant = is_meant(device);
+                    let text = format!("{what}: {}", problem.as_deref().unwrap_or("cannot be used"));
+                    let code = if meant { "LLMUP-H005" } else { "LLMUP-H004" };
+                    let status = if usable || (some && meant) { Status::Warning } else { Status::Problem };
+                    Finding { status, ..Finding::problem(code, section, text, "see `llmup hardware`") }
+                }
             });
         }
         if hardware.devices.is_empty() {
@@ -63,12 +61,8 @@ impl Check for HardwareCheck {
         }
         findings
             .extend(hardware.versions.iter().map(|(name, version)| Finding::ok(section, format!("{name} {version}"))));
-        findings.extend(hardware.problems.iter().map(|text| Finding {
-            section,
-            status: Status::Warning,
-            text: text.clone(),
-            cure: None,
-        }));
+        let trouble = |text: &String| Finding { cure: None, ..Finding::warning("LLMUP-H006", section, text, "") };
+        findings.extend(hardware.problems.iter().map(trouble));
         findings
     }
 }
@@ -88,97 +82,41 @@ impl Check for EnginesCheck {
     }
 
     fn look(&self, scene: &Scene) -> Vec<Finding> {
-        let engines = &scene.inputs.engines;
+        let (section, engines) = (Section::Engines, &scene.inputs.engines);
         if engines.is_empty() {
-            let text = "no engine is installed";
-            return vec![Finding::warning(Section::Engines, text, "`llmup start MODEL` installs the one it needs")];
+            let cure = "`llmup start MODEL` installs the one it needs; one now: `llmup engine install llama-cpp`";
+            return vec![Finding::warning("LLMUP-E001", section, "no engine is installed", cure)];
         }
-        engines
-            .iter()
-            .map(|engine| match &engine.version {
-                Some(version) => Finding::ok(Section::Engines, format!("{} {version}, {}", engine.name, engine.place)),
-                None => Finding::warning(
-                    Section::Engines,
-                    format!("{} at {} does not say its version", engine.name, engine.place),
-                    format!("see whether `{} --version` works", engine.name),
-                ),
-            })
-            .collect()
-    }
-}
-
-/// Whether the gateway's port is the gateway's.
-pub(super) struct PortsCheck;
-
-impl Check for PortsCheck {
-    fn section(&self) -> Section {
-        Section::Ports
-    }
-
-    fn look(&self, scene: &Scene) -> Vec<Finding> {
-        let (section, port) = (Section::Ports, scene.inputs.gateway_port);
-        if address(scene).is_some_and(|address| address.port() == port) {
-            return vec![Finding::ok(section, format!("port {port} is the running gateway's"))];
+        let mut findings: Vec<Finding> = engines.iter().map(told).collect();
+        let devices = scene.inputs.hardware.iter().flat_map(|hardware| &hardware.devices);
+        let usable: Vec<&str> = devices.filter(|d| d.usable).map(|device| device.name.as_str()).collect();
+        let for_processor = |engine: &Found| engine.build.as_deref() == Some("cpu");
+        if let Some(first) = usable.first().filter(|_| engines.iter().all(for_processor)) {
+            findings.push(
+                Finding::warning(
+                    "LLMUP-E003",
+                    section,
+                    format!("no engine here can use {first}: all are built for the processor"),
+                    "see which one could, and how it comes here: `llmup hardware`",
+                )
+                .because(engines.iter().map(|e| format!("{}: build cpu", e.place())).collect()),
+            );
         }
-        vec![match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(_) => Finding::ok(section, format!("port {port} is free")),
-            // Windows answers "denied" for ports that Hyper-V reserved.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Finding::problem(
-                section,
-                format!("port {port} is reserved by the system"),
-                "choose another: `llmup start MODEL --port 0`; on Windows see `netsh int ipv4 show excludedportrange protocol=tcp`",
-            ),
-            Err(error) => Finding::problem(
-                section,
-                format!("port {port} is taken by another program ({error})"),
-                "end that program, or choose another port: `llmup start MODEL --port 0`",
-            ),
-        }]
+        findings
     }
 }
 
-/// Whether what the state files call running takes connections.
-pub(super) struct RunningCheck;
-
-impl Check for RunningCheck {
-    fn section(&self) -> Section {
-        Section::Running
-    }
-
-    fn look(&self, scene: &Scene) -> Vec<Finding> {
-        let section = Section::Running;
-        let Some(running) = &scene.inputs.running else {
-            return vec![Finding {
-                cure: Some("start one: `llmup start demo --yes`".into()),
-                ..Finding::ok(section, "nothing runs")
-            }];
-        };
-        let session = &running.session;
-        let what = format!(
-            "{} on {}, context {} tokens, at {}",
-            session.model, running.engine, session.context, session.base_url
-        );
-        let answered = address(scene).map(|address| TcpStream::connect_timeout(&address, CONNECT));
-        vec![match answered {
-            Some(Ok(_)) => Finding::ok(section, what),
-            Some(Err(error)) => Finding::problem(
-                section,
-                format!("{what}: it does not answer ({error})"),
-                "`llmup stop`, then `llmup start` again; the reason is in `llmup logs`",
-            ),
-            None => Finding::problem(
-                section,
-                format!("{what}: that address means nothing"),
-                "`llmup stop`, then start again",
-            ),
-        }]
-    }
-}
-
-/// Where the running gateway listens.
-fn address(scene: &Scene) -> Option<SocketAddr> {
-    let url = &scene.inputs.running.as_ref()?.session.base_url;
-    let uri: http::Uri = url.parse().ok()?;
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    (uri.host()?.trim_matches(['[', ']']), port).to_socket_addrs().ok()?.next()
+fn told(engine: &Found) -> Finding {
+    let origin = match engine.origin {
+        Origin::Managed => "installed by llmup",
+        Origin::Path => "on PATH",
+        Origin::Venv => "virtual environment",
+    };
+    let Some(version) = &engine.version else {
+        let text = format!("{} at {} does not say its version", engine.engine, engine.place());
+        let cure = format!("see whether `{} --version` works", engine.engine.program());
+        return Finding::warning("LLMUP-E002", Section::Engines, text, cure);
+    };
+    let build = engine.build.as_ref().map(|build| format!(" for {build}")).unwrap_or_default();
+    Finding::ok(Section::Engines, format!("{} {version}{build}, {origin}, {}", engine.engine, engine.place()))
 }

@@ -1,5 +1,6 @@
-//! `llmup doctor`: looks at the whole chain and says what is wrong, with the cure. It changes nothing. Every check runs
-//! on its own thread under a time limit, so that one hanging driver or disk cannot hide what the others found.
+//! `llmup doctor`: looks at the whole chain and says what is wrong, with the code of the finding and the cure. Every
+//! check runs on its own thread under a time limit, so that one hanging driver or disk cannot hide what the others
+//! found. `deep` sends requests through the running gateway; `fix` puts in order what is safe to.
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -7,21 +8,32 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::cli::DoctorArgs;
 use crate::client::{Places, Session};
+use crate::engine::find::Found;
 use crate::exit::Exit;
 use crate::hardware::Hardware;
 use crate::host::Host;
 use crate::output;
+use crate::paths::Paths;
+use crate::progress::Progress;
+use crate::state::Instance;
 
+mod ask;
 mod clients;
+mod deep;
+mod fix;
 mod machine;
+mod models;
+mod network;
 pub mod record;
 mod report;
+mod running;
 mod surroundings;
 #[cfg(test)]
 mod tests;
 
-pub use surroundings::{loopback_is_direct, proxied};
+pub use network::{loopback_is_direct, proxied};
 
 /// Longest time one check may take.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -46,61 +58,94 @@ pub enum Section {
     Hardware,
     /// Installed engines.
     Engines,
-    /// The gateway's port.
+    /// Weights that are here, and what would become of them.
+    Models,
+    /// The gateway's port, proxies and firewalls.
     Ports,
-    /// Variables and settings files that lead clients elsewhere.
-    Environment,
+    /// What runs now, and whether its key is accepted.
+    Running,
     /// Installed clients and their versions.
     Clients,
-    /// What runs now.
-    Running,
+    /// Variables and settings files that lead clients elsewhere.
+    Environment,
+    /// What requests through the gateway bring.
+    Gateway,
 }
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// Which it is of those in `profiles/findings/`; nothing where all is well.
+    pub code: Option<&'static str>,
     /// Where in the chain.
     pub section: Section,
     /// How bad.
     pub status: Status,
     /// What was found.
     pub text: String,
+    /// What that was concluded from, a line each.
+    pub evidence: Vec<String>,
     /// What to do; commands in backquotes.
     pub cure: Option<String>,
 }
 
 impl Finding {
     fn ok(section: Section, text: impl Into<String>) -> Finding {
-        Finding { section, status: Status::Ok, text: text.into(), cure: None }
+        Finding { code: None, section, status: Status::Ok, text: text.into(), evidence: Vec::new(), cure: None }
     }
 
-    fn warning(section: Section, text: impl Into<String>, cure: impl Into<String>) -> Finding {
-        Finding { section, status: Status::Warning, text: text.into(), cure: Some(cure.into()) }
+    fn warning(code: &'static str, section: Section, text: impl Into<String>, cure: impl Into<String>) -> Finding {
+        let (code, cure) = (Some(code), Some(cure.into()));
+        Finding { code, status: Status::Warning, cure, ..Finding::ok(section, text) }
     }
 
-    fn problem(section: Section, text: impl Into<String>, cure: impl Into<String>) -> Finding {
-        Finding { section, status: Status::Problem, text: text.into(), cure: Some(cure.into()) }
+    fn problem(code: &'static str, section: Section, text: impl Into<String>, cure: impl Into<String>) -> Finding {
+        Finding { status: Status::Problem, ..Finding::warning(code, section, text, cure) }
+    }
+
+    fn because(self, evidence: Vec<String>) -> Finding {
+        Finding { evidence, ..self }
     }
 }
 
-/// An engine somebody found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineFound {
-    /// Its name.
-    pub name: String,
-    /// Its version, when it says it.
-    pub version: Option<String>,
-    /// Where it is: a path, `managed`, an address.
-    pub place: String,
-}
-
-/// What the state files say about a running instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the state files and the control endpoint say about a running instance.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Running {
     /// The gateway as clients see it.
     pub session: Session,
     /// The engine behind it.
     pub engine: String,
+    /// The context the engine itself named, tokens.
+    pub confirmed: Option<u64>,
+    /// How much of the model lies on the accelerator, 0..=1.
+    pub on_gpu: Option<f64>,
+    /// Size of the weights, bytes.
+    pub weights_bytes: Option<u64>,
+    /// `ready`, `loading`, …; `None` when it does not say.
+    pub state: Option<String>,
+    /// Why it is not ready.
+    pub because: Option<String>,
+    /// How often its engine was started anew.
+    pub restarts: u32,
+    /// Why, the last time.
+    pub last_crash: Option<String>,
+}
+
+impl Running {
+    /// One of which nothing more is known.
+    pub fn of(session: Session, engine: &str) -> Running {
+        Running {
+            session,
+            engine: engine.to_owned(),
+            confirmed: None,
+            on_gpu: None,
+            weights_bytes: None,
+            state: None,
+            because: None,
+            restarts: 0,
+            last_crash: None,
+        }
+    }
 }
 
 /// What others detected, given to the checks.
@@ -109,9 +154,13 @@ pub struct Inputs {
     /// The machine; `None` when detection failed.
     pub hardware: Option<Hardware>,
     /// Engines found.
-    pub engines: Vec<EngineFound>,
+    pub engines: Vec<Found>,
+    /// The folder of pulled models.
+    pub models: PathBuf,
     /// A running instance.
     pub running: Option<Running>,
+    /// Instances that ended without removing their file.
+    pub crashed: Vec<Instance>,
     /// The port the gateway uses or would use.
     pub gateway_port: u16,
 }
@@ -131,48 +180,56 @@ pub trait Check: Sync {
     fn look(&self, scene: &Scene) -> Vec<Finding>;
 }
 
-/// All checks, in the order their findings are shown.
-pub const CHECKS: &[&dyn Check] = &[
+/// All checks, in the order their findings are shown; one for each client besides ([`checks`]).
+const BEFORE: &[&dyn Check] = &[
     &machine::HardwareCheck,
     &machine::EnginesCheck,
-    &machine::PortsCheck,
-    &surroundings::ProxyCheck,
-    &surroundings::ConflictsCheck,
-    &clients::ClientCheck(0),
-    &clients::ClientCheck(1),
-    &clients::ClientCheck(2),
-    &clients::ClientCheck(3),
-    &clients::ClientCheck(4),
-    &clients::ClientCheck(5),
-    &clients::ClientCheck(6),
-    &clients::ClientCheck(7),
-    &clients::ClientCheck(8),
-    &machine::RunningCheck,
+    &models::ModelsCheck,
+    &network::PortsCheck,
+    &network::ProxyCheck,
+    &network::FirewallCheck,
+    &running::RunningCheck,
+    &running::KeyCheck,
 ];
 
+/// Every check, in the order of the chain.
+fn checks() -> Vec<&'static dyn Check> {
+    let each = clients::EACH.iter().map(|check| check as &dyn Check);
+    BEFORE.iter().copied().chain(each).chain([&surroundings::ConflictsCheck as &dyn Check]).collect()
+}
+
 /// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem.
-pub fn run(json: bool, inputs: Inputs, host: Arc<dyn Host>) -> Exit {
+pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths) -> Exit {
     let home = directories::BaseDirs::new().map_or_else(PathBuf::new, |dirs| dirs.home_dir().to_owned());
     let project = std::env::current_dir().unwrap_or_default();
-    let findings = examine(CHECKS, Scene { inputs, host, places: Places { home, project } }, LIMIT);
+    let scene = Arc::new(Scene { inputs, host, places: Places { home, project } });
+    let mut findings = examine(&checks(), &scene, LIMIT);
+    if args.deep {
+        findings.extend(deep::examine(&scene, &Progress::new()));
+    }
     let problems = findings.iter().filter(|finding| finding.status == Status::Problem).count();
-    if json {
-        output::json(&serde_json::json!({ "findings": findings, "problems": problems }));
-    } else {
+    if !args.json {
         output::data(&report::render(&findings, report::Look::of_stdout()));
+    }
+    let fixes = if args.fix { fix::run(args, &findings, &scene, paths) } else { Vec::new() };
+    if args.json {
+        let mut report = serde_json::json!({ "findings": findings, "problems": problems });
+        if args.fix {
+            report["fixes"] = serde_json::json!(fixes);
+        }
+        output::json(&report);
     }
     if problems == 0 { Exit::Ok } else { Exit::Bug }
 }
 
 /// What every check finds, each within `limit`, in the order of `checks`.
-fn examine(checks: &'static [&'static dyn Check], scene: Scene, limit: Duration) -> Vec<Finding> {
-    let scene = Arc::new(scene);
+fn examine(checks: &[&'static dyn Check], scene: &Arc<Scene>, limit: Duration) -> Vec<Finding> {
     let start = Instant::now();
     let waiting: Vec<_> = checks
         .iter()
         .map(|check| {
             let (found, answer) = mpsc::channel();
-            let scene = Arc::clone(&scene);
+            let (check, scene) = (*check, Arc::clone(scene));
             // Not joined: a check that hangs in the system is left behind and ends with the process.
             std::thread::spawn(move || {
                 let _ = found.send(check.look(&scene));
@@ -185,11 +242,13 @@ fn examine(checks: &'static [&'static dyn Check], scene: Scene, limit: Duration)
         match answer.recv_timeout(limit.saturating_sub(start.elapsed())) {
             Ok(found) => findings.extend(found),
             Err(mpsc::RecvTimeoutError::Timeout) => findings.push(Finding::warning(
+                "LLMUP-H011",
                 section,
                 format!("this check was given up: no result within {} s", limit.as_secs_f32()),
                 "run `llmup doctor` again when the machine is less busy; if it stays, a driver or a network disk hangs",
             )),
             Err(mpsc::RecvTimeoutError::Disconnected) => findings.push(Finding::warning(
+                "LLMUP-H012",
                 section,
                 "this check failed in itself",
                 "please report it with the output of `llmup doctor --json`",

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::{Finding, Section, Status};
+use crate::commands::wrapped::{self, fold};
 use crate::output::{Style, paint};
 
 /// How the report may look.
@@ -12,6 +13,8 @@ pub(super) struct Look {
     pub(super) terminal: bool,
     /// Whether signs beyond ASCII can be shown.
     pub(super) unicode: bool,
+    /// Columns there are.
+    pub(super) columns: usize,
 }
 
 impl Look {
@@ -27,7 +30,7 @@ impl Look {
                 .to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         };
-        Look { terminal: std::io::stdout().is_terminal(), unicode }
+        Look { terminal: std::io::stdout().is_terminal(), unicode, columns: wrapped::columns() }
     }
 }
 
@@ -35,10 +38,12 @@ fn title(section: Section) -> &'static str {
     match section {
         Section::Hardware => "Hardware",
         Section::Engines => "Engines",
-        Section::Ports => "Ports",
-        Section::Environment => "Environment",
-        Section::Clients => "Clients",
+        Section::Models => "Models",
+        Section::Ports => "Ports and proxies",
         Section::Running => "Running",
+        Section::Clients => "Clients",
+        Section::Environment => "Settings and environment",
+        Section::Gateway => "Through the gateway",
     }
 }
 
@@ -55,24 +60,50 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
             text.push_str(&paint(Style::Strong, title(finding.section), look.terminal));
             text.push('\n');
         }
-        let (style, sign, plain) = match finding.status {
-            Status::Ok => (Style::Good, "✓", "ok"),
-            Status::Warning => (Style::Warn, "!", "! "),
-            Status::Problem => (Style::Bad, "✗", "x "),
-        };
-        let sign = paint(style, if look.unicode { sign } else { plain }, look.terminal);
-        text.push_str(&format!("  {sign} {}\n", finding.text));
-        if let Some(cure) = &finding.cure {
-            let arrow = if look.unicode { "→" } else { "->" };
-            text.push_str(&format!("      {} {cure}\n", paint(Style::Faint, arrow, look.terminal)));
-        }
+        text.push_str(&one(finding, look));
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
     let many = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    text.push_str(&format!(
-        "\n{}, {}\n",
-        many(count(Status::Problem), "problem"),
-        many(count(Status::Warning), "warning")
-    ));
+    let (problems, warnings) = (count(Status::Problem), count(Status::Warning));
+    text.push_str(&format!("\n{}, {}\n", many(problems, "problem"), many(warnings, "warning")));
+    let code = findings.iter().filter(|finding| finding.status != Status::Ok).find_map(|finding| finding.code);
+    if let Some(code) = code {
+        text.push_str(&format!("what a code means: `llmup explain {code}`\n"));
+    }
+    text
+}
+
+/// One finding: what, what from where something is wrong, and the cure. Colours come after the folding: they have no
+/// width.
+fn one(finding: &Finding, look: Look) -> String {
+    let wrong = finding.status != Status::Ok;
+    let (style, sign, plain) = match finding.status {
+        Status::Ok => (Style::Good, "✓", "ok"),
+        Status::Warning => (Style::Warn, "!", "! "),
+        Status::Problem => (Style::Bad, "✗", "x "),
+    };
+    let sign = if look.unicode { sign } else { plain };
+    let indent = " ".repeat(3 + wrapped::width(sign));
+    let code = finding.code.filter(|_| wrong).map(|code| format!("({code})")).unwrap_or_default();
+    let line = format!("{} {code}", finding.text);
+    let mut text = fold(line.trim_end(), look.columns, &format!("  {sign} "), &indent);
+    if !code.is_empty()
+        && let Some(at) = text.rfind(&code)
+    {
+        text.replace_range(at.., &paint(Style::Faint, &code, look.terminal));
+    }
+    let mut text = text.replacen(sign, &paint(style, sign, look.terminal), 1) + "\n";
+    if wrong {
+        for evidence in &finding.evidence {
+            let line = fold(evidence, look.columns, "      ", "      ");
+            text.push_str(&format!("{}\n", paint(Style::Faint, &line, look.terminal)));
+        }
+    }
+    if let Some(cure) = &finding.cure {
+        let arrow = if look.unicode { "→" } else { "->" };
+        let indent = " ".repeat(7 + wrapped::width(arrow));
+        let line = fold(cure, look.columns, &format!("      {arrow} "), &indent);
+        text.push_str(&format!("{}\n", line.replacen(arrow, &paint(Style::Faint, arrow, look.terminal), 1)));
+    }
     text
 }

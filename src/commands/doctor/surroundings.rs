@@ -1,54 +1,7 @@
-//! Variables and settings files that lead clients elsewhere than to the gateway.
+//! Variables and settings files that lead clients elsewhere than to the gateway, and which of them wins.
 
 use super::{Check, Finding, Scene, Section, Status};
-use crate::client::{CLIENTS, Weight};
-use crate::host::Host;
-
-/// Variables that name a proxy. Clients and curl know both spellings.
-const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-
-fn set(host: &dyn Host, name: &str) -> bool {
-    host.env(name).is_some_and(|value| !value.is_empty())
-}
-
-/// Whether a proxy is set.
-pub fn proxied(host: &dyn Host) -> bool {
-    PROXIES.iter().any(|name| set(host, name))
-}
-
-/// Whether `NO_PROXY` keeps proxies away from this machine. The lower-case spelling wins where both are set.
-pub fn loopback_is_direct(host: &dyn Host) -> bool {
-    let list = ["no_proxy", "NO_PROXY"].iter().find_map(|name| host.env(name).filter(|value| !value.is_empty()));
-    list.is_some_and(|list| {
-        list.split([',', ' ']).map(str::trim).any(|entry| matches!(entry, "*" | "127.0.0.1" | "127.0.0.0/8"))
-    })
-}
-
-/// A proxy between the client and the gateway.
-pub(super) struct ProxyCheck;
-
-impl Check for ProxyCheck {
-    fn section(&self) -> Section {
-        Section::Environment
-    }
-
-    fn look(&self, scene: &Scene) -> Vec<Finding> {
-        let host = &*scene.host;
-        let names: Vec<&str> = PROXIES.into_iter().filter(|name| set(host, name)).collect();
-        if names.is_empty() {
-            return Vec::new();
-        }
-        let names = names.join(", ");
-        if loopback_is_direct(host) {
-            return vec![Finding::ok(Section::Environment, format!("{names} set, and NO_PROXY spares 127.0.0.1"))];
-        }
-        vec![Finding::warning(
-            Section::Environment,
-            format!("{names} set without 127.0.0.1 in NO_PROXY: clients may send the gateway's requests to the proxy"),
-            "add 127.0.0.1,localhost to NO_PROXY; `llmup env CLIENT` does so for one shell",
-        )]
-    }
-}
+use crate::client::{CLIENTS, Client, Conflict, Weight};
 
 /// What each client says about its surroundings.
 pub(super) struct ConflictsCheck;
@@ -59,24 +12,60 @@ impl Check for ConflictsCheck {
     }
 
     fn look(&self, scene: &Scene) -> Vec<Finding> {
+        let section = Section::Environment;
         let gateway = scene.inputs.running.as_ref().map(|running| running.session.base_url.as_str());
-        let mut findings: Vec<Finding> = CLIENTS
-            .iter()
-            .flat_map(|client| client.conflicts(&*scene.host, &scene.places, gateway))
-            .map(|conflict| Finding {
-                section: Section::Environment,
-                status: match conflict.weight {
-                    Weight::Note => Status::Ok,
-                    Weight::Disturbs => Status::Warning,
-                    Weight::Beats => Status::Problem,
-                },
-                text: conflict.text,
-                cure: conflict.cure,
-            })
-            .collect();
+        let mut findings = Vec::new();
+        for client in CLIENTS {
+            let conflicts = client.conflicts(&*scene.host, &scene.places, gateway);
+            findings.extend(who_wins(scene, *client, &conflicts));
+            findings.extend(conflicts.into_iter().map(finding));
+        }
         if findings.iter().all(|finding| finding.status == Status::Ok) {
-            findings.insert(0, Finding::ok(Section::Environment, "nothing leads the clients away from the gateway"));
+            findings.insert(0, Finding::ok(section, "nothing leads the clients away from the gateway"));
         }
         findings
     }
+}
+
+fn finding(conflict: Conflict) -> Finding {
+    let status = match conflict.weight {
+        Weight::Note => Status::Ok,
+        Weight::Disturbs => Status::Warning,
+        Weight::Beats => Status::Problem,
+    };
+    let code = match conflict.weight {
+        _ if conflict.text.contains("Git Bash") => "LLMUP-C016",
+        _ if conflict.text.contains("cannot be read: ") => "LLMUP-C007",
+        _ if leads_to_v1(&conflict.text) => "LLMUP-C009",
+        Weight::Note => "LLMUP-C008",
+        Weight::Disturbs => "LLMUP-C006",
+        Weight::Beats => "LLMUP-C005",
+    };
+    let cure = conflict.cure;
+    Finding { code: Some(code), status, cure, ..Finding::ok(Section::Environment, conflict.text) }
+}
+
+/// Claude Code adds `/v1` to its address itself.
+fn leads_to_v1(text: &str) -> bool {
+    let url = text.strip_prefix("ANTHROPIC_BASE_URL=").and_then(|rest| rest.split(": ").next());
+    url.is_some_and(|url| url.trim_end_matches('/').ends_with("/v1"))
+}
+
+/// For a client that is here: whose word counts in a session of llmup's. The order is the client's own: what beats the
+/// environment, the environment that `llmup env` sets, what a start without llmup would follow.
+fn who_wins(scene: &Scene, client: &dyn Client, conflicts: &[Conflict]) -> Option<Finding> {
+    client.programs().iter().find_map(|name| scene.host.which(name))?;
+    let section = Section::Environment;
+    let has = |weight| conflicts.iter().any(|conflict| conflict.weight == weight);
+    let title = client.title();
+    Some(if has(Weight::Beats) {
+        let cure = "remove what the lines below name; until then it does not reach the gateway";
+        let text = format!("{title}: its own settings win over `llmup env {}`", client.id());
+        Finding { status: Status::Warning, ..Finding::problem("LLMUP-C005", section, text, cure) }
+    } else if has(Weight::Disturbs) {
+        let text = format!("{title}: `llmup env {}` wins where it is set; elsewhere the lines below do", client.id());
+        Finding::ok(section, text)
+    } else {
+        Finding::ok(section, format!("{title}: `llmup env {}` wins, nothing beats it", client.id()))
+    })
 }

@@ -191,8 +191,6 @@ pub(super) struct Prepared {
     pub target: Target,
     pub engine: Option<Found>,
     pub known: Option<KnownFlags>,
-    /// It is the only one: nobody has to be told which is meant.
-    pub alone: bool,
 }
 
 impl Prepared {
@@ -232,14 +230,15 @@ impl Launcher {
     async fn launch(&mut self) -> Result<Backend> {
         let progress = Progress::new();
         let model = Arc::clone(&self.model);
-        let Prepared { args, options, accepts: said, paths, target, engine, known, alone } = &*model;
+        let Prepared { args, options, accepts: said, paths, target, engine, known } = &*model;
         let (engine, known) = (engine.as_ref(), known.as_ref());
         if let Some(server) = &self.reuse {
             return ollama::attach(server.clone(), target, &self.plan, &progress).await;
         }
         let engine_driver = driver(self.plan.engine);
-        let who =
-            if *alone { engine_driver.id().to_string() } else { format!("{} ({})", target.name, engine_driver.id()) };
+        // Of one alone nobody has to be told which is meant.
+        let id = engine_driver.id();
+        let who = if self.entry.alone() { id.to_string() } else { format!("{} ({id})", target.name) };
         let who = who.as_str();
         let log = launch::log(paths, &target.name);
         fs::create_dir(&paths.logs())?;

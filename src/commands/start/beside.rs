@@ -17,16 +17,21 @@ pub(super) fn plan(models: &mut [Chosen], hardware: &Hardware, found: &[Found]) 
     for (turn, at) in at_once.iter().enumerate() {
         let mut others = taken.clone();
         at_once[turn + 1..].iter().for_each(|later| room::add(&mut others, &least[*later]));
-        let Chosen { one, target, plan, .. } = &mut models[*at];
-        let left = room::without(hardware, &others);
-        if let Ok(Ok(mut smaller)) = decide(&one.args, target, &left, None, found)
-            && smaller.engine == plan.engine
-            && smaller.max_model_len >= plan.max_model_len
-            && smaller.speed() >= plan.speed()
-        {
-            std::mem::swap(&mut smaller.warnings, &mut plan.warnings);
-            *plan = smaller;
-        }
-        room::add(&mut taken, &room::needs(plan));
+        one(&mut models[*at], hardware, found, &others);
+        room::add(&mut taken, &room::needs(&models[*at].plan));
+    }
+}
+
+/// Plans one for what `others` leave.
+pub(super) fn one(model: &mut Chosen, hardware: &Hardware, found: &[Found], others: &Bytes) {
+    let Chosen { one, target, plan, .. } = model;
+    let left = room::without(hardware, others);
+    if let Ok(Ok(mut smaller)) = decide(&one.args, target, &left, None, found)
+        && smaller.engine == plan.engine
+        && smaller.max_model_len >= plan.max_model_len
+        && smaller.speed() >= plan.speed()
+    {
+        std::mem::swap(&mut smaller.warnings, &mut plan.warnings);
+        *plan = smaller;
     }
 }

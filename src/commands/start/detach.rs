@@ -35,7 +35,7 @@ pub fn run(args: &StartArgs, models: &[String], paths: &Paths) -> Result<u8> {
     let mut lock = entry::lock(paths)?;
     if let Some(instance) = entry::of_models(models, paths)? {
         drop(lock);
-        return super::runs_already(args, instance, paths);
+        return super::runs_already(args, models, instance, paths);
     }
     let bug = |error: std::io::Error| Plain::new(Exit::Bug, error.to_string(), "run it without `--detach`");
     fs::create_dir(&paths.logs())?;
@@ -80,7 +80,7 @@ pub fn run(args: &StartArgs, models: &[String], paths: &Paths) -> Result<u8> {
                     output::note(&line.text);
                 }
                 if args.json {
-                    output::json(&ready::as_json(&instance));
+                    output::json(&ready::as_json(&instance, None));
                 }
                 return Ok(Exit::Ok.code());
             }

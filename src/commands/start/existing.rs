@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::backend::{Backend, Source};
 use super::entry::Entry;
+use super::post::Post;
 use super::room::Bytes;
 use super::serve::{bind, runtime};
-use super::session::{Offer, Post, Session};
+use super::session::{Offer, Session};
 use crate::cli::StartArgs;
 use crate::commands::serve::probe::{self, Silent};
 use crate::commands::serve::{self, ASSUMED_CONTEXT, target};
@@ -31,13 +32,14 @@ pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Arc<Entry>
     let post = Post {
         nap: None,
         name: args.model.clone(),
+        translate: args.translate,
         source: Box::new(|_| Source::Attached(Some(attaching))),
         policy: Policy { preload: true, ..Policy::default() },
         needs: Bytes::new(),
         planner: None,
         context: 0,
     };
-    let offer = Offer { posts: vec![post], reached: Vec::new(), aliases: Vec::new() };
+    let offer = Offer { posts: vec![post], reached: Vec::new(), aliases: Vec::new(), recruiter: None };
     runtime()?.block_on(async { Session::open(args, paths, entry, listener, offer).await?.run().await })
 }
 

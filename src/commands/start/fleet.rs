@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::member::{Member, Stand};
@@ -13,11 +12,12 @@ use super::room::{self, Bytes, Holder, Verdict};
 use super::runner::{About, Order, Report};
 use crate::commands::running::LiveModel;
 use crate::error::Error;
-use crate::gateway::{BackendState, Served};
+use crate::gateway::{BackendState, Bell, Served};
 use crate::hardware::{self, Hardware};
 use crate::host::RealHost;
 use crate::output;
 use crate::plan::LaunchPlan;
+use crate::state::Phase;
 
 /// Requests that wait for a model in use let others go first for this long; then no new ones go to it before them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +34,11 @@ const SETTLES: Duration = Duration::from_secs(3);
 /// All of them.
 pub(super) struct Fleet {
     members: Vec<Member>,
-    wanted: Arc<Notify>,
+    /// How many there were at the beginning: whoever joins later is not waited for by who started them.
+    first: usize,
+    /// The same for those who look.
+    shown: Arc<Mutex<Vec<Shown>>>,
+    wanted: Arc<Bell>,
     /// The machine is being looked at.
     looking: Option<JoinHandle<Hardware>>,
     /// What was seen, unless something was started or stopped since.
@@ -42,6 +46,9 @@ pub(super) struct Fleet {
     /// When the last engine was stopped.
     stopped: Option<Instant>,
 }
+
+/// What is shown of a model.
+type Shown = (Served, Arc<Mutex<About>>);
 
 /// What a model whose turn it is has to wait for.
 enum Turn {
@@ -53,17 +60,19 @@ enum Turn {
 
 impl Fleet {
     /// Nothing runs before the first [`Fleet::turn`]. `wanted` is the bell that all of them ring.
-    pub fn new(members: Vec<Member>, wanted: Arc<Notify>) -> Fleet {
-        let fleet = Fleet { members, wanted, looking: None, seen: None, stopped: None };
+    pub fn new(members: Vec<Member>, wanted: Arc<Bell>) -> Fleet {
+        let shown = Arc::new(Mutex::new(members.iter().map(shown).collect()));
+        let first = members.len();
+        let fleet = Fleet { members, first, shown, wanted, looking: None, seen: None, stopped: None };
         fleet.members.iter().filter(|member| !member.preload).for_each(|member| member.asleep(None));
         fleet
     }
 
     /// What the gateway shows of them.
     pub fn shown(&self) -> impl Fn() -> Vec<LiveModel> + Send + Sync + use<> {
-        let members: Vec<_> = self.members.iter().map(|m| (m.served.clone(), Arc::clone(&m.about))).collect();
+        let members = Arc::clone(&self.shown);
         move || {
-            let live = |(served, about): &(Served, Arc<Mutex<About>>)| {
+            let live = |(served, about): &Shown| {
                 let about = about.lock().unwrap_or_else(PoisonError::into_inner);
                 let (restarts, last_crash, napping) = (about.restarts, about.crash.clone(), about.napping);
                 let mut live = LiveModel { restarts, last_crash, ..LiveModel::of(served) };
@@ -72,7 +81,67 @@ impl Fleet {
                 }
                 live
             };
-            members.iter().map(live).collect()
+            members.lock().unwrap_or_else(PoisonError::into_inner).iter().map(live).collect()
+        }
+    }
+
+    /// One more at the end, or another one in the place of one that could not be had.
+    pub fn enlist(&mut self, at: usize, member: Member) {
+        if !member.preload {
+            member.asleep(None);
+        }
+        let mut all = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.members.get_mut(at), all.get_mut(at)) {
+            (Some(old), Some(seen)) => {
+                let _ = old.orders.send(Order::End(Duration::ZERO));
+                (*seen, *old) = (shown(&member), member);
+            }
+            _ => {
+                all.push(shown(&member));
+                self.members.push(member);
+            }
+        }
+        self.seen = None;
+    }
+
+    /// Whether it could not be had.
+    pub fn failed(&self, at: usize) -> bool {
+        self.members.get(at).is_some_and(|member| matches!(member.stand, Stand::Failed(_)))
+    }
+
+    /// Bytes that those hold which run, or are about to.
+    pub fn held(&self) -> Bytes {
+        let mut held = Bytes::new();
+        let all = self.members.iter().enumerate().filter(|(_, member)| member.holds() || member.preload);
+        all.for_each(|(at, member)| room::add(&mut held, &member.holder(at).holds));
+        held
+    }
+
+    /// Has a model started that does not run, if there is room beside the others; its place.
+    pub fn wake(&mut self, name: &str) -> Option<usize> {
+        let at = self.members.iter().position(|member| member.name() == name)?;
+        let member = &mut self.members[at];
+        match member.stand {
+            Stand::Failed(_) => {
+                member.stand = Stand::Asleep;
+                member.asleep(None);
+            }
+            Stand::Asleep => {}
+            _ => return None,
+        }
+        member.preload = true;
+        self.seen = None;
+        Some(at)
+    }
+
+    /// What became of a model that is to be started: `None` while that is open; without a phase when its runner has it,
+    /// and tells.
+    pub fn outcome(&self, at: usize) -> Option<Option<Phase>> {
+        match self.members.get(at) {
+            Some(Member { stand: Stand::Asleep, preload: true, .. }) => None,
+            Some(Member { stand: Stand::Asleep, .. }) => Some(Some(Phase::Asleep)),
+            Some(Member { stand: Stand::Failed(_), .. }) => Some(Some(Phase::Gone)),
+            _ => Some(None),
         }
     }
 
@@ -103,7 +172,7 @@ impl Fleet {
 
     /// Whether nothing is left of what was to be started at once.
     pub fn settled(&self) -> bool {
-        self.members.iter().all(|member| !member.preload && member.stand != Stand::Starting)
+        self.members.iter().take(self.first).all(|member| !member.preload && member.stand != Stand::Starting)
     }
 
     /// Whether there is a model that answers, or may once it is asked for.
@@ -167,7 +236,7 @@ impl Fleet {
                 self.looking = None;
                 self.seen = hardware;
             }
-            () = self.wanted.notified() => {}
+            () = self.wanted.rung() => {}
             () = tokio::time::sleep(LOOK), if timed => {}
         }
     }
@@ -337,6 +406,10 @@ impl Fleet {
             self.looking = Some(tokio::task::spawn_blocking(|| hardware::detect(&RealHost)));
         }
     }
+}
+
+fn shown(member: &Member) -> Shown {
+    (member.served.clone(), Arc::clone(&member.about))
 }
 
 /// The failure of a model beside others.

@@ -77,11 +77,17 @@ impl Explain for LaunchError {
     }
 
     fn hints(&self) -> Vec<String> {
-        let LaunchError::Ended { diagnosis, advice, how, log, .. } = self;
+        let LaunchError::Ended { diagnosis, advice, how, log, serving, .. } = self;
         let hint = diagnosis.as_ref().and_then(|d| d.hint.clone());
         let patience = matches!(how, NotReady::Still(_)).then(watchdog::wait_longer);
         let log = format!("the whole log: {}", log.display());
-        advice.clone().into_iter().chain(hint).chain(patience).chain([log]).collect()
+        let code = match (diagnosis.as_ref().and_then(|d| d.code), how) {
+            (None, NotReady::Still(_)) => Some("LLMUP-E009"),
+            (None, NotReady::Exited(_)) if *serving => Some("LLMUP-E032"),
+            (code, _) => code,
+        };
+        let more = code.map(|code| format!("what that means: `llmup explain {code}`"));
+        advice.clone().into_iter().chain(hint).chain(patience).chain(more).chain([log]).collect()
     }
 }
 

@@ -9,13 +9,16 @@ mod flags;
 mod fleet;
 mod heal;
 mod in_wsl;
+mod join;
 mod launch;
 mod measure;
 mod member;
 mod nap;
 pub(super) mod ollama;
+mod post;
 mod pulled;
 mod ready;
+mod recruit;
 mod retry;
 mod room;
 mod runner;
@@ -47,6 +50,7 @@ use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words}
 use crate::state::Instance;
 
 use entry::{Claim, Entry};
+use join::Host;
 use target::Target;
 use wanted::{One, Wanted};
 
@@ -68,7 +72,10 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     if detach::detached() {
         crate::supervisor::leave_terminal();
     } else if args.detach {
-        return detach::run(&args, &wanted.names(), paths);
+        // Who joins another llmup is in nobody's way.
+        if Host::find(&args, paths)?.is_none() {
+            return detach::run(&args, &wanted.names(), paths);
+        }
     }
     for warning in wanted.warnings.drain(..) {
         output::warning(warning);
@@ -78,16 +85,19 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         true => None,
         false => match Entry::claim(&names, paths)? {
             Claim::Ours(entry) => Some(entry),
-            Claim::Theirs(instance) => return runs_already(&args, *instance, paths),
+            Claim::Theirs(instance) => return runs_already(&args, &names, *instance, paths),
         },
     };
     if let Some(url) = &args.engine_url {
         return existing::run(&args, url, paths, entry.as_ref());
     }
+    let host = Host::find(&args, paths)?;
+    host.as_ref().map_or(Ok(()), |host| host.check(&args))?;
     // Both look at the machine for tens of milliseconds and do not need each other.
     let (hardware, found) = std::thread::scope(|scope| {
         let found = scope.spawn(|| find::find(&RealHost, paths));
-        let hardware = hardware::detect(&RealHost);
+        let hardware = host.as_ref().map(|host| host.told.hardware.clone());
+        let hardware = hardware.unwrap_or_else(|| hardware::detect(&RealHost));
         (hardware, in_wsl::counts(found.join().unwrap_or_default()))
     });
     let mut models = Vec::new();
@@ -98,9 +108,10 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         };
         models.push(known(one, target, plan, &found, paths)?);
     }
+    let several = models.len() > 1 || host.is_some();
     let Some(entry) = entry else {
         beside::plan(&mut models, &hardware, &found);
-        nap::settle(&mut models, &hardware);
+        nap::settle(&mut models, &hardware, several);
         show_all(&args, &models, paths);
         return Ok(Exit::Ok.code());
     };
@@ -122,9 +133,12 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
         ready.push(model);
     }
     beside::plan(&mut ready, &hardware, &found);
-    nap::settle(&mut ready, &hardware);
+    nap::settle(&mut ready, &hardware, several);
     say(&ready, &hardware);
-    serve::run(&args, paths, &entry, ready, wanted)
+    match host {
+        Some(host) => host.hand_over(&args, (ready, &names), paths, entry),
+        None => serve::run(&args, paths, &entry, ready, (wanted, hardware)),
+    }
 }
 
 /// What a model means, and its plan on this machine.
@@ -173,14 +187,31 @@ fn known_flags(
 }
 
 /// The same model a second time: the first one is shown, once it is ready.
-fn runs_already(args: &StartArgs, instance: Instance, paths: &Paths) -> Result<u8> {
-    let instance = entry::wait(instance, paths)?;
-    output::note(&format!("{} runs already (pid {})", instance.model.name, instance.process.pid));
-    if args.json {
-        output::json(&ready::as_json(&instance));
+fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: &Paths) -> Result<u8> {
+    if args.config.is_none() && !args.on_demand {
+        join::wake(&instance, models);
     }
-    ready::show(&instance, crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors()));
+    let now = super::running::all(paths)?.into_iter().find(|now| now.process == instance.process);
+    let instance = now.unwrap_or(instance);
+    if let Some(model) = entry::loading(&instance, models) {
+        let pid = instance.process.pid;
+        output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
+    }
+    let instance = entry::wait(instance, models, paths)?;
+    let runs = if models.len() > 1 { "run" } else { "runs" };
+    output::note(&format!("{} {runs} already (pid {})", models.join(", "), instance.process.pid));
+    show_other(args, models, &instance);
     Ok(Exit::Ok.code())
+}
+
+/// What another llmup serves, as if this one had started it.
+fn show_other(args: &StartArgs, models: &[String], instance: &Instance) {
+    let name = models.first().map(String::as_str);
+    if args.json {
+        output::json(&ready::as_json(instance, name));
+    }
+    let shell = crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors());
+    ready::show(instance, shell, Some(name.unwrap_or(&instance.model.name)));
 }
 
 /// The engine to start: the first that is built for what the plan computes on, where builds differ.

@@ -44,8 +44,8 @@ pub(super) enum NapError {
 }
 
 /// Says of each model that shall sleep whether it can; who cannot is told why, and is ended as ever.
-pub(super) fn settle(models: &mut [Chosen], hardware: &Hardware) {
-    let several = models.len() > 1;
+/// `several`: there are others to make room for.
+pub(super) fn settle(models: &mut [Chosen], hardware: &Hardware, several: bool) {
     for model in models {
         if model.one.policy.sleep
             && let Some(why) = why_not(model, hardware, several)

@@ -12,8 +12,8 @@ pub fn width() -> usize {
     if output::watched() { usize::from(columns).clamp(40, 160) } else { 100 }
 }
 
-/// Shows the box.
-pub fn show(instance: &Instance, shell: Shell) {
+/// Shows the box of the llmup that this command is, or of another one that serves the `elsewhere` named model.
+pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<&str>) {
     let key = shown_key(instance);
     let mut lines = if instance.others.is_empty() {
         let Model { name, context, engine, .. } = &instance.model;
@@ -43,10 +43,13 @@ pub fn show(instance: &Instance, shell: Shell) {
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
     lines.extend(next_commands(shell));
-    let end = match (detached(), instance.others.is_empty()) {
-        (true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
-        (true, false) => format!("They run on by themselves. To end them: {} stop --all", program()),
-        (false, _) => "Ctrl-C stops everything.".to_owned(),
+    let end = match (elsewhere, detached(), instance.others.is_empty()) {
+        (Some(name), ..) => {
+            format!("It runs in another llmup (pid {}). To end it: {} stop {name}", instance.process.pid, program())
+        }
+        (None, true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
+        (None, true, false) => format!("They run on by themselves. To end them: {} stop --all", program()),
+        (None, false, _) => "Ctrl-C stops everything.".to_owned(),
     };
     lines.extend([String::new(), end]);
     box_of(&lines);
@@ -81,10 +84,11 @@ pub fn shown_key(instance: &Instance) -> &str {
     if output::watched() { &instance.key } else { "not shown here; `llmup env CLIENT` has it" }
 }
 
-/// The same as data. What stands at the top is about the first model.
-pub fn as_json(instance: &Instance) -> serde_json::Value {
+/// The same as data. What stands at the top is about the model of that name, else the first.
+pub fn as_json(instance: &Instance, name: Option<&str>) -> serde_json::Value {
     let models: Vec<serde_json::Value> = instance.models().map(model_json).collect();
-    let mut all = model_json(&instance.model);
+    let named = instance.models().find(|model| Some(model.name.as_str()) == name);
+    let mut all = model_json(named.unwrap_or(&instance.model));
     if let Some(map) = all.as_object_mut() {
         map.insert("status".into(), "ready".into());
         map.insert("url".into(), instance.url.as_str().into());

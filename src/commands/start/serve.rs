@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use super::backend::{Launcher, Prepared, Source, install};
 use super::entry::Entry;
 use super::member::Planner;
+use super::post::{Place, Post};
+use super::recruit::Recruiter;
 use super::room::{self, Bytes};
-use super::session::{Offer, Place, Post, Session};
+use super::session::{Offer, Session};
 use super::wanted::Wanted;
 use super::{Chosen, ollama};
 use crate::cli::StartArgs;
@@ -32,7 +34,7 @@ pub(super) fn run(
     paths: &Paths,
     entry: &Arc<Entry>,
     models: Vec<Chosen>,
-    wanted: Wanted,
+    (wanted, hardware): (Wanted, Hardware),
 ) -> Result<u8> {
     let ollama = models.iter().any(|model| model.plan.engine == EngineId::Ollama);
     let reuse = ollama.then(ollama::running).flatten();
@@ -40,34 +42,11 @@ pub(super) fn run(
     crate::commands::running::newest(paths)?;
     // What can fail cheaply fails before anything is installed.
     let gateway = bind(args.host, args.port, paths)?;
-    let mut installed: Vec<Found> = Vec::new();
-    let (alone, mut posts) = (models.len() == 1, Vec::new());
+    let (mut installed, mut posts) = (Vec::new(), Vec::new());
     for mut model in models {
         let reuse = reuse.clone().filter(|_| model.plan.engine == EngineId::Ollama);
-        if model.engine.is_none() && reuse.is_none() {
-            // Of two that need the same one, the first has brought it.
-            let brought = installed.iter().find(|found| found.engine == model.plan.engine).cloned();
-            let engine = match brought {
-                Some(found) => found,
-                None => install(&model.one.args, paths, &model.plan)?,
-            };
-            let warned = model.plan.warnings.len();
-            model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
-            for warning in model.plan.warnings.iter().skip(warned) {
-                output::warning(warning);
-            }
-            installed.push(engine.clone());
-            model.engine = Some(engine);
-        }
-        model.plan.to_install = false;
-        if let Some(kind) = model.target.demo {
-            let began = Instant::now();
-            demo::ensure(&paths.models(), kind)?;
-            if began.elapsed() > Duration::from_millis(100) {
-                output::note(&format!("{} the demo model", on_stderr(Style::Good, "wrote ")));
-            }
-        }
-        posts.push(post(model, reuse, paths, (random_key()?, alone)));
+        equip(&mut model, reuse.is_some(), &mut installed, paths)?;
+        posts.push(post(model, reuse, paths, random_key()?));
     }
     entry.change_all(|instance| {
         for (at, post) in posts.iter().enumerate() {
@@ -89,22 +68,53 @@ pub(super) fn run(
             output::warning(silent);
         }
         let following = tokio::spawn(backends.follow());
-        let offer = Offer { posts, reached, aliases: wanted.aliases };
+        let recruiter = Recruiter { args: args.clone(), paths: paths.clone(), hardware };
+        let offer = Offer { posts, reached, aliases: wanted.aliases, recruiter: Some(recruiter) };
         let code = Session::open(args, paths, entry, gateway, offer).await?.run().await;
         following.abort();
         code
     })
 }
 
-/// A model as the session has it.
-fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, (key, alone): (String, bool)) -> Post {
+/// Gives a model its engine, installed where there is none, and the demo its weights. `installed` is what was brought
+/// for others; `reused`: an engine that runs already serves it.
+pub(super) fn equip(model: &mut Chosen, reused: bool, installed: &mut Vec<Found>, paths: &Paths) -> Result<()> {
+    if model.engine.is_none() && !reused {
+        // Of two that need the same one, the first has brought it.
+        let brought = installed.iter().find(|found| found.engine == model.plan.engine).cloned();
+        let engine = match brought {
+            Some(found) => found,
+            None => install(&model.one.args, paths, &model.plan)?,
+        };
+        let warned = model.plan.warnings.len();
+        model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
+        for warning in model.plan.warnings.iter().skip(warned) {
+            output::warning(warning);
+        }
+        installed.push(engine.clone());
+        model.engine = Some(engine);
+    }
+    model.plan.to_install = false;
+    if let Some(kind) = model.target.demo {
+        let began = Instant::now();
+        demo::ensure(&paths.models(), kind)?;
+        if began.elapsed() > Duration::from_millis(100) {
+            output::note(&format!("{} the demo model", on_stderr(Style::Good, "wrote ")));
+        }
+    }
+    Ok(())
+}
+
+/// A model as the session has it; `key` is the one that only gateway and engine know.
+pub(super) fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, key: String) -> Post {
     let Chosen { one, target, plan, engine, known } = model;
     let (name, policy, context) = (target.name.clone(), one.policy.clone(), plan.max_model_len);
     // What somebody else's Ollama holds is not ours to count.
     let needs = if reuse.is_some() { Bytes::new() } else { room::needs(&plan) };
     let nap = policy.sleep.then(|| room::nap(&plan));
     let (options, accepts, paths) = (one.options, one.accepts, paths.clone());
-    let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known, alone });
+    let translate = one.args.translate;
+    let prepared = Arc::new(Prepared { args: one.args, options, accepts, paths, target, engine, known });
     let planner = {
         let model = Arc::clone(&prepared);
         Box::new(move |hardware: &Hardware| model.plan(hardware)) as Planner
@@ -113,7 +123,7 @@ fn post(model: Chosen, reuse: Option<ollama::Server>, paths: &Paths, (key, alone
         let Place { at, entry, last } = place;
         Source::Launched(Box::new(Launcher { model: prepared, entry, at, plan, changed: false, reuse, key, last }))
     };
-    Post { name, source: Box::new(source), policy, needs, nap, planner: Some(planner), context }
+    Post { name, source: Box::new(source), policy, translate, needs, nap, planner: Some(planner), context }
 }
 
 /// The runtime of gateway and supervisor: two threads are enough for one machine's clients.

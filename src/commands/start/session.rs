@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::backend::{LastChild, Source};
 use super::entry::Entry;
 use super::fleet::{self, Fleet};
-use super::member::{Member, Planner};
-use super::room::{Bytes, Nap};
-use super::runner::{Report, Runner};
+use super::post::{Ground, Post};
+use super::recruit::Recruiter;
+use super::runner::Report;
 use super::serve::{given, kept_key};
 use super::{detach, launch, ready};
 use crate::cli::StartArgs;
@@ -22,11 +21,10 @@ use crate::commands::log_files::{self, Limit};
 use crate::commands::request_log::{REQUESTS, RequestLog};
 use crate::commands::running::{Live, LiveModel};
 use crate::commands::{reach, service};
-use crate::config::Policy;
 use crate::control::{self, Order};
-use crate::error::{Error, Plain, Result};
+use crate::error::{Error, Plain, Result, paste};
 use crate::exit::Exit;
-use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Served, Settings};
+use crate::gateway::{Bell, Catalog, Counters, Gateway, Limits, Served, Settings, Terms};
 use crate::host::RealHost;
 use crate::output;
 use crate::paths::Paths;
@@ -41,29 +39,6 @@ const DRAIN: Duration = Duration::from_millis(2000);
 /// needs some of them to remove processes.
 const ENDS: Duration = Duration::from_millis(3400);
 
-/// One model of a run.
-pub(super) struct Post {
-    /// What callers call it.
-    pub name: String,
-    /// Where its backend comes from: made when its place among the models is known.
-    pub source: Box<dyn FnOnce(Place) -> Source + Send>,
-    pub policy: Policy,
-    /// What its plan takes.
-    pub needs: Bytes,
-    /// What of it is where while it sleeps in main memory, if it can.
-    pub nap: Option<Nap>,
-    pub planner: Option<Planner>,
-    /// The context of its plan, tokens; 0 when there is none.
-    pub context: u64,
-}
-
-/// What a backend has to know of the run it belongs to.
-pub(super) struct Place {
-    pub at: usize,
-    pub entry: Arc<Entry>,
-    pub last: LastChild,
-}
-
 /// What a run serves.
 pub(super) struct Offer {
     /// The models llmup runs, or reaches by `--engine-url`.
@@ -72,30 +47,46 @@ pub(super) struct Offer {
     pub reached: Vec<Served>,
     /// Other names of them all.
     pub aliases: Vec<(String, String)>,
+    /// Plans models that join; `None`: nobody may.
+    pub recruiter: Option<Recruiter>,
 }
 
 /// The gateway and everything that can end it.
 pub(super) struct Session<'a> {
     args: &'a StartArgs,
-    entry: Arc<Entry>,
-    fleet: Fleet,
+    pub(super) entry: Arc<Entry>,
+    pub(super) fleet: Fleet,
     reports: mpsc::UnboundedReceiver<(usize, Report)>,
-    runners: Vec<JoinHandle<Option<Stopped>>>,
-    names: Vec<String>,
+    pub(super) runners: Vec<JoinHandle<Option<Stopped>>>,
+    pub(super) names: Vec<String>,
     interrupts: Interrupts,
     control: control::Opened,
     shutdown: Option<oneshot::Sender<()>>,
     gateway: JoinHandle<()>,
     log: RequestLog,
-    /// Keeps the logs small that others write.
-    watching: JoinHandle<()>,
+    pub(super) paths: Paths,
+    pub(super) limit: Limit,
+    /// Keep the logs small that others write.
+    pub(super) watching: Vec<JoinHandle<()>>,
+    /// What counts for the next request.
+    pub(super) terms: Terms,
+    pub(super) key: String,
+    pub(super) aliases: Vec<(String, String)>,
+    pub(super) ground: Ground,
+    /// Plans models that join; `None`: nobody may.
+    pub(super) recruiter: Option<Arc<Recruiter>>,
+    /// Those it is at.
+    pub(super) recruits: JoinSet<(control::Join, Result<Post>)>,
+    /// Models that joined, or are to be woken, of which it is not yet known whether there is room.
+    pub(super) joining: Vec<usize>,
 }
 
 /// What the session is told from outside.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Told {
     Interrupt(Interrupt),
     Order(Order),
+    Join(control::Join),
 }
 
 impl Told {
@@ -103,7 +94,7 @@ impl Told {
     fn exit(&self) -> u8 {
         match self {
             Told::Interrupt(interrupt) => Exit::signal(interrupt.number()),
-            Told::Order(_) => Exit::Ok.code(),
+            Told::Order(_) | Told::Join(_) => Exit::Ok.code(),
         }
     }
 }
@@ -137,46 +128,32 @@ impl<'a> Session<'a> {
         let watching = tokio::spawn(log_files::watch(others, limit));
 
         let (reporting, reports) = mpsc::unbounded_channel();
-        let wanted = Arc::<Notify>::default();
+        let wanted = Arc::<Bell>::default();
         let (mut served, mut members, mut runners) = (Vec::new(), Vec::new(), Vec::new());
+        let ground = Ground { entry: Arc::clone(entry), wanted: Arc::clone(&wanted), reporting };
         for (at, post) in offer.posts.into_iter().enumerate() {
-            let loading = BackendState::Loading { since: Instant::now(), retry_after: 2, hold: Duration::ZERO };
-            let (state, backend) = watch::channel(loading);
-            let model = Served { wanted: Arc::clone(&wanted), ..Served::new(post.name.as_str(), backend) };
-            let (orders, received) = mpsc::unbounded_channel();
-            let member =
-                Member::new(model.clone(), state.clone(), orders, post.policy, (post.needs, post.nap, post.planner));
-            let last_child = LastChild::default();
-            let source = (post.source)(Place { at, entry: Arc::clone(entry), last: last_child.clone() });
-            let runner = Runner {
-                at,
-                name: post.name,
-                translate: args.translate,
-                entry: Arc::clone(entry),
-                last_child,
-                state,
-                counters: Arc::clone(&model.counters),
-                about: Arc::clone(&member.about),
-                orders: received,
-                reports: reporting.clone(),
-            };
-            runners.push(tokio::spawn(runner.run(source)));
-            served.push(model);
+            let (member, runner) = ground.enlist(at, post);
+            served.push(member.served.clone());
             members.push(member);
+            runners.push(runner);
         }
         let fleet = Fleet::new(members, wanted);
         served.extend(offer.reached);
         let (shutdown, ended) = oneshot::channel::<()>();
         let settings = Settings {
             key: Some(key.clone()),
-            catalog: Catalog::new(served, offer.aliases),
+            catalog: Catalog::new(served, offer.aliases.clone()),
             loopback,
             grace: DRAIN,
             limits: Limits::default(),
             log: Some(log.access_log()),
         };
         let gateway = Gateway::new(settings);
-        let control = control::open(status(gateway.counters(), fleet.shown())).await.map_err(bug)?;
+        let terms = gateway.terms();
+        let recruiter = offer.recruiter.map(Arc::new);
+        let joiners = recruiter.as_ref().map(|recruiter| recruiter.told());
+        let status = status(gateway.counters(), fleet.shown());
+        let control = control::open_for_more(status, joiners).await.map_err(bug)?;
         let gateway = tokio::spawn(async move {
             let ended = async {
                 let _ = ended.await;
@@ -190,7 +167,7 @@ impl<'a> Session<'a> {
                 }
             }
             instance.url = reach::url(address);
-            instance.key = key;
+            instance.key.clone_from(&key);
             instance.control = Some(control.endpoint.clone());
         });
         Ok(Session {
@@ -205,7 +182,16 @@ impl<'a> Session<'a> {
             shutdown: Some(shutdown),
             gateway,
             log,
-            watching,
+            paths: paths.clone(),
+            limit,
+            watching: vec![watching],
+            terms,
+            key,
+            aliases: offer.aliases,
+            ground,
+            recruiter,
+            recruits: JoinSet::new(),
+            joining: Vec::new(),
         })
     }
 
@@ -215,14 +201,16 @@ impl<'a> Session<'a> {
         let mut told_ready = false;
         let result = loop {
             self.fleet.turn();
+            self.follow_up();
             if !told_ready && self.fleet.settled() {
                 self.ready();
                 told_ready = true;
             }
             tokio::select! {
-                told = told(&mut self.interrupts, &mut self.control) => match told {
+                told = told(self.args, &mut self.interrupts, &mut self.control) => match told {
                     Told::Order(Order::Restart(model)) => self.fleet.restart(model.as_deref()),
                     Told::Order(Order::Sleep(model)) => self.fleet.sleep(&model),
+                    Told::Join(join) => self.wished(join),
                     told => break self.stop(told).await,
                 },
                 Some((at, report)) = self.reports.recv() => {
@@ -235,10 +223,16 @@ impl<'a> Session<'a> {
                         Report::Ready | Report::Napping | Report::Asleep => {}
                     }
                 }
+                Some(recruited) = self.recruits.join_next() => {
+                    // One that failed in another way than by saying so is told by the end of its connection.
+                    if let Ok((join, post)) = recruited {
+                        self.recruited(join, post);
+                    }
+                }
                 () = self.fleet.changed() => {}
             }
         };
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         self.log.flush();
         result
     }
@@ -258,10 +252,10 @@ impl<'a> Session<'a> {
                 }
             }
         });
-        ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()));
+        ready::show(&instance, shell::detect(&RealHost, &shell::ancestors()), None);
         self.entry.change_all(|instance| instance.phase = Phase::Ready);
         if self.args.json {
-            output::json(&ready::as_json(&instance));
+            output::json(&ready::as_json(&instance, None));
         }
         service::ready(&format!("{} is ready", self.names.join(", ")));
     }
@@ -279,6 +273,7 @@ impl<'a> Session<'a> {
     /// the order to end at once, skips to the end.
     async fn stop(&mut self, told: Told) -> Result<u8> {
         let at_once = matches!(told, Told::Order(Order::Kill));
+        let exit = told.exit();
         let began = Instant::now();
         service::stopping();
         let running = self.fleet.running();
@@ -290,13 +285,13 @@ impl<'a> Session<'a> {
         if running && !at_once {
             tokio::select! {
                 _ = tokio::time::timeout(DRAIN, &mut self.gateway) => {}
-                () = at_once_told(&mut self.interrupts, &mut self.control) => now = true,
+                () = at_once_told(self.args, &mut self.interrupts, &mut self.control) => now = true,
             }
         }
         self.fleet.end(if now { Duration::ZERO } else { ENDS.saturating_sub(began.elapsed()) });
         let stuck = tokio::select! {
             stuck = gone(&mut self.runners) => stuck,
-            () = at_once_told(&mut self.interrupts, &mut self.control), if !now => {
+            () = at_once_told(self.args, &mut self.interrupts, &mut self.control), if !now => {
                 self.fleet.end(Duration::ZERO);
                 gone(&mut self.runners).await
             }
@@ -306,27 +301,37 @@ impl<'a> Session<'a> {
             true => {}
             false => output::note(&format!("these processes could not be ended: {stuck:?}")),
         }
-        Ok(told.exit())
+        Ok(exit)
     }
 }
 
 /// What comes from outside and is not answered at once.
-async fn told(interrupts: &mut Interrupts, control: &mut control::Opened) -> Told {
+async fn told(args: &StartArgs, interrupts: &mut Interrupts, control: &mut control::Opened) -> Told {
     loop {
         tokio::select! {
             interrupt = interrupts.next() => return Told::Interrupt(interrupt),
             Some(order) = control.orders.recv() => return Told::Order(order),
-            Some(wish) = control.reloads.recv() => {
-                let said = "it was started by flags: there is no configuration to read again";
-                wish.answer(control::Told::Done(vec![said.to_owned()]));
-            }
+            Some(join) = control.joins.recv() => return Told::Join(join),
+            Some(wish) = control.reloads.recv() => wish.answer(not_read_again(args)),
         }
     }
 }
 
 /// Returns when it is told to end at once.
-async fn at_once_told(interrupts: &mut Interrupts, control: &mut control::Opened) {
-    while !matches!(told(interrupts, control).await, Told::Interrupt(_) | Told::Order(Order::Kill)) {}
+async fn at_once_told(args: &StartArgs, interrupts: &mut Interrupts, control: &mut control::Opened) {
+    while !matches!(told(args, interrupts, control).await, Told::Interrupt(_) | Told::Order(Order::Kill)) {}
+}
+
+/// `reload` is for `serve`: engines that run cannot become others.
+fn not_read_again(args: &StartArgs) -> control::Told {
+    let Some(file) = &args.config else {
+        let said = "it was started by flags: there is no configuration to read again";
+        return control::Told::Done(vec![said.to_owned()]);
+    };
+    let message = format!("start reads {} once: what its engines were started with stays", file.display());
+    let hint =
+        format!("end it and start it again: `llmup stop --all`, then `llmup start --config {}`", paste::path(file));
+    control::Told::Refused(vec![("error".to_owned(), message), ("hint".to_owned(), hint)])
 }
 
 /// Waits until all runners are done; the processes that could not be ended. May be dropped and called again.

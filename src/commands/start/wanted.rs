@@ -24,6 +24,14 @@ pub(super) struct One {
     pub accepts: Accepts,
 }
 
+impl One {
+    /// A model as the command line names it.
+    pub fn named(args: StartArgs) -> One {
+        let (policy, options) = (args.policy(), Arc::default());
+        One { name: None, args, policy, options, accepts: Accepts::default() }
+    }
+}
+
 /// All that is asked for.
 pub(super) struct Wanted {
     pub models: Vec<One>,
@@ -40,14 +48,8 @@ impl Wanted {
     /// Reads the command line, and the file it names.
     pub fn of(args: &StartArgs) -> Result<Wanted> {
         let Some(file) = &args.config else {
-            let one = |model: &str| One {
-                name: None,
-                args: StartArgs { model: model.to_owned(), more: Vec::new(), ..args.clone() },
-                policy: args.policy(),
-                options: Arc::default(),
-                accepts: Accepts::default(),
-            };
-            let models = args.models().map(one).collect();
+            let one = |model: &str| StartArgs { model: model.to_owned(), more: Vec::new(), ..args.clone() };
+            let models = args.models().map(|model| One::named(one(model))).collect();
             return Ok(Wanted { models, reached: Vec::new(), aliases: Vec::new(), key: None, warnings: Vec::new() });
         };
         let config = config::read(file, &config::variable)?;

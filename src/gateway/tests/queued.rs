@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::heals::answer;
 use super::support::*;
-use crate::gateway::{BackendState, Catalog, Counters, Gateway, Limits, Served, Settings};
+use crate::gateway::{BackendState, Bell, Catalog, Counters, Gateway, Limits, Served, Settings};
 
 const WHOLE: &str = r#"{"model":"b","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
 const STREAM: &str = r#"{"model":"b","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -19,7 +19,7 @@ fn asleep(hold: Duration, waits_for: Option<&str>) -> BackendState {
 struct Two {
     address: String,
     state: watch::Sender<BackendState>,
-    wanted: Arc<Notify>,
+    wanted: Arc<Bell>,
     counters: Arc<Counters>,
     other: Arc<Counters>,
     _stop: oneshot::Sender<()>,
@@ -62,7 +62,7 @@ async fn who_asks_wakes_it_and_a_stream_is_kept_alive_until_it_answers() {
         let streamed = path == "/v1/messages" || sign.is_some();
         let (url, _) = backend(answer(streamed)).await;
         let waking = tokio::spawn(async move {
-            wanted.notified().await;
+            wanted.rung().await;
             assert_eq!(counters.idle(), None, "whoever is woken sees for whom");
             state.send_replace(asleep(Duration::from_secs(10), Some("a has its room")));
             tokio::time::sleep(Duration::from_millis(150)).await;
@@ -87,7 +87,7 @@ async fn what_comes_of_the_waiting_is_said_in_the_callers_words() {
         let two = two().await;
         let (state, wanted) = (two.state.clone(), Arc::clone(&two.wanted));
         tokio::spawn(async move {
-            wanted.notified().await;
+            wanted.rung().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
             state.send_replace(BackendState::Gone { reason: "it does not fit beside a".to_owned() });
         });
@@ -108,7 +108,7 @@ async fn an_answer_that_failed_behind_a_stream_that_began_is_an_error_in_it() {
     let (url, _) = backend(Script::Say(refusal.into_bytes())).await;
     let (state, wanted) = (two.state.clone(), Arc::clone(&two.wanted));
     tokio::spawn(async move {
-        wanted.notified().await;
+        wanted.rung().await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         state.send_replace(ready(&url, false));
     });

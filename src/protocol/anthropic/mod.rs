@@ -105,10 +105,19 @@ impl Protocol for Messages {
 
     /// The cached part is counted apart from the rest of the prompt.
     fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
-        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
-        let (cached, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
-        let prompt = number("input_tokens") + cached + cache_write;
-        Usage { prompt, cached, cache_write, output: number("output_tokens"), reasoning: number("thinking_tokens") }
+        let mut usage = Usage::default();
+        for (name, count) in scan::tokens(begin).chain(scan::tokens(tail)) {
+            match name {
+                b"input_tokens" => usage.prompt = count,
+                b"cache_read_input_tokens" => usage.cached = count,
+                b"cache_creation_input_tokens" => usage.cache_write = count,
+                b"output_tokens" => usage.output = count,
+                b"thinking_tokens" => usage.reasoning = count,
+                _ => {}
+            }
+        }
+        usage.prompt = usage.prompt.saturating_add(usage.cached).saturating_add(usage.cache_write);
+        usage
     }
 
     fn prefix(&self) -> &'static str {

@@ -121,7 +121,7 @@ pub(super) struct Google<'a> {
     pub thought_signature: Option<Text<'a>>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, PartialEq, Eq)]
 #[serde(default)]
 pub(super) struct Tokens {
     prompt_tokens: Option<Count>,
@@ -134,7 +134,7 @@ pub(super) struct Tokens {
     cached_tokens: Option<Count>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, PartialEq, Eq)]
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Option<Count>,
@@ -144,7 +144,7 @@ struct PromptDetails {
     created_cache_tokens: Option<Count>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, PartialEq, Eq)]
 #[serde(default)]
 struct OutputDetails {
     reasoning_tokens: Option<Count>,
@@ -188,22 +188,7 @@ impl Timings {
 impl Choice<'_> {
     /// Why the answer ended, if this says so.
     pub(super) fn stop(&self) -> Option<Result<Stop, Problem>> {
-        let reason = self.finish_reason.as_deref().filter(|reason| !reason.is_empty())?;
-        let failed = |message: &str| Some(Err(Problem::new(ProblemKind::Upstream, message)));
-        Some(Ok(match reason {
-            "length" | "max_tokens" => Stop::MaxTokens,
-            "content_filter" | "safety" | "refusal" => Stop::Refusal,
-            "tool_calls" | "function_call" | "tool_use" => Stop::ToolUse,
-            "model_length" | "model_context_window_exceeded" => Stop::ContextFull,
-            // OpenRouter; vLLM and SGLang when a request was ended from outside.
-            "error" | "abort" | "cancelled" => return failed("the engine gave up on its answer"),
-            // DeepSeek.
-            "insufficient_system_resource" => return failed("the engine ran out of resources"),
-            _ => match self.sequence() {
-                Some(text) => Stop::Sequence(text.into_owned()),
-                None => Stop::EndTurn,
-            },
-        }))
+        stop(self.finish_reason.as_deref()?, || self.sequence())
     }
 
     /// The stop sequence that ended the answer. End tokens come as numbers, or by name (`<|im_end|>`) where a template
@@ -213,4 +198,24 @@ impl Choice<'_> {
         let token = |text: &str| (text.starts_with("<|") && text.ends_with("|>")) || text == "</s>";
         string(raw).filter(|text| !text.is_empty() && !token(text))
     }
+}
+
+/// What an engine's reason to end means; `sequence` is the stop sequence it names.
+pub(super) fn stop<'a>(reason: &str, sequence: impl FnOnce() -> Option<Cow<'a, str>>) -> Option<Result<Stop, Problem>> {
+    let failed = |message: &str| Some(Err(Problem::new(ProblemKind::Upstream, message)));
+    Some(Ok(match reason {
+        "" => return None,
+        "length" | "max_tokens" => Stop::MaxTokens,
+        "content_filter" | "safety" | "refusal" => Stop::Refusal,
+        "tool_calls" | "function_call" | "tool_use" => Stop::ToolUse,
+        "model_length" | "model_context_window_exceeded" => Stop::ContextFull,
+        // OpenRouter; vLLM and SGLang when a request was ended from outside.
+        "error" | "abort" | "cancelled" => return failed("the engine gave up on its answer"),
+        // DeepSeek.
+        "insufficient_system_resource" => return failed("the engine ran out of resources"),
+        _ => match sequence() {
+            Some(text) => Stop::Sequence(text.into_owned()),
+            None => Stop::EndTurn,
+        },
+    }))
 }

@@ -17,6 +17,7 @@ mod details;
 mod encoder;
 mod messages;
 mod parts;
+mod plain;
 mod reasoning;
 mod request;
 mod stream;
@@ -64,21 +65,25 @@ impl Protocol for Chat {
 
     fn ends_properly(&self, tail: &[u8]) -> bool {
         // An answer may talk about these words: inside JSON their quotes and line ends are escaped.
-        scan::has_line(tail, b"data: [DONE]")
+        tail.ends_with(b"\ndata: [DONE]\n\n")
+            || scan::has_line(tail, b"data: [DONE]")
             || scan::has_line(tail, b"data:[DONE]")
             || scan::rfind(tail, b"\"finish_reason\":\"").is_some()
             || scan::rfind(tail, b"\"finish_reason\": \"").is_some()
     }
 
     fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
-        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
-        Usage {
-            prompt: number("prompt_tokens"),
-            cached: number("cached_tokens"),
-            cache_write: 0,
-            output: number("completion_tokens"),
-            reasoning: number("reasoning_tokens"),
+        let mut usage = Usage::default();
+        for (name, count) in scan::tokens(begin).chain(scan::tokens(tail)) {
+            match name {
+                b"prompt_tokens" => usage.prompt = count,
+                b"cached_tokens" => usage.cached = count,
+                b"completion_tokens" => usage.output = count,
+                b"reasoning_tokens" => usage.reasoning = count,
+                _ => {}
+            }
         }
+        usage
     }
 
     fn prefix(&self) -> &'static str {

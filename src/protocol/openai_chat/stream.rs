@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::calls::Calls;
-use super::chunk::{Choice, Chunk, Delta, Fragment};
+use super::chunk::{self, Choice, Chunk, Delta, Fragment};
 use super::details::{self, Details};
+use super::plain::{self, Plain};
 use super::wire::{self, Either, Text};
 use crate::protocol::carrier::{self, Maker};
 use crate::protocol::event::{Block, Event, Stop, Usage};
@@ -105,6 +106,9 @@ impl State {
         if data == b"[DONE]" {
             return self.end(None, sink);
         }
+        if let Some(plain) = plain::read(data) {
+            return self.plain(plain, sink);
+        }
         let chunk: Chunk<'_> = match pull::from_slice(data) {
             Ok(chunk) => chunk,
             Err(error) => {
@@ -117,11 +121,7 @@ impl State {
             let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400).unwrap_or(500);
             return self.fail(Problem::from_engine(status, data), sink);
         }
-        if !self.started {
-            self.started = true;
-            let id = chunk.id.map(|id| id.0).filter(|id| !id.is_empty()).unwrap_or_else(|| ids::new("").into());
-            sink(Event::Start { id });
-        }
+        self.start(chunk.id.map(|id| id.0), sink);
         if let Some(usage) = chunk.usage {
             usage.take(&mut self.usage);
         }
@@ -131,6 +131,28 @@ impl State {
         if let Some(choice) = chunk.choices.0 {
             self.choice(choice, sink);
         }
+    }
+
+    fn start(&mut self, id: Option<Cow<'_, str>>, sink: Sink<'_>) {
+        if !std::mem::replace(&mut self.started, true) {
+            let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| ids::new("").into());
+            sink(Event::Start { id });
+        }
+    }
+
+    /// A chunk like most.
+    fn plain(&mut self, plain: Plain<'_>, sink: Sink<'_>) {
+        self.start(plain.id.map(Cow::Borrowed), sink);
+        if let Some(usage) = plain.usage {
+            usage.take(&mut self.usage);
+        }
+        if let Some(text) = plain.thinking {
+            self.words(Open::Thinking, text, sink);
+        }
+        if let Some(text) = plain.content {
+            self.words(Open::Text, text, sink);
+        }
+        self.stops(plain.finish.and_then(|reason| chunk::stop(reason, || None)), sink);
     }
 
     fn choice(&mut self, mut choice: Choice<'_>, sink: Sink<'_>) {
@@ -148,7 +170,11 @@ impl State {
             }
             self.delta(*message, sink);
         }
-        match choice.stop() {
+        self.stops(choice.stop(), sink);
+    }
+
+    fn stops(&mut self, stop: Option<Result<Stop, Problem>>, sink: Sink<'_>) {
+        match stop {
             Some(Ok(stop)) => self.stop = Some(stop),
             Some(Err(problem)) => self.fail(problem, sink),
             None => {}

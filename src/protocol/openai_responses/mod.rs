@@ -59,14 +59,18 @@ impl Protocol for Responses {
     }
 
     fn usage(&self, begin: &[u8], tail: &[u8]) -> Usage {
-        let number = |key: &str| scan::last_number(tail, key).or_else(|| scan::last_number(begin, key)).unwrap_or(0);
-        Usage {
-            prompt: number("input_tokens"),
-            cached: number("cached_tokens"),
-            cache_write: number("cache_write_tokens"),
-            output: number("output_tokens"),
-            reasoning: number("reasoning_tokens"),
+        let mut usage = Usage::default();
+        for (name, count) in scan::tokens(begin).chain(scan::tokens(tail)) {
+            match name {
+                b"input_tokens" => usage.prompt = count,
+                b"cached_tokens" => usage.cached = count,
+                b"cache_write_tokens" => usage.cache_write = count,
+                b"output_tokens" => usage.output = count,
+                b"reasoning_tokens" => usage.reasoning = count,
+                _ => {}
+            }
         }
+        usage
     }
 
     fn prefix(&self) -> &'static str {

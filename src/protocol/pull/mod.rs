@@ -14,6 +14,7 @@ use super::blocks::{self, Escapes};
 use super::text;
 
 mod forms;
+mod members;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +42,7 @@ fn quick<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
 
 /// Not for this reader.
 #[derive(Debug)]
-struct Odd;
+pub struct Odd;
 
 impl fmt::Display for Odd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,7 +61,8 @@ impl de::Error for Odd {
 /// As deep as serde_json goes.
 const DEEPEST: usize = 127;
 
-struct Reader<'de> {
+/// The text and a place in it. Whoever knows what to expect asks it for one member after the other ([`Reader::over`]).
+pub struct Reader<'de> {
     text: &'de str,
     at: usize,
     depth: usize,

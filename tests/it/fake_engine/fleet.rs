@@ -10,19 +10,19 @@ use crate::support::{Running, finish, http};
 
 impl Bench {
     /// Another command; standard error beside the exit code and standard output.
-    fn also(&self, args: &[&str]) -> (i32, String, String) {
+    pub(super) fn also(&self, args: &[&str]) -> (i32, String, String) {
         let ran = finish(self.home.faked(&[], args));
         (ran.code.unwrap_or(-1), ran.out, ran.err)
     }
 
     /// What `status` says of each model: its name and state.
-    fn states(&self) -> Vec<(String, String)> {
+    pub(super) fn states(&self) -> Vec<(String, String)> {
         let running = json(&self.also(&["status", "--json"]).1)["running"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         running.iter().map(|model| (text(&model["model"]), text(&model["live"]["state"]))).collect()
     }
 
-    fn until(&self, expected: &[(&str, &str)]) {
+    pub(super) fn until(&self, expected: &[(&str, &str)]) {
         let expected: Vec<(String, String)> =
             expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect();
         let end = Instant::now() + LONG;
@@ -32,25 +32,25 @@ impl Bench {
         }
     }
 
-    fn ask(&self, model: &str) -> (u16, String) {
+    pub(super) fn ask(&self, model: &str) -> (u16, String) {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
         http(&self.url, "POST", "/v1/chat/completions", &[AUTH], &body)
     }
 
-    fn answers(&self, model: &str) {
+    pub(super) fn answers(&self, model: &str) {
         let (status, said) = self.ask(model);
         assert!(status == 200 && json(&said)["model"] == model, "{model}: {status} {said}");
     }
 
     /// `start` of these models, with more flags.
-    fn several(&self, program: &str, args: &[&str]) -> Command {
+    pub(super) fn several(&self, program: &str, args: &[&str]) -> Command {
         let port = self.port.to_string();
         let all: Vec<&str> = [&["start"], args, &["--json", "--port", &port, "--api-key", KEY]].concat();
         self.home.faked(&[program], &all)
     }
 
     /// The demo's weights under another name.
-    fn second(&self) -> String {
+    pub(super) fn second(&self) -> String {
         let format = llmup::model::Format::Gguf;
         let written = llmup::model::demo::ensure(&self.home.path().join("weights"), format).unwrap();
         let file = if written.is_dir() { written.join("llmup-demo.gguf") } else { written };
@@ -59,12 +59,12 @@ impl Bench {
         second.display().to_string()
     }
 
-    fn living(&self) -> usize {
+    pub(super) fn living(&self) -> usize {
         self.home.pids().iter().filter(|(role, pid)| role == "engine" && lives(*pid)).count()
     }
 }
 
-fn up(bench: &Bench, command: Command) -> (Running, Value) {
+pub(super) fn up(bench: &Bench, command: Command) -> (Running, Value) {
     let mut llmup = bench.home.start(command);
     let ready = llmup.ready(LONG);
     (llmup, ready)
@@ -97,7 +97,7 @@ fn what_fits_runs_beside_each_other_and_requests_name_theirs() {
     bench.answers("second");
     // Started once more, they are found.
     let again = finish(bench.several("llama-server", &["demo", &second, "--engine", "llama-cpp"]));
-    assert!(again.code == Some(0) && again.err.contains("demo runs already"), "{:?} {}", again.code, again.err);
+    assert!(again.code == Some(0) && again.err.contains("demo, second run already"), "{:?} {}", again.code, again.err);
     bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }
@@ -160,14 +160,14 @@ fn what_nobody_uses_is_stopped_and_starts_again_when_it_is_asked_for() {
 }
 
 #[cfg(unix)]
-mod on_a_gpu {
+pub(super) mod on_a_gpu {
     //! One card of 24 GiB of which every living engine holds twenty, as `nvidia-smi` would tell.
 
     use super::*;
     use crate::support::send;
     use std::io::Read;
 
-    fn gpu(bench: &Bench) {
+    pub(in super::super) fn gpu(bench: &Bench) {
         let script = "#!/bin/sh\nfree=24276\nwhile read role pid; do\n  [ \"$role\" = engine ] && kill -0 $pid 2>/dev/null && \
                       ! [ -e \"$FAKE_NAPS/$pid\" ] && \
                       free=$((free - 20480))\ndone < \"$FAKE_PIDS\"\n[ $free -lt 0 ] && free=0\ncase \"$1\" in\n  \

@@ -1,10 +1,12 @@
 //! The whole of `start` against an engine that misbehaves on request. What needs signals or vLLM runs on Unix only.
 
 mod control;
+mod doctor;
 #[cfg(unix)]
 mod failures;
 mod fleet;
 mod hung;
+mod join;
 mod lifecycle;
 mod ollama;
 mod orphans;

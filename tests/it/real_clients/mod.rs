@@ -3,6 +3,7 @@
 //! `scripts/test` installs the clients, in exactly the versions whose behaviour was measured.
 
 mod clients;
+mod compact;
 mod demo;
 mod run;
 mod strict;

@@ -97,13 +97,12 @@ impl Ended {
     }
 }
 
-/// Runs the client to its end in `home/work`.
-pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> Ended {
+/// The client in `home/work`, with nothing on its standard input and no way out but `outside`.
+pub fn prepared(client: &Client, program: &Path, home: &Home, gateway: &Gateway, outside: &Outside) -> Command {
     let work = home.path().join("work");
     for dir in [&work, &home.path().join("tmp")] {
         std::fs::create_dir_all(dir).unwrap();
     }
-    let outside = Outside::start();
     let setup = (client.setup)(home, gateway);
     let mut command = Command::new(program);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -128,6 +127,24 @@ pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> E
     // A group of its own, so that its helpers end with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+}
+
+/// Ends everything the client started.
+pub fn end_group(running: &Running) {
+    #[cfg(unix)]
+    {
+        let group = nix::unistd::Pid::from_raw(i32::try_from(running.child.id()).unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    }
+    #[cfg(not(unix))]
+    let _ = running;
+}
+
+/// Runs the client to its end in `home/work`.
+pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> Ended {
+    let outside = Outside::start();
+    let command = prepared(client, program, home, gateway, &outside);
     let began = Instant::now();
     let mut running = home.start(command);
     let status = loop {
@@ -139,11 +156,7 @@ pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> E
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    #[cfg(unix)]
-    {
-        let group = nix::unistd::Pid::from_raw(i32::try_from(running.child.id()).unwrap());
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-    }
+    end_group(&running);
     let took = began.elapsed().as_secs_f32();
     llmup::output::note(&format!("{}: {took:.1} s; wanted from outside: {:?}", client.name, outside.wanted()));
     Ended { status, out: running.out(), err: running.err() }

@@ -28,6 +28,9 @@ pub fn to(server: &Server, request: &Request) -> Answer {
     }
     let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let model = body["model"].as_str().unwrap_or(&server.model).to_owned();
+    if let Some(refusal) = refused(&body, request.body.len()) {
+        return whole(400, &json!({"error": {"message": refusal, "type": "BadRequestError", "code": 400}}));
+    }
     match (server.kind, request.method.as_str(), request.path.as_str()) {
         (Kind::Vllm, "GET", "/health") => Answer::Whole(200, "text/plain", String::new()),
         (Kind::LlamaServer, "GET", "/health" | "/v1/health") => whole(200, &json!({"status": "ok"})),
@@ -112,6 +115,27 @@ pub fn to(server: &Server, request: &Request) -> Answer {
         }
         _ => whole(404, &json!({"detail": "Not Found"})),
     }
+}
+
+/// Why a request is not taken, when a switch says so.
+fn refused(body: &Value, length: usize) -> Option<String> {
+    let what = switch("FAKE_REFUSE").unwrap_or_default();
+    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if what == "system" && (!body["system"].is_null() || messages.iter().any(|message| message["role"] == "system")) {
+        return Some("System role not supported".to_owned());
+    }
+    if what == "tools" && !body["tools"].is_null() {
+        return Some(
+            "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set".to_owned(),
+        );
+    }
+    let longest: usize = switch("FAKE_LONGEST")?.parse().ok()?;
+    (length > 4 * longest).then(|| {
+        format!(
+            "This model's maximum context length is {longest} tokens. However, your prompt contains at least {} input tokens",
+            longest + 1
+        )
+    })
 }
 
 /// The answer's text, in the pieces a stream gives.
