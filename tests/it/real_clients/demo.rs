@@ -65,14 +65,9 @@ fn against_a_running_gateway() {
         Gateway { url: var("URL"), key: var("KEY"), model: "demo".into(), context: var("CONTEXT").parse().unwrap() };
     let only = std::env::var("LLMUP_TEST_GATEWAY_CLIENTS").ok();
     let mut failed = Vec::new();
-    for client in [
-        &clients::CLAUDE,
-        &clients::CODEX,
-        &clients::GEMINI,
-        &clients::OPENCODE,
-        &clients::QWEN,
-        &clients::CONTINUE,
-    ] {
+    for client in
+        [&clients::CLAUDE, &clients::CODEX, &clients::GEMINI, &clients::OPENCODE, &clients::QWEN, &clients::CONTINUE]
+    {
         let wanted = only.as_deref().is_none_or(|names| names.split(',').any(|name| name == client.program));
         let Some(program) = installed(client).filter(|_| wanted) else { continue };
         let home = Home::new();
