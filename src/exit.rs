@@ -20,7 +20,7 @@ pub enum Exit {
     EngineFailed = 6,
     /// A port or a lock is taken.
     Taken = 7,
-    /// A client's own settings beat what llmup sets.
+    /// A client's own settings beat what llmup sets, or cannot be edited.
     ClientConflict = 8,
 }
 
@@ -45,6 +45,6 @@ impl Exit {
         (Exit::DoesNotFit, "nothing that was asked for fits this machine"),
         (Exit::EngineFailed, "the engine was started and failed"),
         (Exit::Taken, "a port or a lock is taken"),
-        (Exit::ClientConflict, "a client's own settings beat what llmup sets"),
+        (Exit::ClientConflict, "a client's own settings beat what llmup sets, or cannot be edited"),
     ];
 }

@@ -91,6 +91,37 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     go().map_err(|e| FileError::new("write", path, e))
 }
 
+/// Replaces a file that belongs to the user by `bytes` in one step, and sees it to the disk: it keeps its mode and owner;
+/// one that was not there is private to the user. Its folder must be there.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = leftover::temporary(dir)?;
+    file.write_all(bytes)?;
+    match std::fs::metadata(path) {
+        Ok(old) => os::take_after(file.as_file(), &old)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    file.as_file().sync_all()?;
+    os::replace(file, path)?;
+    sync_dir(dir);
+    Ok(())
+}
+
+/// Sees to the disk which files a folder has, where the system can be asked to.
+pub fn sync_dir(dir: &Path) {
+    // A file system that cannot has done what it can.
+    let _ = os::sync_dir(dir);
+}
+
+/// Whether the file is this user's to replace: nobody else's, and not closed to writing.
+pub fn replaceable(found: &std::fs::Metadata) -> Result<(), &'static str> {
+    if !os::is_own(found) {
+        return Err("belongs to another user");
+    }
+    if found.permissions().readonly() { Err("is read-only") } else { Ok(()) }
+}
+
 /// Opens a file to write at its end; private to the user (0600) from its beginning on, also when an older llmup made it
 /// readable for others.
 pub fn append_private(path: &Path) -> Result<File, FileError> {
@@ -138,6 +169,31 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_file_of_the_user_keeps_its_mode_and_a_new_one_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.json");
+        replace(&path, b"one").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&path), 0o600);
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+            replace(&path, b"two").unwrap();
+            assert_eq!(mode(&path), 0o640);
+        }
+        replace(&path, b"three").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"three");
+        assert_eq!(replaceable(&std::fs::metadata(&path).unwrap()), Ok(()));
+        let mut closed = std::fs::metadata(&path).unwrap().permissions();
+        closed.set_readonly(true);
+        std::fs::set_permissions(&path, closed).unwrap();
+        assert_eq!(replaceable(&std::fs::metadata(&path).unwrap()), Err("is read-only"));
+        assert!(replace(&dir.path().join("none/x"), b"").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]

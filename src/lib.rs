@@ -34,6 +34,7 @@ pub mod protocol;
 pub mod pull;
 pub mod state;
 pub mod supervisor;
+pub mod words;
 pub mod wsl;
 
 use clap::Parser;

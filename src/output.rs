@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::exit::Exit;
+use crate::words::{self, Language};
 
 /// Writes data to standard output as it is.
 pub fn data(text: &str) {
@@ -33,14 +34,15 @@ pub fn json(value: &impl serde::Serialize) {
     }
 }
 
-/// Writes one line for the human to standard error.
+/// Writes one line for the human to standard error, in the human's language.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", words::say(text));
 }
 
 /// A line for the human who should know of something that is not as it could be.
 pub fn warned(what: impl std::fmt::Display) -> String {
-    format!("{} {what}", on_stderr(Style::Warn, "note  "))
+    let what = what.to_string();
+    format!("{} {}", on_stderr(Style::Warn, "note  "), words::say(&what))
 }
 
 /// Writes one such line to standard error.
@@ -93,17 +95,28 @@ pub fn paint(style: Style, text: &str, terminal: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// Like [`paint`], for standard error.
+/// Like [`paint`], for standard error, in the human's language: colour would hide the word from [`note`].
 pub fn on_stderr(style: Style, text: &str) -> String {
-    paint(style, text, watched())
+    paint(style, &words::say(text), watched())
 }
 
 /// Shows a failure: `error:`, `cause:`, `hint:`.
 pub fn failure(error: &crate::error::Error) {
     for (label, text) in error.lines() {
         let style = if label == "error" { Style::Bad } else { Style::Strong };
-        note(&format!("{} {text}", on_stderr(style, &format!("{label}:"))));
+        note(&labelled(style, label, &text));
     }
+}
+
+/// `error: text`, in the human's language.
+fn labelled(style: Style, label: &str, text: &str) -> String {
+    let (colon, gap) = match words::language() {
+        Language::English => (":", " "),
+        // A wide colon has its gap within.
+        Language::Chinese => ("：", ""),
+    };
+    let label = format!("{}{colon}", words::say(label));
+    format!("{}{gap}{}", on_stderr(style, &label), words::say(text))
 }
 
 /// Bytes for humans: `1.5 GiB`, `12 MiB`.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
+use crate::words;
 
 /// How far apart plain lines about the same long step are.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -61,7 +62,7 @@ impl Progress {
                     bar.unset_length();
                     bar.set_style(spinner());
                 }
-                bar.set_message(text.to_owned());
+                bar.set_message(words::say(text).into_owned());
             }
             How::Plain(plain) => {
                 let mut plain = plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

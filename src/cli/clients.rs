@@ -1,4 +1,4 @@
-//! What connects coding clients: `env`.
+//! What connects coding clients: `env`, `connect` and `disconnect`.
 
 use clap::Args;
 
@@ -7,6 +7,18 @@ Examples:
   eval \"$(llmup env claude)\"                                  bash, zsh
   llmup env claude --shell fish | source                      fish
   llmup env claude --shell powershell | Invoke-Expression     PowerShell";
+
+pub(super) const CONNECT_EXAMPLES: &str = "\
+Examples:
+  llmup connect claude --dry-run                              show what would change
+  llmup connect codex --yes                                   change it without asking
+  llmup connect claude --project                              for this folder only
+  llmup connect open-webui                                    print what Open WebUI needs";
+
+pub(super) const DISCONNECT_EXAMPLES: &str = "\
+Examples:
+  llmup disconnect claude                                     give its settings back
+  llmup disconnect --all --yes                                everything, without asking";
 
 /// Which gateway a client is pointed at: the one that runs, unless something else is said.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,4 +54,40 @@ pub struct EnvArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmup connect`.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectArgs {
+    /// The coding client: claude, codex, gemini; or open-webui, for which it only prints.
+    pub client: String,
+    /// For the folder you are in, not for all you start.
+    #[arg(long)]
+    pub project: bool,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+/// `llmup disconnect`.
+#[derive(Debug, Clone, Args)]
+pub struct DisconnectArgs {
+    /// The coding client.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub client: Option<String>,
+    /// Every client.
+    #[arg(long)]
+    pub all: bool,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
 }

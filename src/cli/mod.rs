@@ -13,7 +13,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
-pub use self::clients::{EnvArgs, GatewayArgs};
+pub use self::clients::{ConnectArgs, DisconnectArgs, EnvArgs, GatewayArgs};
 pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
@@ -80,6 +80,12 @@ pub enum Command {
     /// Print what a coding client needs in its environment.
     #[command(after_help = clients::ENV_EXAMPLES)]
     Env(EnvArgs),
+    /// Have a coding client use the gateway however it is started, by its own settings files.
+    #[command(after_help = clients::CONNECT_EXAMPLES)]
+    Connect(ConnectArgs),
+    /// Give the settings files of a connected client back as they were.
+    #[command(after_help = clients::DISCONNECT_EXAMPLES)]
+    Disconnect(DisconnectArgs),
     /// Download the weights of a model, or go on with a download that broke off.
     #[command(after_help = models::PULL_EXAMPLES)]
     Pull(PullArgs),

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Places, Session, Weight, environment_conflicts, jsonc, leads_to,
+    Client, Conflict, Export, Install, LEAN_BELOW, Places, Scope, Session, SettingsFile, Weight, environment_conflicts,
+    jsonc, leads_to,
 };
 use crate::host::{Host, Os};
+
+mod settings;
 
 /// Claude Code.
 pub struct Claude;
@@ -104,6 +107,14 @@ impl Client for Claude {
         }
     }
 
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
+    }
+
+    fn settings_beat_environment(&self) -> bool {
+        true
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut names = vec!["ANTHROPIC_BASE_URL"];
         names.extend(ELSEWHERE);
@@ -149,12 +160,15 @@ fn shell_of_windows(host: &dyn Host) -> Option<Conflict> {
     Some(Conflict { weight: Weight::Note, text, cure: Some(cure) })
 }
 
+/// Where Claude Code keeps the user's own settings.
+fn user_folder(host: &dyn Host, places: &Places) -> PathBuf {
+    let moved = host.env("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty());
+    moved.map_or_else(|| places.home.join(".claude"), PathBuf::from)
+}
+
 /// Settings files whose `env` beats the process environment, weakest first.
 fn settings_files(host: &dyn Host, places: &Places) -> Vec<PathBuf> {
-    let user = host
-        .env("CLAUDE_CONFIG_DIR")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(|| places.home.join(".claude"), PathBuf::from);
+    let user = user_folder(host, places);
     let project = places.project.join(".claude");
     let managed = match host.os() {
         Os::Linux => "/etc/claude-code/managed-settings.json",

@@ -4,9 +4,12 @@
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, OwnFile, Places, Session, Weight, environment_conflicts, leads_to,
+    Client, Conflict, Export, Install, LEAN_BELOW, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    environment_conflicts, leads_to,
 };
 use crate::host::{Host, Os};
+
+mod settings;
 
 /// Codex CLI.
 pub struct Codex;
@@ -67,13 +70,21 @@ impl Client for Codex {
         vec![OwnFile { path: config, text }, OwnFile { path: catalog, text: catalog_text(gateway) }]
     }
 
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
+    }
+
+    fn settings_beat_environment(&self) -> bool {
+        true
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut found = environment_conflicts(host, self, &["OPENAI_BASE_URL"], gateway);
         let managed = match host.os() {
             Os::Windows => None,
             Os::Linux | Os::Macos => Some(Path::new("/etc/codex/managed_config.toml").to_owned()),
         };
-        let own = places.home.join(".codex/config.toml");
+        let own = settings::home(host, places).join("config.toml");
         let project = places.project.join(".codex/config.toml");
         let mut files = vec![(own.clone(), Weight::Note)];
         if project != own {
@@ -82,7 +93,11 @@ impl Client for Codex {
         files.extend(managed.map(|path| (path, Weight::Beats)));
         for (path, weight) in files {
             let Ok(bytes) = host.read(&path) else { continue };
-            let set = top_level(&String::from_utf8_lossy(&bytes));
+            let text = String::from_utf8_lossy(&bytes);
+            let set = top_level(&text);
+            if gateway.is_some_and(|root| settings::leads_home(&text, root)) {
+                continue;
+            }
             if set.is_empty() || gateway.is_some_and(|root| set.iter().any(|(_, value)| leads_to(value, root))) {
                 continue;
             }
@@ -110,9 +125,13 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
+fn compact_at(gateway: &Session) -> u64 {
+    gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4)
+}
+
 fn config_text(gateway: &Session, catalog: &Path) -> String {
-    // What is left for the conversation once the longest answer is reserved; at most 80 % because counts come late.
-    let compact_at = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
+    let compact_at = compact_at(gateway);
     let lean =
         if gateway.context < LEAN_BELOW { "\n[agents]\nenabled = false\n\n[features]\ngoals = false\n" } else { "" };
     format!(

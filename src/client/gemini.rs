@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use super::{Client, Conflict, Export, Install, Places, Session, Weight, environment_conflicts, jsonc};
+use super::{
+    Client, Conflict, Export, Install, Places, Scope, Session, SettingsFile, Weight, environment_conflicts, jsonc,
+};
 use crate::host::Host;
+
+mod settings;
 
 /// Gemini CLI.
 pub struct Gemini;
@@ -58,6 +62,10 @@ impl Client for Gemini {
         exports
     }
 
+    fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, places, scope)
+    }
+
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
         let mut names = vec!["GOOGLE_VERTEX_BASE_URL"];
         names.extend(ELSEWHERE);
@@ -66,11 +74,19 @@ impl Client for Gemini {
         if places.project != places.home {
             dirs.push(places.project.join(".gemini"));
         }
+        let connected = gateway.is_some_and(|root| {
+            let read = host.read(&places.home.join(".gemini/.env"));
+            read.is_ok_and(|bytes| settings::leads_home(&String::from_utf8_lossy(&bytes), root))
+        });
         for dir in &dirs {
-            found.extend(auth_conflict(host, &dir.join("settings.json")));
+            found.extend(auth_conflict(host, &dir.join("settings.json"), connected));
         }
         for dir in dirs.iter().chain([&places.project, &places.home]) {
             let before = found.len();
+            // Ours, and what it hides.
+            if connected && (*dir == dirs[0] || *dir == places.home) {
+                continue;
+            }
             found.extend(dotenv_conflict(host, &dir.join(".env")));
             // Gemini CLI reads the first .env it meets; one report is enough, also when home is the project.
             if found.len() > before {
@@ -81,8 +97,9 @@ impl Client for Gemini {
     }
 }
 
-/// `security.auth.selectedType` beats the variables unless it names the Vertex form itself.
-fn auth_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
+/// `security.auth.selectedType` beats the variables unless it names the Vertex form itself, or the one that a lasting
+/// connection uses.
+fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Conflict> {
     let bytes = host.read(path).ok()?;
     let shown = path.display();
     let settings = match jsonc::read(&String::from_utf8_lossy(&bytes)) {
@@ -96,7 +113,8 @@ fn auth_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
         }
     };
     let chosen = settings.pointer("/security/auth/selectedType").and_then(serde_json::Value::as_str)?;
-    (chosen != "vertex-ai").then(|| Conflict {
+    let ours = chosen == "vertex-ai" || (connected && chosen == "gemini-api-key");
+    (!ours).then(|| Conflict {
         weight: Weight::Beats,
         text: format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment"),
         cure: Some(format!("remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\"")),

@@ -1,5 +1,6 @@
 //! The coding tools llmup connects: what each needs in its environment to work on a local gateway, and which settings
-//! of the user would beat that. Nothing here edits a file of the user or knows engines; `commands` calls it.
+//! of the user would beat that. `edit` and `journal` change settings files and give them back. Nothing here knows
+//! engines; `commands` calls it.
 //!
 //! Adding a client is one file, its `mod` line and its entry in [`CLIENTS`].
 
@@ -17,6 +18,7 @@ mod gemini;
 mod git_bash;
 mod goose;
 pub mod installed;
+pub mod journal;
 pub mod jsonc;
 mod opencode;
 mod qwen;
@@ -225,6 +227,10 @@ pub trait Client: Sync {
     /// has none for that scope.
     fn settings(&self, _gateway: &Session, _host: &dyn Host, _places: &Places, _scope: Scope) -> Vec<SettingsFile> {
         Vec::new()
+    }
+    /// Whether what [`Client::settings`] writes beats the environment of the process.
+    fn settings_beat_environment(&self) -> bool {
+        false
     }
     /// What would pull this client elsewhere. `gateway` is the root of the running gateway: settings that lead to it
     /// are no conflict.

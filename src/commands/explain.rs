@@ -7,6 +7,7 @@ use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::output::{self, Style, paint};
 use crate::profile::{self, Finding, LETTERS};
+use crate::words;
 
 /// Words of the frame around a finding, in one language.
 struct Frame {
@@ -39,13 +40,9 @@ const CHINESE: Frame = Frame {
     one: "查看其中一条：`llmup explain CODE`",
 };
 
-/// Whether texts are told in Chinese: `LLMUP_LANG`, or else the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set.
+/// Whether texts are told in Chinese.
 fn chinese() -> bool {
-    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    ["LLMUP_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
-        .iter()
-        .find_map(set)
-        .is_some_and(|language| language.to_ascii_lowercase().starts_with("zh"))
+    words::language() == words::Language::Chinese
 }
 
 /// A part of the chain, as a heading.

@@ -1,6 +1,7 @@
 //! One file per subcommand; orchestration only. This is the only place that joins the pillars.
 
 pub mod config;
+pub mod connect;
 pub mod doctor;
 pub mod engine;
 pub mod env;
@@ -55,6 +56,8 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Export(command) => export::run(&command, &paths),
         Command::Logs(args) => logs::run(&args, &paths),
         Command::Env(args) => running::env(args, &paths),
+        Command::Connect(args) => connect::connect(&args, &paths, &RealHost),
+        Command::Disconnect(args) => connect::disconnect::run(&args, &paths),
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(DoctorArgs { record: Some(dir), json, .. }) => doctor::record::run(&dir, json, &paths),

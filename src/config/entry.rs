@@ -40,8 +40,8 @@ pub(super) fn read(
     let full = reader.resolved(&model)?;
     let (backend, place) = match full.strip_prefix(launch::PREFIX) {
         Some(launched) => {
-            let words = "is not used: llmup launches this model itself";
-            reader.unused_here(&params, &known(&launch::KEYS), (&REMOTE, words))?;
+            let ours = |name: &str| format!("{name} is not used: llmup launches this model itself");
+            reader.unused_here(&params, &known(&launch::KEYS), (&REMOTE, &ours))?;
             if name.contains('*') {
                 return Err(named.wrong("a name without *: llmup launches one model for it"));
             }
@@ -54,8 +54,8 @@ pub(super) fn read(
             (Backend::Launched(launch::read(reader, &params, &model, launched)?), Some(model.place()))
         }
         None => {
-            let words = "is only for models that llmup launches (model: llmup/NAME)";
-            reader.unused_here(&params, &known(&REMOTE), (&launch::KEYS, words))?;
+            let ours = |name: &str| format!("{name} is only for models that llmup launches (model: llmup/NAME)");
+            reader.unused_here(&params, &known(&REMOTE), (&launch::KEYS, &ours))?;
             match remote(reader, item, &name, &full)? {
                 Some(remote) => (Backend::Remote(remote), None),
                 None => return Ok(None),

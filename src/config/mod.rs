@@ -255,6 +255,9 @@ fn aliases(
     Ok(aliases)
 }
 
+/// Keys that other entries use, and the sentence that says so of one of them.
+type Elsewhere<'a> = (&'a [&'a str], &'a dyn Fn(&str) -> String);
+
 /// What reading needs to know, and what it has to say.
 struct Reader<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
@@ -270,22 +273,24 @@ struct Reader<'e> {
 impl Reader<'_> {
     /// Warns of keys that are not in `known`, each name once.
     fn unused(&mut self, node: &Node<'_>, known: &[&str]) -> Result<(), ConfigError> {
-        self.unused_here(node, known, (&[], ""))
+        self.unused_here(node, known, (&[], &str::to_owned))
     }
 
-    /// The same; those in `elsewhere` are used in other entries, which is told with these words.
+    /// The same; those in `elsewhere` are used in other entries, which is told with this sentence.
     fn unused_here(
         &mut self,
         node: &Node<'_>,
         known: &[&str],
-        (elsewhere, words): (&[&str], &str),
+        (elsewhere, sentence): Elsewhere<'_>,
     ) -> Result<(), ConfigError> {
         for (key, _) in node.map()? {
             if known.contains(&key.as_str()) {
                 continue;
             }
-            let words = if elsewhere.contains(&key.as_str()) { words } else { "is not used by llmup" };
-            let said = format!(": {} {words}", node.name_of(&key));
+            let name = node.name_of(&key);
+            let used = elsewhere.contains(&key.as_str());
+            let said = if used { sentence(&name) } else { format!("{name} is not used by llmup") };
+            let said = format!(": {said}");
             if !self.warnings.iter().any(|warning| warning.ends_with(&said)) {
                 self.warnings.push(format!("{}{said}", node.place_of(&key)));
             }

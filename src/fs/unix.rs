@@ -1,8 +1,8 @@
 //! Our own files on Linux and macOS.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -18,6 +18,32 @@ pub(super) fn private_file(dir: &Path, prefix: &str) -> io::Result<NamedTempFile
 pub(super) fn replace(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
+}
+
+/// Mode and owner of the file it will replace.
+pub(super) fn take_after(file: &File, old: &Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if own.uid() != old.uid() {
+        fchown(file, Some(old.uid()), None)?;
+    }
+    if own.gid() != old.gid() {
+        // A group the user is not in cannot be given; the mode then must not open the file to another one.
+        if fchown(file, None, Some(old.gid())).is_err() {
+            return file.set_permissions(Permissions::from_mode(old.mode() & 0o707));
+        }
+    }
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))
+}
+
+/// Which files the folder has.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Whether the file belongs to this user; to root all do.
+pub(super) fn is_own(found: &Metadata) -> bool {
+    let user = nix::unistd::Uid::effective();
+    user.is_root() || found.uid() == user.as_raw()
 }
 
 /// Free bytes on the disk that holds this existing file or folder.

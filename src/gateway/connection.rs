@@ -71,10 +71,10 @@ enum Failed {
 
 impl Connections {
     /// Sends a request. Dropping the future, or the answer before its end, closes the connection.
-    pub(super) async fn send(&self, post: Post) -> io::Result<Response<Reading>> {
+    pub(super) async fn send(&self, post: &Post) -> io::Result<Response<Reading>> {
         let (shown, path) = parts(&post.url)?;
         let host = self.host(shown);
-        let (head, body) = written(&post, shown, path);
+        let (head, body) = written(post, shown, path);
         while let Some(stream) = host.take() {
             match exchange(stream, &head, body, &host).await {
                 Ok(response) => return Ok(response),
@@ -84,7 +84,8 @@ impl Connections {
                 Err(Failed::Other(error)) => return Err(error),
             }
         }
-        let stream = connected(shown).await?;
+        // Rare, and large in itself.
+        let stream = Box::pin(connected(shown)).await?;
         match exchange(stream, &head, body, &host).await {
             Ok(response) => Ok(response),
             Err(Failed::Unanswered(error) | Failed::Other(error)) => Err(error),

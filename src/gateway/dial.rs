@@ -53,11 +53,11 @@ pub(super) struct Post {
 
 impl Post {
     /// As the general client wants it.
-    fn request(self) -> Result<Request<Full<Bytes>>, String> {
-        let mut request = Request::new(Full::new(self.body));
+    fn request(&self) -> Result<Request<Full<Bytes>>, String> {
+        let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.parse().map_err(|error| format!("{error}"))?;
-        request.headers_mut().extend(self.headers);
+        request.headers_mut().extend(self.headers.iter().cloned());
         Ok(request)
     }
 }
@@ -75,10 +75,15 @@ pub(super) enum Line {
 
 impl Line {
     /// Sends a request; why there is no answer is for the user to read.
-    pub(super) async fn send(&self, post: Post) -> Result<Response<Answer>, String> {
-        if let Line::Own(own) = self {
-            return own.send(post).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string());
+    pub(super) async fn send(&self, post: &Post) -> Result<Response<Answer>, String> {
+        match self {
+            Line::Own(own) => own.send(post).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string()),
+            // In a place of its own: it is larger, and engines on this machine are on the way above.
+            Line::Tls(_) | Line::Tunnelled(_) => Box::pin(self.elsewhere(post)).await,
         }
+    }
+
+    async fn elsewhere(&self, post: &Post) -> Result<Response<Answer>, String> {
         let request = post.request()?;
         let answer = match self.general(request.clone()).await {
             // An idle connection was closed while we were writing into it: once more, on a new one.

@@ -47,6 +47,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::protocol::ids;
+
 pub use access_log::{AccessLog, Record, Way};
 pub use backend::{BackendState, Offer, Options, Ready};
 pub use bell::Bell;
@@ -102,14 +104,16 @@ impl Shared {
     /// An id for a request, unlike those of other runs.
     fn next_id(&self) -> String {
         let count = self.ids.1.fetch_add(1, Ordering::Relaxed);
-        crate::protocol::ids::hex("req_", &[&self.ids.0.to_be_bytes(), &count.to_be_bytes()[2..]])
+        let all = u128::from(self.ids.0) << 48 | u128::from(count & 0xffff_ffff_ffff);
+        let [_, _, _, _, bytes @ ..] = all.to_be_bytes();
+        ["req_", std::str::from_utf8(&ids::hex(bytes)[4..]).unwrap_or_default()].concat()
     }
 }
 
 impl Gateway {
     /// A gateway that does nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let started = crate::protocol::ids::now();
+        let started = ids::now();
         Gateway {
             shared: Arc::new(Shared {
                 terms: Terms::new(settings.key.clone(), settings.catalog.clone()),

@@ -52,7 +52,7 @@ pub(super) async fn answer(
     };
     let names = Names::apply(&mut request, outbound.names());
     let (think, repair) = (Think::default(), Repair::new(&request));
-    let decoder = Decoder { decoder: outbound.event_decoder(), think, repair, names };
+    let mut decoder = Decoder { decoder: outbound.event_decoder(), think, repair, names };
     let translated = outbound.encode_request(&request, &backend.target());
     exchange.in_flight.dropped(&request.dropped);
     exchange.in_flight.dropped(&losses::of(&request, backend.speaks, &backend.target()));
@@ -69,7 +69,8 @@ pub(super) async fn answer(
                 return Err(upstream::failure(response).await.0);
             }
             // Dropped with this future when the caller goes away.
-            return gather(&exchange.in_flight, response.into_body(), decoder, answer, exchange.pulse).await;
+            let Exchange { mut pulse, in_flight, .. } = exchange;
+            return gather(&in_flight, &mut response.into_body(), &mut decoder, answer, &mut pulse).await;
         }
     };
     let Exchange { mut pulse, in_flight, .. } = exchange;
@@ -117,10 +118,10 @@ impl Decoder {
 /// Reads the stream into one whole answer.
 async fn gather(
     in_flight: &InFlight,
-    mut body: Answer,
-    mut decoder: Decoder,
+    body: &mut Answer,
+    decoder: &mut Decoder,
     mut answer: Box<dyn AnswerEncoder>,
-    mut pulse: Pulse,
+    pulse: &mut Pulse,
 ) -> Result<Response<Body>, Problem> {
     let mut add = |event: Event<'_>| {
         if let Event::Finish { usage, .. } = &event {
@@ -130,13 +131,12 @@ async fn gather(
     };
     let cut = loop {
         let mut take = |piece: &[u8]| decoder.run(|decoder, sink| decoder.push(piece, sink), &mut add);
-        match pulse.pieces(&mut body, &mut take).await {
+        match pulse.pieces(body, &mut take).await {
             Ok(true) => {}
             Ok(false) => break None,
             Err(problem) => break Some(problem),
         }
     };
-    drop(body);
     decoder.run(|decoder, sink| decoder.end(cut, sink), &mut add);
     let mut response = reply::json(200, answer.finish()?);
     in_flight.tell_usage(response.headers_mut());

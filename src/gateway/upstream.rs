@@ -108,26 +108,22 @@ impl Upstream {
             let line = line.map_err(unreachable)?;
             let Fate { tight, heals } = fate;
             if tight {
-                let response = once(&line, request.clone(), options.timeout).await.map_err(Failure::problem)?;
-                let (response, lower) = lowered(response, &request.body).await;
+                let response = once(&line, &request, options.timeout).await.map_err(Failure::problem)?;
+                let (response, lower) = Box::pin(lowered(response, &request.body)).await;
                 let Some(lower) = lower else { return Ok(response) };
                 request.body = lower;
             }
             if let Some(mut backend) = heals {
-                let lost = match once(&line, request.clone(), options.timeout).await {
+                let lost = match once(&line, &request, options.timeout).await {
                     Err(lost @ Failure::Unreachable(_)) => lost,
                     outcome => return outcome.map_err(Failure::problem),
                 };
-                let Some(anew) = anew(&mut backend).await else { return Err(lost.problem()) };
+                let Some(anew) = Box::pin(anew(&mut backend)).await else { return Err(lost.problem()) };
                 request.url.replace_range(..base, &anew);
-            }
-            if options.retries == 0 {
-                // The prompt is let go as soon as it is sent.
-                return once(&line, request, options.timeout).await.map_err(Failure::problem);
             }
             let (mut left, mut pause) = (options.retries, PAUSE);
             loop {
-                let outcome = once(&line, request.clone(), options.timeout).await;
+                let outcome = once(&line, &request, options.timeout).await;
                 let wait = match &outcome {
                     Ok(response) if again(response) => told_pause(response.headers()).unwrap_or(pause),
                     Err(Failure::Unreachable(_)) => pause,
@@ -192,11 +188,14 @@ fn unreachable(why: String) -> Problem {
     Problem::new(ProblemKind::Upstream, format!("cannot reach the engine: {why}"))
 }
 
-async fn once(line: &Line, request: Post, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
-    let sending = line.send(request);
+async fn once(line: &Line, request: &Post, limit: Option<Duration>) -> Result<Response<Answer>, Failure> {
     let outcome = match limit {
-        Some(limit) => tokio::time::timeout(limit, sending).await.map_err(|_| Failure::Late(limit))?,
-        None => sending.await,
+        Some(limit) => {
+            // In a place of its own: nearly nobody sets a limit, and every request would have to hold room for it.
+            let sending = Box::pin(line.send(request));
+            tokio::time::timeout(limit, sending).await.map_err(|_| Failure::Late(limit))?
+        }
+        None => line.send(request).await,
     };
     outcome.map_err(Failure::Unreachable)
 }

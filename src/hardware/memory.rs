@@ -1,6 +1,7 @@
 //! Main memory: what the system has, cut down to what this process may use.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Memory, cgroup};
 use crate::host::{Host, Os, told};
@@ -22,6 +23,10 @@ pub(super) fn of_system(host: &dyn Host) -> Memory {
 }
 
 fn by_system() -> Memory {
+    // Vendors ask at once with us, and Wine 8 answers with zeros whoever asks while another is being answered (its
+    // GlobalMemoryStatusEx notes the time of an answer before it has one).
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(mut system) = sysinfo::System::new() else { return Memory::default() };
     system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
     Memory { total_bytes: system.total_memory(), available_bytes: system.available_memory() }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Random bytes of one id.
-const BYTES: usize = 12;
+pub const BYTES: usize = 12;
 
 /// Ids whose bytes are fetched at once: each fetch is a call into the system, and an answer may need several ids.
 const AHEAD: usize = 32;
@@ -39,19 +39,17 @@ pub fn now() -> u64 {
 
 /// An id nobody else has.
 pub fn new(prefix: &str) -> String {
-    hex(prefix, &[&random()])
+    [prefix, std::str::from_utf8(&hex(random())).unwrap_or_default()].concat()
 }
 
-/// Bytes as hexadecimal digits behind a prefix.
-pub fn hex(prefix: &str, bytes: &[&[u8]]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
-    let mut id = String::with_capacity(prefix.len() + bytes.iter().map(|part| 2 * part.len()).sum::<usize>());
-    id.push_str(prefix);
-    for byte in bytes.iter().copied().flatten() {
-        id.push(digit(byte >> 4));
-        id.push(digit(byte & 15));
+/// Hexadecimal digits.
+pub fn hex(bytes: [u8; BYTES]) -> [u8; 2 * BYTES] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = [0; 2 * BYTES];
+    for (digits, byte) in hex.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
     }
-    id
+    hex
 }
 
 #[cfg(test)]
@@ -66,6 +64,6 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 400);
-        assert_eq!(super::hex("r_", &[&[0x0f, 0xa9], &[0x70]]), "r_0fa970");
+        assert_eq!(&super::hex([0x0f, 0xa9, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]), b"0fa9700000000000000000ff");
     }
 }

@@ -48,6 +48,9 @@ pub mod plan;
 #[path = "../../../src/profile/mod.rs"]
 #[allow(dead_code)]
 pub mod profile;
+#[path = "../../../src/words/mod.rs"]
+#[allow(dead_code)]
+pub mod words;
 #[path = "../../../src/wsl/mod.rs"]
 #[allow(dead_code)]
 pub mod wsl;

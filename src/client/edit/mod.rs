@@ -223,6 +223,11 @@ fn is_empty(value: &Value, step: &Step) -> bool {
     }
 }
 
+/// What a text means: its settings as a tree.
+pub fn value(text: &str, format: Format) -> Result<Value, EditError> {
+    Work::open(text, format).map(|work| work.value)
+}
+
 /// Whether a text says nothing at all.
 pub fn says_nothing(text: &str, format: Format) -> bool {
     Work::open(text, format).is_ok_and(|work| work.value.as_object().is_some_and(serde_json::Map::is_empty))

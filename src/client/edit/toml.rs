@@ -76,7 +76,7 @@ pub(super) fn put(text: &str, place: &Place<'_>) -> Result<String, EditError> {
     match place {
         Place::Replace { path, to, raw } => {
             let item = find(&document, &keys(path)?).ok_or(EditError::Unsafe)?;
-            let span = item.as_value().and_then(|value| span_of(value));
+            let span = item.as_value().and_then(span_of);
             let span = span.ok_or_else(|| unsupported(path, "a table of its own"))?;
             Ok(splice(text, vec![(span, written(to, *raw))]))
         }
@@ -102,7 +102,10 @@ fn span_of(value: &Toml) -> Option<Range<usize>> {
 
 fn insert_inline(text: &str, table: &InlineTable, rest: &[&str], value: &str) -> Option<String> {
     let span = table.span().filter(|span| text.get(span.clone()).is_some_and(|text| text.starts_with('{')))?;
-    let new = format!("{} = {value}", dotted(rest));
+    // Braces and not dots: the next value can go between them.
+    let (last, around) = rest.split_last()?;
+    let inner = format!("{} = {value}", dotted(&[last]));
+    let new = around.iter().rev().fold(inner, |inner, name| format!("{} = {{ {inner} }}", dotted(&[name])));
     match table.iter().filter_map(|(_, value)| last_end(&Item::Value(value.clone()))).max() {
         Some(end) => Some(splice(text, vec![(end..end, format!(", {new}"))])),
         None => Some(splice(text, vec![(span, format!("{{ {new} }}"))])),

@@ -77,9 +77,9 @@ fn opencode_gets_a_whole_configuration_in_one_variable() {
 
 #[test]
 fn opencode_has_fewer_tools_where_the_context_is_small() {
-    assert_eq!(opencode(&gateway(32_768)).get("tools"), None);
+    assert_eq!(opencode(&gateway(40_960)).get("tools"), None);
     let off = json!({ "task": false, "todowrite": false, "webfetch": false, "skill": false });
-    assert_eq!(opencode(&gateway(32_767))["tools"], off);
+    assert_eq!(opencode(&gateway(32_768))["tools"], off);
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn qwen_code_gets_settings_that_beat_the_users() {
 #[test]
 fn qwen_code_gets_leaner_as_the_context_shrinks() {
     let settings = |context| serde_json::from_str::<Value>(&file("qwen", &gateway(context), "settings.json")).unwrap();
-    assert_eq!(settings(32_768).get("permissions"), None);
+    assert_eq!(settings(40_960).get("permissions"), None);
     let deny = ["agent", "notebook_edit", "get_goal", "update_goal", "list_agents", "skill"];
-    assert_eq!(settings(32_767)["permissions"], json!({ "deny": deny }));
+    assert_eq!(settings(32_768)["permissions"], json!({ "deny": deny }));
     assert_eq!(settings(24_576)["permissions"], json!({ "deny": deny }));
     // The smallest prompt comes without settings.
     assert_eq!(client("qwen").files(&gateway(24_575), Path::new("/own"), &|_| None), []);
@@ -127,7 +127,7 @@ fn qwen_code_gets_leaner_as_the_context_shrinks() {
          export OPENAI_BASE_URL='http://127.0.0.1:4242/v1'\n\
          export OPENAI_API_KEY='sk-test'\n\
          export OPENAI_MODEL='demo'\n\
-         export QWEN_CODE_MAX_OUTPUT_TOKENS='4096'\n\
+         export QWEN_CODE_MAX_OUTPUT_TOKENS='2048'\n\
          export QWEN_USAGE_STATISTICS_ENABLED='false'\n"
     ));
 }
@@ -202,11 +202,11 @@ unset COPILOT_PROVIDER_GHES_TOKEN
 
 #[test]
 fn copilot_has_fewer_tools_where_the_context_is_small() {
-    assert_eq!(overlay("copilot", 32_768).arguments, [""; 0]);
+    assert_eq!(overlay("copilot", 40_960).arguments, [""; 0]);
     let lean = "--excluded-tools=sql,session_store_sql,task,read_agent,list_agents,write_agent,skill,\
                 fetch_copilot_cli_documentation";
-    assert_eq!(overlay("copilot", 32_767).arguments, [lean]);
-    assert!(session("copilot", &gateway(32_767)).contains(lean), "the shell is told, as no variable does it");
+    assert_eq!(overlay("copilot", 32_768).arguments, [lean]);
+    assert!(session("copilot", &gateway(32_768)).contains(lean), "the shell is told, as no variable does it");
 }
 
 #[test]

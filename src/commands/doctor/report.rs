@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use super::{Finding, Section, Status};
 use crate::commands::wrapped::{self, fold};
 use crate::output::{Style, paint};
+use crate::words;
 
 /// How the report may look.
 #[derive(Debug, Clone, Copy)]
@@ -51,26 +52,59 @@ fn title(section: Section) -> &'static str {
 pub(super) fn render(findings: &[Finding], look: Look) -> String {
     let mut text = String::new();
     let mut section = None;
+    let findings = &gathered(findings);
     for finding in findings {
         if section != Some(finding.section) {
             if section.is_some() {
                 text.push('\n');
             }
             section = Some(finding.section);
-            text.push_str(&paint(Style::Strong, title(finding.section), look.terminal));
+            text.push_str(&paint(Style::Strong, &words::say(title(finding.section)), look.terminal));
             text.push('\n');
         }
         text.push_str(&one(finding, look));
     }
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    let many = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let (problems, warnings) = (count(Status::Problem), count(Status::Warning));
-    text.push_str(&format!("\n{}, {}\n", many(problems, "problem"), many(warnings, "warning")));
+    let problems = match count(Status::Problem) {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    let warnings = match count(Status::Warning) {
+        1 => "1 warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    let counted = format!("{problems}, {warnings}");
+    text.push_str(&format!("\n{}\n", words::say(&counted)));
     let code = findings.iter().filter(|finding| finding.status != Status::Ok).find_map(|finding| finding.code);
     if let Some(code) = code {
-        text.push_str(&format!("what a code means: `llmup explain {code}`\n"));
+        let more = format!("what a code means: `llmup explain {code}`");
+        text.push_str(&format!("{}\n", words::say(&more)));
     }
     text
+}
+
+/// Clients that are not here in one line: there are many, and nobody needs all.
+fn gathered(findings: &[Finding]) -> Vec<Finding> {
+    const ABSENT: &str = "LLMUP-C001";
+    const ENOUGH: usize = 3;
+    let absent = |finding: &&Finding| finding.code == Some(ABSENT);
+    let names: Vec<&str> =
+        findings.iter().filter(absent).filter_map(|f| f.text.strip_suffix(" is not installed")).collect();
+    if names.len() <= ENOUGH {
+        return findings.to_vec();
+    }
+    let text = format!("not installed: {}", names.join(", "));
+    let cure = Some("how each is installed: `llmup doctor --json`; nobody needs all of them".to_owned());
+    let mut gathered: Vec<Finding> = findings.to_vec();
+    let first = findings.iter().position(|finding| absent(&finding)).unwrap_or(0);
+    let at = findings.iter().rposition(|finding| finding.section == Section::Clients).map_or(first, |last| last + 1);
+    gathered.insert(at, Finding { text, cure, evidence: Vec::new(), ..findings[first].clone() });
+    let mut place = 0;
+    gathered.retain(|finding| {
+        place += 1;
+        place == at + 1 || finding.code != Some(ABSENT)
+    });
+    gathered
 }
 
 /// One finding: what, what from where something is wrong, and the cure. Colours come after the folding: they have no
@@ -85,7 +119,7 @@ fn one(finding: &Finding, look: Look) -> String {
     let sign = if look.unicode { sign } else { plain };
     let indent = " ".repeat(3 + wrapped::width(sign));
     let code = finding.code.filter(|_| wrong).map(|code| format!("({code})")).unwrap_or_default();
-    let line = format!("{} {code}", finding.text);
+    let line = format!("{} {code}", words::say(&finding.text));
     let mut text = fold(line.trim_end(), look.columns, &format!("  {sign} "), &indent);
     if !code.is_empty()
         && let Some(at) = text.rfind(&code)
@@ -95,14 +129,14 @@ fn one(finding: &Finding, look: Look) -> String {
     let mut text = text.replacen(sign, &paint(style, sign, look.terminal), 1) + "\n";
     if wrong {
         for evidence in &finding.evidence {
-            let line = fold(evidence, look.columns, "      ", "      ");
+            let line = fold(&words::say(evidence), look.columns, "      ", "      ");
             text.push_str(&format!("{}\n", paint(Style::Faint, &line, look.terminal)));
         }
     }
     if let Some(cure) = &finding.cure {
         let arrow = if look.unicode { "→" } else { "->" };
         let indent = " ".repeat(7 + wrapped::width(arrow));
-        let line = fold(cure, look.columns, &format!("      {arrow} "), &indent);
+        let line = fold(&words::say(cure), look.columns, &format!("      {arrow} "), &indent);
         text.push_str(&format!("{}\n", line.replacen(arrow, &paint(Style::Faint, arrow, look.terminal), 1)));
     }
     text

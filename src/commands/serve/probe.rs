@@ -22,12 +22,13 @@ pub enum Silent {
     NoList(String),
 }
 
-impl std::fmt::Display for Silent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Silent {
+    /// What became of asking `place`, as a sentence.
+    pub fn at(&self, place: &str) -> String {
         match self {
-            Silent::Unreachable(why) => write!(f, "cannot be reached: {why}"),
-            Silent::Key => f.write_str("refuses the key"),
-            Silent::NoList(why) => write!(f, "does not list its models: {why}"),
+            Silent::Unreachable(why) => format!("{place} cannot be reached: {why}"),
+            Silent::Key => format!("{place} refuses the key"),
+            Silent::NoList(why) => format!("{place} does not list its models: {why}"),
         }
     }
 }

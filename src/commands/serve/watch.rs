@@ -86,9 +86,9 @@ impl Group {
                 }
             }
             Err(silent @ Silent::Unreachable(_)) => {
-                wrong.push(format!("{place} {silent}; it is served all the same, and answers once it is there"));
+                wrong.push(format!("{}; it is served all the same, and answers once it is there", silent.at(place)));
             }
-            Err(silent) => wrong.push(format!("{place} {silent}")),
+            Err(silent) => wrong.push(silent.at(place)),
         }
         wrong
     }

@@ -27,6 +27,7 @@ use crate::progress::Progress;
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Vendor};
 use crate::supervisor::{Child, ExitStatus, port};
+use crate::words;
 
 /// What a backend turned out to be, once it answers.
 pub(super) struct Backend {
@@ -94,7 +95,8 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Fou
         }
         let size = if engine == EngineId::Vllm { "a download of about 3 GB" } else { "a download of about 35 MB" };
         let question = format!("{engine} is not installed. Install it into {} ({size})?", paths.engines().display());
-        let agreed = dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false);
+        let agreed =
+            dialoguer::Confirm::new().with_prompt(words::say(&question)).default(true).interact().unwrap_or(false);
         if !agreed {
             return Err(missing());
         }

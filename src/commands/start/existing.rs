@@ -19,12 +19,14 @@ use crate::gateway::Ready;
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::Id;
+use crate::words;
 
 /// Serves the engine at `url` until something ends it.
 pub fn run(args: &StartArgs, url: &str, paths: &Paths, entry: Option<&Arc<Entry>>) -> Result<u8> {
     let (base, prefix) = address(url)?;
     let Some(entry) = entry else {
-        output::line(&format!("plan for {}\n  use the engine at {base} as it is; launch nothing", args.model));
+        let told = format!("plan for {}\n  use the engine at {base} as it is; launch nothing", args.model);
+        output::line(&words::say(&told));
         return Ok(Exit::Ok.code());
     };
     let listener = bind(args.host, args.port, paths)?;
@@ -66,7 +68,7 @@ async fn attach(args: StartArgs, base: String, prefix: Option<String>) -> Result
             let hint = "give it as `--engine-key KEY`, or in LLMUP_ENGINE_KEY";
             return Err(Plain::new(Exit::Missing, message, hint).into());
         }
-        Err(silent) => return Err(missing(format!("it {silent}")).into()),
+        Err(silent) => return Err(missing(silent.at("it")).into()),
     };
     // The one of that name, else the only thing there is.
     let offer = offers.iter().find(|offer| offer.name == args.model).or(offers.first());

@@ -48,6 +48,7 @@ use crate::paths::Paths;
 use crate::plan::variant::{self, Machine, Unjudged};
 use crate::plan::{self, Facts, Installed, LaunchPlan, PlanError, Request, Words};
 use crate::state::Instance;
+use crate::words;
 
 use entry::{Claim, Entry};
 use join::Host;
@@ -198,8 +199,11 @@ fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: 
         output::note(&format!("{model} is being started already (pid {pid}); waiting until it is ready"));
     }
     let instance = entry::wait(instance, models, paths)?;
-    let runs = if models.len() > 1 { "run" } else { "runs" };
-    output::note(&format!("{} {runs} already (pid {})", models.join(", "), instance.process.pid));
+    let (names, pid) = (models.join(", "), instance.process.pid);
+    output::note(&match models {
+        [_, _, ..] => format!("{names} run already (pid {pid})"),
+        _ => format!("{names} runs already (pid {pid})"),
+    });
     show_other(args, models, &instance);
     Ok(Exit::Ok.code())
 }
@@ -386,10 +390,9 @@ fn show(
             (None, Some(repo)) => format!("{repo} on ModelScope"),
             _ => variant.ollama.clone().unwrap_or_else(|| "elsewhere".into()),
         };
-        output::line(&format!(
-            "weights\n  not on this machine; this is the plan for the {} of {source}",
-            variant.quantization
-        ));
+        let told =
+            format!("weights\n  not on this machine; this is the plan for the {} of {source}", variant.quantization);
+        output::line(&words::say(&told));
     }
     None
 }

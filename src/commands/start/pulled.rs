@@ -14,6 +14,7 @@ use crate::paths::Paths;
 use crate::plan::{LaunchPlan, PlanError, variant};
 use crate::profile::Variant;
 use crate::pull::Manifest;
+use crate::words;
 
 /// The plan of the best variant that is here, when the profile's weights would otherwise have to be downloaded. What
 /// is here but does not fit is passed over.
@@ -57,7 +58,8 @@ pub(super) fn fetch(args: &StartArgs, target: &mut Target, variant: Variant, pat
     }
     let name = target.profile.as_ref().map_or(target.name.as_str(), |profile| profile.name.as_str());
     let agree = |question: &str| {
-        args.yes || dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false)
+        args.yes
+            || dialoguer::Confirm::new().with_prompt(words::say(question)).default(true).interact().unwrap_or(false)
     };
     match pulls::variant(name, &variant, paths, agree)? {
         Ended::Whole(path) => target.weights = model::read_path(&path)?,

@@ -5,6 +5,7 @@ use crate::client::shell::Shell;
 use crate::client::{CLIENTS, Client};
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
+use crate::words;
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
@@ -115,18 +116,19 @@ pub fn next_commands(shell: Shell) -> Vec<String> {
 
 /// Shows lines in a box.
 pub fn box_of(lines: &[String]) {
-    let inner = lines.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> = lines.iter().map(|line| words::say(line)).collect();
+    let inner = lines.iter().map(|line| words::width(line)).max().unwrap_or(0);
     // A box that would be broken by the terminal's edge is no box: then the lines stand alone, to be copied whole.
     if inner + 4 > width() || !output::watched() {
-        for line in lines {
+        for line in &lines {
             output::note(line);
         }
         return;
     }
     output::note(&format!("╭{}╮", "─".repeat(inner + 2)));
     for (at, line) in lines.iter().enumerate() {
-        let pad = " ".repeat(inner - line.chars().count());
-        let text = if at == 0 { on_stderr(Style::Good, line) } else { line.clone() };
+        let pad = " ".repeat(inner - words::width(line));
+        let text = if at == 0 { on_stderr(Style::Good, line) } else { line.to_string() };
         output::note(&format!("│ {text}{pad} │"));
     }
     output::note(&format!("╰{}╯", "─".repeat(inner + 2)));

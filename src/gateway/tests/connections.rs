@@ -41,7 +41,7 @@ async fn engine(answers: Vec<&'static [u8]>) -> (String, Arc<Mutex<usize>>) {
 async fn ask(connections: &Arc<Connections>, address: &str) -> Result<(u16, String), String> {
     let url = format!("http://{address}/v1/x?y");
     let request = Post { url, headers: Vec::new(), body: Bytes::from_static(b"{}") };
-    let response = connections.send(request).await.map_err(|error| error.to_string())?.map(Answer::Own);
+    let response = connections.send(&request).await.map_err(|error| error.to_string())?.map(Answer::Own);
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))

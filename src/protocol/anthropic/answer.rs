@@ -22,6 +22,9 @@ pub(super) struct Answer {
     end: Option<Result<(Stop, Usage), Problem>>,
 }
 
+/// Enough for a short answer, so that it does not grow piece by piece.
+const ROOM: usize = 256;
+
 enum Open {
     Text,
     Thinking,
@@ -36,10 +39,10 @@ impl Answer {
             estimate,
             show,
             id: String::new(),
-            content: Vec::new(),
+            content: Vec::with_capacity(ROOM),
             said: None,
             open: None,
-            text: String::new(),
+            text: String::with_capacity(ROOM),
             signature: String::new(),
             end: None,
         }

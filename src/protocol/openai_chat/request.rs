@@ -91,7 +91,7 @@ fn size(request: &Request<'_>) -> usize {
     let turns: usize = request.turns.iter().map(|turn| parts(&turn.parts) + 48).sum();
     let all = tools + system + turns;
     // Line ends and quotes of program text are escaped.
-    all + all / 12 + 1024
+    all + all / 12 + 384
 }
 
 fn offer(out: &mut Vec<u8>, tool: &Tool<'_>) {

@@ -130,6 +130,9 @@ fn what_is_launched_and_what_is_only_reached_stand_behind_one_address() {
     let names: Vec<String> =
         json(&list)["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!((status, names), (200, vec!["near".to_owned(), "far".to_owned(), "gpt".to_owned()]));
+    // Its engines run as the file said then.
+    let (code, _, err) = bench.also(&["reload"]);
+    assert!(code == 3 && err.contains("models.yaml once") && err.contains("`llmup stop --all`"), "{code} {err}");
     bench.end(&mut llmup);
     far.end(&mut elsewhere);
     far.clean(Duration::ZERO);

@@ -109,6 +109,13 @@ fn items_of_lists_are_found_by_a_name_and_made_when_missing() {
 }
 
 #[test]
+fn a_group_in_braces_gets_groups_in_braces() {
+    let provider = |key: &str| Change::set(&["providers", "llmup", key], "x");
+    let new = there_and_back("providers = { other = { a = 1 } } # c\n", Format::Toml, &[provider("a"), provider("b")]);
+    assert_eq!(new, "providers = { other = { a = 1 }, llmup = { a = \"x\", b = \"x\" } } # c\n");
+}
+
+#[test]
 fn lines_to_put_in_by_hand_are_a_whole_file() {
     assert_eq!(
         by_hand(Format::Json, &changes()[..1]),

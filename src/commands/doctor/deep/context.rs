@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::ask::Answer;
 use super::{Finding, Probe, Section};
-use crate::client::{CLIENTS, Client, Export, Session};
+use crate::client::{CLIENTS, Client, Export, LEAN_BELOW, Session};
 use crate::protocol::overflow;
 
 /// Longest wait for a model list.
@@ -53,10 +53,24 @@ fn listed(probe: &Probe<'_>) -> Option<u64> {
 
 /// The context a client would get from `llmup env`: from its variables, or the files that are written for it.
 pub(super) fn to_client(client: &dyn Client, session: &Session) -> Option<u64> {
-    const KEYS: [&str; 4] = ["model_context_window", "\"context_window\"", "\"contextWindowSize\"", "\"context\""];
+    const KEYS: [&str; 8] = [
+        "model_context_window",
+        "\"context_window\"",
+        "\"contextWindowSize\"",
+        "\"contextLength\"",
+        "\"maxContextWindowTokens\"",
+        "\"max_input_tokens\"",
+        "\"context_limit\"",
+        "\"context\"",
+    ];
+    const VARIABLES: [&str; 2] = ["_CONTEXT_TOKENS", "_CONTEXT_LIMIT"];
+    // A short context it is told longer on purpose, by what it was measured to keep free.
+    if client.id() == "claude" && session.context < LEAN_BELOW {
+        return None;
+    }
     let own = Path::new("");
     let variable = client.session(session, own).into_iter().find_map(|export| match export {
-        Export::Set { name, value } if name.ends_with("_CONTEXT_TOKENS") => value.parse().ok(),
+        Export::Set { name, value } if VARIABLES.iter().any(|end| name.ends_with(end)) => value.parse().ok(),
         Export::Set { value, .. } => KEYS.iter().find_map(|key| number_behind(&value, key)),
         _ => None,
     });

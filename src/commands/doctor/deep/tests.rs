@@ -110,6 +110,11 @@ fn contexts_agree_or_are_told_each_by_name() {
     assert_eq!(of("claude"), Some(65_536));
     assert_eq!(of("codex"), Some(65_536));
     assert_eq!(of("gemini"), None, "it has no setting for that");
+    let all: Vec<u64> =
+        crate::client::CLIENTS.iter().filter_map(|client| context::to_client(*client, &gateway(65_536))).collect();
+    assert!(all.len() > 4 && all.iter().all(|context| *context == 65_536), "{all:?}");
+    let short = context::to_client(crate::client::find("claude").unwrap(), &gateway(16_384));
+    assert_eq!(short, None, "told longer on purpose");
 }
 
 #[test]
