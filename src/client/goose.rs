@@ -71,16 +71,22 @@ impl Client for Goose {
             ("supports_streaming", json!(true)),
             ("requires_auth", json!(false)),
         ];
+        let config = dir.join("config.yaml");
+        let mut changes = vec![
+            Change::set(&["GOOSE_PROVIDER"], "llmup"),
+            Change::set(&["GOOSE_MODEL"], gateway.model.as_str()),
+            Change::set(&["GOOSE_MAX_TOKENS"], gateway.max_output),
+        ];
+        // A newer form of the same, which beats the older where it stands.
+        if settings_file::yaml(host, &config).is_some_and(|now| now.get("active_provider").is_some()) {
+            changes.extend([
+                Change::set(&["active_provider"], "llmup"),
+                Change::set(&["providers", "llmup", "enabled"], true),
+                Change::set(&["providers", "llmup", "model"], gateway.model.as_str()),
+            ]);
+        }
         vec![
-            SettingsFile {
-                path: dir.join("config.yaml"),
-                format: Format::Yaml,
-                changes: vec![
-                    Change::set(&["GOOSE_PROVIDER"], "llmup"),
-                    Change::set(&["GOOSE_MODEL"], gateway.model.as_str()),
-                    Change::set(&["GOOSE_MAX_TOKENS"], gateway.max_output),
-                ],
-            },
+            SettingsFile { path: config, format: Format::Yaml, changes },
             SettingsFile {
                 path: dir.join("custom_providers/llmup.json"),
                 format: Format::Json,
@@ -105,7 +111,7 @@ impl Client for Goose {
         let path = config_dir(host, places).map(|dir| dir.join("config.yaml"));
         let Some(path) = path else { return found };
         let settings = settings_file::yaml(host, &path).unwrap_or_default();
-        let chosen = ["GOOSE_PROVIDER", "active_provider"].into_iter().find_map(|key| settings.get(key)?.as_str());
+        let chosen = ["active_provider", "GOOSE_PROVIDER"].into_iter().find_map(|key| settings.get(key)?.as_str());
         if let Some(provider) = chosen.filter(|provider| *provider != "llmup") {
             found.push(Conflict {
                 weight: Weight::Note,

@@ -19,6 +19,9 @@ const SYSTEM: &str = "QWEN_CODE_SYSTEM_SETTINGS_PATH";
 /// The variable that holds the key.
 const KEY: &str = "LLMUP_API_KEY";
 
+/// It reports each session to its maker otherwise; the variable beats settings.
+const STATISTICS: &str = "QWEN_USAGE_STATISTICS_ENABLED";
+
 /// Tools that cost 23 of the 78 thousand bytes of each prompt. `tool_search` stays: without it twelve more are sent.
 const HEAVY: [&str; 6] = ["agent", "notebook_edit", "get_goal", "update_goal", "list_agents", "skill"];
 
@@ -64,6 +67,7 @@ impl Client for Qwen {
                 Export::set("OPENAI_API_KEY", &gateway.key),
                 Export::set("OPENAI_MODEL", &gateway.model),
                 Export::set("QWEN_CODE_MAX_OUTPUT_TOKENS", gateway.max_output.to_string()),
+                Export::set(STATISTICS, "false"),
             ];
         }
         vec![
@@ -73,6 +77,7 @@ impl Client for Qwen {
             )),
             Export::set(SYSTEM, own.join("settings.json").to_string_lossy()),
             Export::set(KEY, &gateway.key),
+            Export::set(STATISTICS, "false"),
             Export::unset("QWEN_CODE_SIMPLE"),
         ]
     }

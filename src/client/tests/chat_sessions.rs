@@ -90,6 +90,7 @@ fn qwen_code_gets_settings_that_beat_the_users() {
         "# Qwen Code learns the context only from a file: llmup wrote /own/settings.json\n\
          export QWEN_CODE_SYSTEM_SETTINGS_PATH='/own/settings.json'\n\
          export LLMUP_API_KEY='sk-test'\n\
+         export QWEN_USAGE_STATISTICS_ENABLED='false'\n\
          unset QWEN_CODE_SIMPLE\n"
     );
     let text = file("qwen", &gateway, "settings.json");
@@ -126,7 +127,8 @@ fn qwen_code_gets_leaner_as_the_context_shrinks() {
          export OPENAI_BASE_URL='http://127.0.0.1:4242/v1'\n\
          export OPENAI_API_KEY='sk-test'\n\
          export OPENAI_MODEL='demo'\n\
-         export QWEN_CODE_MAX_OUTPUT_TOKENS='2048'\n"
+         export QWEN_CODE_MAX_OUTPUT_TOKENS='2048'\n\
+         export QWEN_USAGE_STATISTICS_ENABLED='false'\n"
     ));
 }
 

@@ -212,6 +212,12 @@ fn goose_gets_a_provider_of_its_own_because_its_keys_are_in_a_keyring() {
         ]
     );
     assert_eq!(settings_of("goose", &linux(), Scope::Project, 65_536), []);
+    let newer = linux().file("/home/u/.config/goose/config.yaml", "active_provider: anthropic\nproviders: {}\n");
+    let files = settings_of("goose", &newer, Scope::User, 65_536);
+    assert_eq!(
+        told(&files, 0, "/home/u/.config/goose/config.yaml", Format::Yaml)[3..],
+        ["active_provider=\"llmup\"", "providers.llmup.enabled=true", "providers.llmup.model=\"demo\""]
+    );
     let windows = Recorded::new(Os::Windows);
     assert_eq!(settings_of("goose", &windows, Scope::User, 65_536), [], "it is not known where");
     let files = settings_of("goose", &windows.var("APPDATA", "/roaming"), Scope::User, 65_536);

@@ -1,6 +1,7 @@
-//! The clients and how each is pointed at a gateway: by `llmup env` where llmup knows it, else by its own means.
+//! The clients and how each is pointed at a gateway: by what `llmup env` says, or, for the protocols it does not choose
+//! there, by the client's own means.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::run::Gateway;
 use crate::support::Home;
@@ -139,53 +140,42 @@ pub const GEMINI_CONNECTED: Client = Client {
     ..GEMINI
 };
 
-/// OpenCode with one of the SDKs it carries.
-fn opencode(npm: &str, gateway: &Gateway) -> Setup {
-    let model = format!("llmup/{}", gateway.model);
-    let limit = json!({"context": gateway.context, "output": 8192});
-    let options = json!({"baseURL": format!("{}/v1", gateway.url), "apiKey": gateway.key});
-    let mut models = serde_json::Map::new();
-    models.insert(gateway.model.clone(), json!({"limit": limit}));
-    let provider = json!({"npm": npm, "options": options, "models": models});
-    let config = json!({"model": model, "small_model": model, "enabled_providers": ["llmup"],
-        "provider": {"llmup": provider}});
-    Setup::new(&["run", PROMPT])
-        .env("OPENCODE_CONFIG_CONTENT", config.to_string())
-        .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
-        .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
-}
-
 pub const OPENCODE: Client = Client {
     name: "OpenCode over chat",
     program: "opencode",
     steps: ALL,
-    setup: |_, gateway| opencode("@ai-sdk/openai-compatible", gateway),
+    setup: |home, gateway| Setup::new(&["run", PROMPT]).exports(home, "opencode", gateway),
 };
+
+/// OpenCode with another of the SDKs it carries.
+fn opencode(npm: &str, home: &Home, gateway: &Gateway) -> Setup {
+    let mut setup = (OPENCODE.setup)(home, gateway);
+    let (_, config) = setup.env.iter_mut().find(|(name, _)| name == "OPENCODE_CONFIG_CONTENT").unwrap();
+    let mut all: Value = serde_json::from_str(config).unwrap();
+    all["provider"]["llmup"]["npm"] = npm.into();
+    *config = all.to_string();
+    setup
+}
 
 pub const OPENCODE_RESPONSES: Client = Client {
     name: "OpenCode over responses",
     program: "opencode",
     steps: ALL,
-    setup: |_, gateway| opencode("@ai-sdk/openai", gateway),
+    setup: |home, gateway| opencode("@ai-sdk/openai", home, gateway),
 };
 
 pub const OPENCODE_MESSAGES: Client = Client {
     name: "OpenCode over messages",
     program: "opencode",
     steps: BOTH,
-    setup: |_, gateway| opencode("@ai-sdk/anthropic", gateway),
+    setup: |home, gateway| opencode("@ai-sdk/anthropic", home, gateway),
 };
 
 pub const QWEN: Client = Client {
     name: "Qwen Code over chat",
     program: "qwen",
     steps: BOTH,
-    setup: |_, gateway| {
-        Setup::new(&["--yolo", "-p", PROMPT])
-            .env("OPENAI_API_KEY", &gateway.key)
-            .env("OPENAI_BASE_URL", format!("{}/v1", gateway.url))
-            .env("OPENAI_MODEL", &gateway.model)
-    },
+    setup: |home, gateway| Setup::new(&["--yolo", "-p", PROMPT]).exports(home, "qwen", gateway),
 };
 
 pub const QWEN_MESSAGES: Client = Client {
@@ -204,16 +194,32 @@ pub const CONTINUE: Client = Client {
     name: "Continue over chat",
     program: "cn",
     steps: BOTH,
+    setup: |home, gateway| Setup::new(&["--auto", "-p", PROMPT]).exports(home, "continue", gateway),
+};
+
+pub const COPILOT: Client = Client {
+    name: "Copilot CLI over chat",
+    program: "copilot",
+    steps: ALL,
+    setup: |home, gateway| Setup::new(&["--allow-all-tools", "-p", PROMPT]).exports(home, "copilot", gateway),
+};
+
+pub const GOOSE: Client = Client {
+    name: "goose over chat",
+    program: "goose-binary-linux-x64",
+    steps: ALL,
     setup: |home, gateway| {
-        let file = home.path().join("continue.yaml");
-        // JSON is YAML.
-        let options = json!({"contextLength": gateway.context, "maxTokens": 4096});
-        let model = json!({"name": gateway.model, "provider": "openai", "model": gateway.model,
-            "apiBase": format!("{}/v1", gateway.url), "apiKey": gateway.key, "roles": ["chat"],
-            "capabilities": ["tool_use"], "defaultCompletionOptions": options});
-        let config = json!({"name": "llmup", "version": "1.0.0", "schema": "v1", "models": [model]});
-        std::fs::write(&file, config.to_string()).unwrap();
-        Setup::new(&["--config", &file.to_string_lossy(), "--auto", "-p", PROMPT])
-            .env("CONTINUE_TELEMETRY_ENABLED", "0")
+        // What it asks the user for otherwise.
+        let setup = Setup::new(&["run", "--no-session", "-t", PROMPT]).env("GOOSE_MODE", "auto");
+        setup.exports(home, "goose", gateway)
+    },
+};
+
+pub const AIDER: Client = Client {
+    name: "aider",
+    program: "aider",
+    steps: &[Step::Listing],
+    setup: |home, gateway| {
+        Setup::new(&["--message", PROMPT, "--yes-always", "--no-git"]).exports(home, "aider", gateway)
     },
 };

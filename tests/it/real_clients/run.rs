@@ -19,9 +19,11 @@ fn folder() -> Option<PathBuf> {
     std::env::var_os("LLMUP_TEST_CLIENTS").map(PathBuf::from)
 }
 
-/// The client's program, or a note that the test is skipped.
+/// The client's program, or a note that the test is skipped. aider is large and has a folder of its own, made by
+/// `scripts/test-aider`.
 pub fn installed(client: &Client) -> Option<PathBuf> {
-    let program = folder().map(|f| f.join(client.program)).filter(|p| p.exists());
+    let aider = std::env::var_os("LLMUP_TEST_AIDER").map(PathBuf::from);
+    let program = folder().into_iter().chain(aider).map(|f| f.join(client.program)).find(|p| p.exists());
     if program.is_none() {
         skip(&format!("{} is not installed (LLMUP_TEST_CLIENTS names no folder that holds it)", client.program));
     }

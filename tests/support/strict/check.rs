@@ -35,7 +35,9 @@ pub fn request(body: &Value) -> Vec<String> {
     if body["model"] != super::MODEL {
         wrong.push(format!("model {} is not served", body["model"]));
     }
-    if body["stream"] == true && body["stream_options"]["include_usage"] != true {
+    // aider, which has no tools, does without.
+    let wanted = body["stream"] == true && body.get("tools").is_some();
+    if wanted && body["stream_options"]["include_usage"] != true {
         wrong.push("a stream without stream_options.include_usage".into());
     }
     for key in ["max_tokens", "max_completion_tokens"] {
@@ -186,7 +188,11 @@ fn messages(list: &[Value], wrong: &mut Vec<String>) {
                 content(message, &place, wrong);
             }
             "assistant" => {
-                let known = ["role", "content", "tool_calls", "reasoning_content", "reasoning"];
+                let mut known = vec!["role", "content", "tool_calls", "reasoning_content", "reasoning"];
+                // Copilot CLI sends back all that OpenAI's type of an answer has.
+                if message["refusal"].is_null() {
+                    known.push("refusal");
+                }
                 keys(object, &known, &place, wrong);
                 if before == "assistant" {
                     wrong.push(format!("{place}: two assistant turns in a row"));

@@ -15,6 +15,8 @@ pub enum Step {
     Write,
     /// Codex's apply_patch, with a patch that adds a file.
     Patch,
+    /// No tool: a file in the answer's text, as aider asks for it.
+    Listing,
 }
 
 /// The file a step leaves; [`Step::ShellTwice`] leaves one more, with `2-` before its name.
@@ -45,6 +47,7 @@ impl Step {
             Step::ShellTwice => "shells",
             Step::Write => "write",
             Step::Patch => "patch",
+            Step::Listing => "listing",
         }
     }
 
@@ -54,8 +57,9 @@ impl Step {
             Step::Shell | Step::ShellTwice => {
                 &["Bash", "exec_command", "run_shell_command", "bash", "shell", "run_terminal_command"]
             }
-            Step::Write => &["Write", "write", "write_file", "WriteFile"],
+            Step::Write => &["Write", "write", "write_file", "WriteFile", "create"],
             Step::Patch => &["apply_patch"],
+            Step::Listing => &[],
         }
     }
 
@@ -75,7 +79,7 @@ impl Step {
                 "command" | "cmd" if of["type"] == "array" => json!(["bash", "-c", command]),
                 "command" | "cmd" => command.into(),
                 "file_path" | "filePath" | "filepath" | "path" => folder.join(file).to_string_lossy().into(),
-                "content" | "text" => format!("{text}\n").into(),
+                "content" | "text" | "file_text" => format!("{text}\n").into(),
                 "input" | "patch" => format!("*** Begin Patch\n*** Add File: {file}\n+{text}\n*** End Patch\n").into(),
                 "description" => "Leave a file — 作成".into(),
                 other if required.contains(&other) => filler(of),
@@ -131,7 +135,10 @@ pub fn reply(body: &Value, steps: &[Step], folder: &Path) -> Result<Reply, Strin
     let round = messages.iter().filter(|m| m["tool_calls"].is_array()).count();
     let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
     let (Some(step), false) = (steps.get(round), tools.is_empty()) else {
-        return Ok(Reply { thought: THOUGHT, text: TEXT.into(), calls: Vec::new(), round });
+        let listing = |step: &&Step| **step == Step::Listing;
+        let files = steps.iter().filter(listing).flat_map(|step| evidence(*step));
+        let files: String = files.map(|(file, text)| format!("{file}\n```\n{text}\n```\n\n")).collect();
+        return Ok(Reply { thought: THOUGHT, text: files + TEXT, calls: Vec::new(), round });
     };
     let offered = |name: &&&str| tools.iter().any(|t| t["function"]["name"] == **name);
     let Some(name) = step.tools().iter().find(offered) else {
