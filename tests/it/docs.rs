@@ -11,9 +11,6 @@ use llmup::cli::Cli;
 /// Documents in one language only: tables of measurements.
 const ONE_LANGUAGE: &[&str] = &["performance.md", "tested-with.md"];
 
-/// Commands that are described before they are there. A line that parses does not need to be here.
-const COMING: &[&str] = &["run", "connect", "disconnect", "explain", "--deep", "--fix", "--format"];
-
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -123,11 +120,7 @@ fn refused(words: &[String], named: bool) -> Option<String> {
         ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict => true,
         _ => !named,
     };
-    if !wrong {
-        return None;
-    }
-    let coming = words.iter().any(|word| COMING.contains(&word.as_str())) || words == ["llmup", "env"];
-    (!coming).then(|| error.to_string().lines().next().unwrap_or_default().to_owned())
+    wrong.then(|| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 #[test]
