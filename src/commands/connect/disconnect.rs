@@ -47,8 +47,12 @@ pub fn run(args: &DisconnectArgs, paths: &Paths) -> Result<u8> {
     }
     let mut titles: Vec<String> = returning.iter().map(|file| title(&file.entry.client)).collect();
     titles.dedup();
-    let verb = if titles.len() == 1 { "is" } else { "are" };
-    output::note(&format!("{} {verb} not connected any more", titles.join(", ")));
+    let titles = titles.join(", ");
+    if titles.contains(", ") {
+        output::note(&format!("{titles} are not connected any more"));
+    } else {
+        output::note(&format!("{titles} is not connected any more"));
+    }
     Ok(Exit::Ok.code())
 }
 
