@@ -240,6 +240,16 @@ fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Ve
             }];
         }
     };
+    // Measured with 2.1.329: a byte order mark and an empty file are fine to it.
+    let plain = String::from_utf8_lossy(&bytes);
+    let plain = plain.trim_start_matches('\u{feff}');
+    if !plain.trim().is_empty() && serde_json::from_str::<serde::de::IgnoredAny>(plain).is_err() {
+        return vec![Conflict {
+            weight: Weight::Disturbs,
+            text: format!("{shown} has comments or trailing commas: Claude Code reads nothing of such a file"),
+            cure: Some(format!("remove them from {shown}; until then its hooks and permissions are off, too")),
+        }];
+    }
     let env = |name: &str| settings.get("env").and_then(|env| env.get(name)).and_then(serde_json::Value::as_str);
     if gateway.is_some_and(|root| env("ANTHROPIC_BASE_URL").is_some_and(|url| leads_to(url, root))) {
         return vec![];

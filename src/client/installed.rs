@@ -68,10 +68,10 @@ fn manifest_version(host: &dyn Host, program: &Path, package: &str) -> Option<St
     })
 }
 
-/// The first word of `text` that is a version: `2.1.329 (Claude Code)`, `codex-cli 0.169.0`.
+/// The first word of `text` that is a version: `2.1.329 (Claude Code)`, `codex-cli 0.169.0`, `GitHub Copilot CLI 1.0.102.`
 pub fn version_in(text: &str) -> Option<String> {
     text.split_whitespace()
-        .map(|word| word.trim_start_matches('v'))
+        .map(|word| word.trim_start_matches('v').trim_end_matches(['.', ',', ';', ')']))
         .find(|word| numbers(word).len() >= 2 && word.starts_with(|c: char| c.is_ascii_digit()))
         .map(str::to_owned)
 }

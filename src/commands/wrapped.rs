@@ -18,7 +18,7 @@ pub fn columns() -> usize {
 
 /// Columns this text takes.
 pub fn width(text: &str) -> usize {
-    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
+    crate::words::width(text)
 }
 
 /// `text` in lines of at most `columns`: the first begins with `first`, the others with `next`. Without a final newline.

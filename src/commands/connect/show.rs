@@ -53,20 +53,45 @@ fn lines(old: &str, new: &str, key: &str) -> Vec<String> {
     lines
 }
 
-/// A line without the secrets in it: the gateway's key, and what stands behind names that say so.
+/// A line without the secrets in it: keys of gateways, and what stands behind names that say so, however many.
 fn masked(line: &str, key: &str) -> String {
     let line = if key.len() > 6 { line.replace(key, &short(key)) } else { line.to_owned() };
-    let Some(colon) = line.find([':', '=']) else { return line };
-    let name = line[..colon].trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-    let secret = ["key", "token", "secret", "password", "auth"].iter().any(|word| name.ends_with(word));
-    let value = line[colon + 1..].trim_start();
-    let inner = value.trim_start_matches(['"', '\'']);
-    let length = inner.find(['"', '\'', ',', ' ', '#']).unwrap_or(inner.len());
-    if !secret || length < 6 || inner[..length].contains('…') || inner.starts_with(['{', '[']) {
-        return line;
+    let mut rest = line.as_str();
+    let mut out = String::new();
+    while let Some(at) = rest.find([':', '=']) {
+        let name = rest[..at].trim_end().trim_end_matches(['"', '\'']);
+        let name = name.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next().unwrap_or_default();
+        out.push_str(&rest[..=at]);
+        rest = &rest[at + 1..];
+        if !SECRETS.iter().any(|word| name.to_ascii_lowercase().ends_with(word)) {
+            continue;
+        }
+        let inner = rest.trim_start().trim_start_matches(['"', '\'']);
+        let length = inner.find(['"', '\'', ',', ' ', '#', '}']).unwrap_or(inner.len());
+        if length < 6 || inner[..length].contains('…') || inner.starts_with(['{', '[']) {
+            continue;
+        }
+        out.push_str(&rest[..rest.len() - inner.len()]);
+        out.push_str(&short(&inner[..length]));
+        rest = &inner[length..];
     }
-    let start = line.len() - inner.len();
-    format!("{}{}{}", &line[..start], short(&inner[..length]), &line[start + length..])
+    without_gateway_keys(&(out + rest))
+}
+
+/// Ends of names whose values are nobody's business.
+const SECRETS: [&str; 5] = ["key", "token", "secret", "password", "auth"];
+
+/// A key llmup made is known by its form, wherever it stands.
+fn without_gateway_keys(line: &str) -> String {
+    let mut parts = line.split("llmup-");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hex = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
+        out.push_str("llmup-");
+        out.push_str(if hex >= 16 { "…" } else { &part[..hex] });
+        out.push_str(&part[hex..]);
+    }
+    out
 }
 
 /// The beginning of a key, which tells whose it is.
@@ -99,6 +124,12 @@ mod tests {
             ("  \"MAX_CONTEXT_TOKENS\": \"32768\"", "  \"MAX_CONTEXT_TOKENS\": \"32768\""),
             ("  \"auth\": {", "  \"auth\": {"),
             ("BASE=http://127.0.0.1:4000", "BASE=http://127.0.0.1:4000"),
+            (
+                r#""env": { "URL": "http://a:1", "MY_TOKEN": "sk-0123456789", "B": "Bearer llmup-fedcba9876543210" }"#,
+                r#""env": { "URL": "http://a:1", "MY_TOKEN": "sk-…", "B": "Bearer llmup-…" }"#,
+            ),
+            ("{\"apiKey\":\"0123456789\",\"n\":1}", "{\"apiKey\":\"…\",\"n\":1}"),
+            ("model = \"llmup-demo\"", "model = \"llmup-demo\""),
         ] {
             assert_eq!(masked(line, key), expected);
         }
