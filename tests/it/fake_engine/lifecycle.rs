@@ -201,7 +201,8 @@ fn env_of_the_running_instance_can_be_evaluated() {
     sh.args(["-eu", "-c", show, "sh", &script]).env("ANTHROPIC_API_KEY", "stale");
     let shown = finish(sh);
     assert_eq!(shown.code, Some(0), "{}\n{}", shown.err, env.out);
-    assert_eq!(shown.out.lines().collect::<Vec<_>>(), [&bench.url, KEY, "demo", "32768"], "{}", env.out);
+    // Of 32,768 tokens Claude Code is told with the longest answer on top: see src/client/claude.rs.
+    assert_eq!(shown.out.lines().collect::<Vec<_>>(), [&bench.url, KEY, "demo", "36864"], "{}", env.out);
     llmup.signal(Signal::SIGINT);
     llmup.wait(LONG);
     assert_eq!(bench.home.run(&["env", "claude"]).code, Some(4), "it runs no more");
