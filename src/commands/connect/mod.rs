@@ -25,7 +25,7 @@ pub fn connect(args: &ConnectArgs, paths: &Paths, host: &dyn Host) -> Result<u8>
     let typed = format!("connect {}", args.client);
     let web = open_webui::NAMES.contains(&args.client.as_str());
     let client = if web { None } else { Some(gateway_choice::client(&args.client, "connect")?) };
-    let newest = running::newest(paths)?;
+    let newest = running::serving(args.gateway.model.as_deref(), paths)?;
     if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.gateway.base_url.is_none()) {
         let message = format!("{} is still being started: its context is not known yet", loading.model.name);
         let hint = format!("once `llmup status` says ready: `llmup {typed}`");

@@ -204,18 +204,22 @@ fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: 
         [_, _, ..] => format!("{names} run already (pid {pid})"),
         _ => format!("{names} runs already (pid {pid})"),
     });
-    show_other(args, models, &instance);
+    show_other(args, models, &instance, paths)?;
     Ok(Exit::Ok.code())
 }
 
 /// What another llmup serves, as if this one had started it.
-fn show_other(args: &StartArgs, models: &[String], instance: &Instance) {
+fn show_other(args: &StartArgs, models: &[String], instance: &Instance, paths: &Paths) -> Result<()> {
     let name = models.first().map(String::as_str);
     if args.json {
         output::json(&ready::as_json(instance, name));
     }
     let shell = crate::client::shell::detect(&RealHost, &crate::client::shell::ancestors());
-    ready::show(instance, shell, Some(name.unwrap_or(&instance.model.name)));
+    let name = name.unwrap_or(&instance.model.name);
+    let first = super::running::newest(paths)?;
+    let to_be_named = first.is_some_and(|first| first.process != instance.process || first.model.name != name);
+    ready::show(instance, shell, Some(ready::Elsewhere { name, to_be_named }));
+    Ok(())
 }
 
 /// The engine to start: the first that is built for what the plan computes on, where builds differ.
