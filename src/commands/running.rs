@@ -167,7 +167,7 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
 }
 
 /// `llmup doctor`. Unlike other commands it leaves what crashed ones left where it is, to tell of it.
-pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Exit {
+pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Result<Exit> {
     let found = state::list(&paths.state(), process::alive).unwrap_or_default();
     let mut ready = found.running.iter().filter(|instance| instance.was_ready());
     let named = args.model.as_deref();

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gateway_choice::{self, ASSUMED_CONTEXT, Chosen};
-use super::running;
+use super::{question, running};
 use crate::cli::ConnectArgs;
 use crate::client::journal::{Journal, JournalError, Planned};
 use crate::client::{Client, Conflict, Places, Scope, installed};
@@ -144,7 +144,7 @@ fn agreed(yes: bool, question: &str, instead: &str) -> Result<bool> {
         let message = "nobody is there to be asked whether this is right";
         return Err(Plain::new(Exit::Usage, message, format!("if it is: `{instead}`")).into());
     }
-    Ok(dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false))
+    question::agreed(question)
 }
 
 /// How to start the client, what would still lead it elsewhere, how to go back.

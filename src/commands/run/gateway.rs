@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::cli::RunArgs;
 use crate::client::Client;
 use crate::commands::gateway_choice::{self, ChoiceError, Chosen};
-use crate::commands::running;
 use crate::commands::start::{DEFAULT_PORT, FOR_A_CLIENT};
+use crate::commands::{question, running};
 use crate::error::{Explain, Plain, Result, paste};
 use crate::exit::Exit;
 use crate::host::Os;
@@ -137,11 +137,7 @@ fn agreed(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<String> 
             "Start the demo, a tiny scripted model that shows that everything works?".to_owned()
         }
     };
-    if dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false) {
-        Ok(model)
-    } else {
-        Err(not_running(client, paths).into())
-    }
+    if question::agreed(&question)? { Ok(model) } else { Err(not_running(client, paths).into()) }
 }
 
 fn not_running(client: &dyn Client, paths: &Paths) -> GatewayError {
