@@ -1,13 +1,16 @@
 //! `doctor --fix`: what can be put in order without taking anything from the user. Each is asked for. What would change
 //! a file of the user's or end a program of others is only said, as a command.
 
+use std::sync::Arc;
+
 use clap::CommandFactory;
 use serde::Serialize;
 
 use super::{Finding, Scene, Section};
 use crate::cli::{Cli, DoctorArgs};
-use crate::commands::{engine, running};
+use crate::commands::{engine, question, running};
 use crate::engine::{Accelerator, EngineId};
+use crate::error::Result;
 use crate::hardware::Hardware;
 use crate::host::Os;
 use crate::output::{self, Style, on_stderr};
@@ -39,17 +42,17 @@ enum Step {
 }
 
 /// Does what the findings call for, and says what it did on standard error.
-pub(super) fn run(args: &DoctorArgs, findings: &[Finding], scene: &Scene, paths: &Paths) -> Vec<Fix> {
+pub(super) fn run(args: &DoctorArgs, findings: &[Finding], scene: &Scene, paths: &Paths) -> Result<Vec<Fix>> {
     let steps = steps(findings, scene);
     if steps.is_empty() {
         output::note("nothing here is for --fix to put in order");
     }
-    let fixes: Vec<Fix> = steps.into_iter().map(|step| step.taken(args, scene, paths)).collect();
+    let fixes = steps.into_iter().map(|step| step.taken(args, scene, paths)).collect::<Result<Vec<Fix>>>()?;
     for fix in &fixes {
         let sign = if fix.done { on_stderr(Style::Good, "fixed ") } else { on_stderr(Style::Strong, "to do ") };
         output::note(&format!("{sign} {}: {}", fix.what, fix.said));
     }
-    fixes
+    Ok(fixes)
 }
 
 fn steps(findings: &[Finding], scene: &Scene) -> Vec<Step> {
@@ -130,38 +133,38 @@ impl Step {
         }
     }
 
-    fn taken(self, args: &DoctorArgs, scene: &Scene, paths: &Paths) -> Fix {
+    fn taken(self, args: &DoctorArgs, scene: &Scene, paths: &Paths) -> Result<Fix> {
         let (code, what, command) = (self.code(), self.what(), self.command());
         let left = |said: String| Fix { code, what: what.clone(), done: false, said };
         if args.dry_run || matches!(self, Step::Tell { .. }) {
-            return left(command);
+            return Ok(left(command));
         }
         if !args.yes {
             if !output::interactive() {
-                return left(format!("{command} (add `--yes` to do it without asking)"));
+                return Ok(left(format!("{command} (add `--yes` to do it without asking)")));
             }
             let question = format!("{}?", capital(&what));
-            let agreed = dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false);
-            if !agreed {
-                return left(format!("left as it is; later: {command}"));
+            if !question::agreed(&question)? {
+                return Ok(left(format!("left as it is; later: {command}")));
             }
         }
         match self.does(scene, paths) {
-            Ok(said) => Fix { code, what, done: true, said },
-            Err(why) => left(format!("that failed: {why}; by hand: {command}")),
+            Ok(said) => Ok(Fix { code, what, done: true, said }),
+            Err(error) if error.ended_by_user().is_some() => Err(error),
+            Err(why) => Ok(left(format!("that failed: {why}; by hand: {command}"))),
         }
     }
 
-    fn does(&self, scene: &Scene, paths: &Paths) -> Result<String, String> {
+    fn does(&self, scene: &Scene, paths: &Paths) -> Result<String> {
         match self {
             Step::Reap(_) => {
                 // Looking for what runs puts in order what does not.
-                running::all(paths).map_err(|error| error.to_string())?;
+                running::all(paths)?;
                 Ok("done, its processes are gone".to_owned())
             }
             Step::Install(engine, accelerator) => {
-                let found = engine::install_with_bar(*engine, *accelerator, &*scene.host, paths);
-                found.map(|found| engine::describe(&found)).map_err(|error| error.to_string())
+                let found = engine::install_with_bar(*engine, *accelerator, Arc::clone(&scene.host), paths)?;
+                Ok(engine::describe(&found))
             }
             Step::Tell { command, .. } => Ok(command.clone()),
         }
@@ -178,7 +181,6 @@ mod tests {
     use super::*;
     use crate::client::tests::Recorded;
     use crate::commands::doctor::{Inputs, Places};
-    use std::sync::Arc;
 
     fn scene() -> Scene {
         let inputs = Inputs {
@@ -213,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths { data: folder.path().into(), config: folder.path().into() };
         for (step, done) in steps.into_iter().zip([false, false, false]) {
-            let fix = step.taken(&args(true), &scene(), &paths);
+            let fix = step.taken(&args(true), &scene(), &paths).unwrap();
             assert!(fix.done == done && fix.said.contains(['`', 'r']), "{fix:?}");
         }
         assert_eq!(client_of("/home/u/.claude/settings.json sets X"), Some("claude"));

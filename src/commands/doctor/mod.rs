@@ -199,7 +199,7 @@ fn checks() -> Vec<&'static dyn Check> {
 }
 
 /// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem.
-pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths) -> Exit {
+pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths) -> crate::error::Result<Exit> {
     let home = directories::BaseDirs::new().map_or_else(PathBuf::new, |dirs| dirs.home_dir().to_owned());
     let project = std::env::current_dir().unwrap_or_default();
     let scene = Arc::new(Scene { inputs, host, places: Places { home, project } });
@@ -211,7 +211,7 @@ pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths
     if !args.json {
         output::data(&report::render(&findings, report::Look::of_stdout()));
     }
-    let fixes = if args.fix { fix::run(args, &findings, &scene, paths) } else { Vec::new() };
+    let fixes = if args.fix { fix::run(args, &findings, &scene, paths)? } else { Vec::new() };
     if args.json {
         let mut report = serde_json::json!({ "findings": findings, "problems": problems });
         if args.fix {
@@ -219,7 +219,7 @@ pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths
         }
         output::json(&report);
     }
-    if problems == 0 { Exit::Ok } else { Exit::Bug }
+    Ok(if problems == 0 { Exit::Ok } else { Exit::Bug })
 }
 
 /// What every check finds, each within `limit`, in the order of `checks`.
