@@ -38,7 +38,7 @@ use crate::fs::FileError;
 use crate::host::Os;
 
 pub use owner::{Child, Stopped};
-pub use reap::{Remains, reap};
+pub use reap::{Remains, orphan, reap};
 
 /// Makes a command start without this terminal: it lives on when the terminal closes, and hears none of its keys. Whoever
 /// reads what llmup says does not wait for it: see [`keep_streams`].

@@ -193,6 +193,19 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
+/// A variable in the environment that a process was started with, where the system shows it.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let all = std::fs::read(PathBuf::from(format!("/proc/{pid}/environ"))).ok()?;
+    let found = all.split(|b| *b == 0).find_map(|one| one.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(found).into_owned())
+}
+
+/// The argument of a process at that place, 0 being what it calls itself, where the system shows it.
+pub fn argument(pid: u32, at: usize) -> Option<String> {
+    let all = std::fs::read(PathBuf::from(format!("/proc/{pid}/cmdline"))).ok()?;
+    Some(String::from_utf8_lossy(all.split(|b| *b == 0).nth(at)?).into_owned())
+}
+
 /// The living processes whose environment says `name=value`, as far as we may look. A program that overwrites its
 /// environment to change its title is not found this way.
 pub fn marked(name: &str, value: &str) -> Vec<u32> {
