@@ -7,12 +7,13 @@ use serde::Serialize;
 use super::{Finding, Scene, Section};
 use crate::cli::{Cli, DoctorArgs};
 use crate::commands::{engine, running};
+use crate::engine::install::Aim;
 use crate::engine::{Accelerator, EngineId};
 use crate::hardware::Hardware;
 use crate::host::Os;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
-use crate::plan::platform;
+use crate::plan::{choose, platform};
 
 /// Something that was put in order, or how it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,7 +100,7 @@ fn suitable(hardware: Option<&Hardware>, os: Os) -> (EngineId, Accelerator) {
     let computes = hardware.and_then(platform::computes_on);
     match computes {
         Some((Accelerator::Cuda, _)) if os == Os::Linux => (EngineId::Vllm, Accelerator::Cuda),
-        _ => (EngineId::LlamaCpp, Accelerator::Cpu),
+        _ => (EngineId::LlamaCpp, hardware.map_or(Accelerator::Cpu, choose::installs_llama_cpp)),
     }
 }
 
@@ -160,7 +161,7 @@ impl Step {
                 Ok("done, its processes are gone".to_owned())
             }
             Step::Install(engine, accelerator) => {
-                let found = engine::install_with_bar(*engine, *accelerator, &*scene.host, paths);
+                let found = engine::install_with_bar(*engine, Aim::Best(*accelerator), &*scene.host, paths);
                 found.map(|found| engine::describe(&found)).map_err(|error| error.to_string())
             }
             Step::Tell { command, .. } => Ok(command.clone()),
@@ -197,6 +198,26 @@ mod tests {
         let mut args = DoctorArgs { fix: true, yes: true, ..DoctorArgs::default() };
         args.dry_run = dry_run;
         args
+    }
+
+    /// What is installed is what the planner then finds, and plans for.
+    #[test]
+    fn the_engine_that_suits_is_the_one_that_a_plan_installs() {
+        use crate::commands::plan::named;
+        let of = |name: &str, arch: &str, os: Os| {
+            let mut hardware = named(name).unwrap();
+            hardware.cpu.architecture = arch.to_owned();
+            hardware.os = os;
+            suitable(Some(&hardware), os)
+        };
+        let vulkan = (EngineId::LlamaCpp, Accelerator::Vulkan);
+        assert_eq!(of("7900xtx", "x86_64", Os::Linux), vulkan);
+        assert_eq!(of("strixhalo", "x86_64", Os::Linux), vulkan);
+        assert_eq!(of("4090", "x86_64", Os::Windows), vulkan);
+        assert_eq!(of("4090", "x86_64", Os::Linux), (EngineId::Vllm, Accelerator::Cuda));
+        assert_eq!(of("7900xtx", "aarch64", Os::Linux), (EngineId::LlamaCpp, Accelerator::Cpu), "nothing is pinned");
+        assert_eq!(of("m3max-64", "aarch64", Os::Macos), (EngineId::LlamaCpp, Accelerator::Metal));
+        assert_eq!(suitable(None, Os::Linux), (EngineId::LlamaCpp, Accelerator::Cpu));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod measure;
 mod member;
 mod nap;
 pub(super) mod ollama;
+mod options;
 mod post;
 mod pulled;
 mod ready;
@@ -164,6 +165,7 @@ fn choose(
 
 /// With the engine that will run it, and the flags that one takes.
 fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
+    options::check(&one.args, &target.name, &plan)?;
     let engine = engine_for(&plan, found);
     in_wsl::check(&plan, engine.as_ref(), &target, one.args.dry_run, &RealHost)?;
     let known = known_flags(&one.args, &target, &mut plan, engine.as_ref(), paths)?;
@@ -236,6 +238,7 @@ pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Pat
     // What is installed there is not known.
     match decide(&args, &mut target, &hardware, Some(&words), &[])? {
         Ok(mut plan) => {
+            options::check(&args, &target.name, &plan)?;
             // What is only assumed about main memory matters where the plan puts something there.
             if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
                 plan.warnings.extend(hardware.problems.iter().cloned());
