@@ -152,6 +152,8 @@ impl Default for Scripts {
         .with("think", "<think>\nThe user wants to watch me think, so I count: one, two, three.\n</think>\n\nI counted to three.")
         .with_endless("loop", "round and round it goes; ")
         .with("utf8", "Grüße, façade, 東京 and 한글, then 🦀🎉 ok")
+        // As aider takes it, which offers no tools: a name, and the whole file.
+        .with("listing", "Here is the whole file.\n\nllmup-demo.txt\n```\nmade-by-llmup-demo, by aider\n```\n")
         .with_tool("get_weather", r#"{"city": "Paris"}"#)
         .with_form("Bash", &described("Leave a marker file"))
         .with_form("Bash", &[("command", Value::Text(MARK))])
