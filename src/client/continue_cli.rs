@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder};
 use super::{
-    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start, Weight, run_file, typed,
+    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start, Weight, run_file,
+    typed,
 };
 use crate::host::Host;
 
@@ -141,7 +142,7 @@ impl Client for Continue {
         if chat.any(leads) {
             // Measured: without a terminal it takes the first that can chat, and has no switch for another.
             return vec![Conflict {
-                weight: Weight::Note,
+                weight: Weight::Disturbs,
                 text: format!("{shown} has \"{name}\" before the gateway's model, and cn takes the first"),
                 cure: Some(format!("move the entry \"llmup\" to the top of \"models\" in {shown}")),
             }];

@@ -9,7 +9,7 @@ use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder, variable};
 use super::{
     Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start,
-    Weight,     environment_conflicts,
+    Weight, environment_conflicts,
 };
 use crate::host::Host;
 

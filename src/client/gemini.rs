@@ -112,8 +112,8 @@ impl Client for Gemini {
         Ok(Overlay { exports, files: vec![file], links: home.links(start), ..Overlay::default() })
     }
 
-    fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
-        settings::settings(gateway, places, scope)
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
     }
 
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
@@ -203,10 +203,17 @@ fn auth_conflict(host: &dyn Host, path: &Path, connected: bool, project: bool) -
     let chosen = settings.pointer("/security/auth/selectedType").and_then(serde_json::Value::as_str)?;
     let ours = chosen == "vertex-ai" || (connected && chosen == "gemini-api-key");
     let text = format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment");
-    let cure = format!("remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\"");
     // A folder's settings beat all that a user has, in a folder that is trusted.
-    let (weight, cure) =
-        if project { (Weight::Managed, cure) } else { (Weight::Beats, format!("`llmup run gemini` beats it; or {cure}")) };
+    let (weight, cure) = if project {
+        (Weight::Managed, format!("remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""))
+    } else {
+        (
+            Weight::Beats,
+            format!(
+                "`llmup run gemini` beats it; or remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""
+            ),
+        )
+    };
     (!ours).then_some(Conflict { weight, text, cure: Some(cure) })
 }
 

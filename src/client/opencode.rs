@@ -83,6 +83,14 @@ impl Client for OpenCode {
             disabled.retain(|name| name != PROVIDER);
             changes.push(Change::set(&["disabled_providers"], disabled));
         }
+        // A model that the user gave one of OpenCode's own agents beats the one above.
+        for (agents, model) in [(&AGENTS[..], gateway.model.as_str()), (&SMALL[..], gateway.small())] {
+            for agent in agents {
+                if now.pointer(&format!("/agent/{agent}/model")).is_some() {
+                    changes.push(Change::set(&["agent", agent, "model"], named(model)));
+                }
+            }
+        }
         if gateway.context < LEAN_BELOW {
             changes.extend(HEAVY.map(|tool| Change::set(&["tools", tool], false)));
         }

@@ -26,7 +26,11 @@ pub(super) fn take(words: &[OsString], names: &[&str], which: impl Fn(&str) -> b
         }
         let joined = names.iter().find_map(|name| {
             let value = text.strip_prefix(name)?;
-            if name.starts_with("--") { value.strip_prefix('=') } else { Some(value.strip_prefix('=').unwrap_or(value)) }
+            if name.starts_with("--") {
+                value.strip_prefix('=')
+            } else {
+                Some(value.strip_prefix('=').unwrap_or(value))
+            }
         });
         match joined.filter(|value| which(value)) {
             Some(value) => taken.push(value.to_owned()),

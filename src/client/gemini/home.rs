@@ -48,7 +48,10 @@ impl Home {
         let here = self.theirs.parent() == Some(&*start.places.project) && chosen != "vertex-ai";
         here.then(|| Conflict {
             weight: Weight::Managed,
-            text: format!("in this folder {} beats everything, and signs in by \"{chosen}\"", self.theirs.join(SETTINGS).display()),
+            text: format!(
+                "in this folder {} beats everything, and signs in by \"{chosen}\"",
+                self.theirs.join(SETTINGS).display()
+            ),
             cure: Some("go to the folder of a project: `cd PROJECT`".to_owned()),
         })
     }

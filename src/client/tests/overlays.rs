@@ -103,7 +103,8 @@ fn json(overlay: &Overlay) -> Value {
 
 #[test]
 fn settings_that_the_user_names_for_claude_code_stay_but_for_what_leads_to_the_gateway() {
-    let theirs = r#"{"env": {"ANTHROPIC_BASE_URL": "http://o.example", "EDITOR": "vi"}, "apiKeyHelper": "x", "model": "opus"}"#;
+    let theirs =
+        r#"{"env": {"ANTHROPIC_BASE_URL": "http://o.example", "EDITOR": "vi"}, "apiKeyHelper": "x", "model": "opus"}"#;
     let host = Recorded::new(Os::Linux).file("/projects/p/mine.json", &format!("\u{feff}{theirs}"));
     for typed in [
         &["-p", "hi", "--settings", "first.json", "--settings=mine.json", "-x"][..],
@@ -128,7 +129,14 @@ fn settings_that_the_user_names_for_claude_code_stay_but_for_what_leads_to_the_g
 
 #[test]
 fn a_provider_that_the_user_types_for_codex_is_left_out_and_told() {
-    let typed = ["exec", "-c", "model_provider=other", "-c", "model_reasoning_effort=high", "-cmodel_providers.llmup.base_url=x"];
+    let typed = [
+        "exec",
+        "-c",
+        "model_provider=other",
+        "-c",
+        "model_reasoning_effort=high",
+        "-cmodel_providers.llmup.base_url=x",
+    ];
     let overlay = overlay_on(&Recorded::new(Os::Linux), "codex", &gateway(65_536), &typed).unwrap();
     assert_eq!(words(&overlay), ["exec", "-c", "model_reasoning_effort=high"]);
     let told = overlay.exports.iter().filter(|export| matches!(export, Export::Comment(_))).count();
@@ -139,7 +147,8 @@ fn a_provider_that_the_user_types_for_codex_is_left_out_and_told() {
 
 #[test]
 fn a_configuration_that_the_user_names_for_continue_gets_the_gateways_models_first() {
-    let config = "rules: [plainly]\nmodels:\n  - {name: other, provider: openai, model: m}\n  - {name: llmup, model: old}\n";
+    let config =
+        "rules: [plainly]\nmodels:\n  - {name: other, provider: openai, model: m}\n  - {name: llmup, model: old}\n";
     let host = Recorded::new(Os::Linux).file("/projects/p/c.yaml", config);
     let overlay = overlay_on(&host, "continue", &gateway(65_536), &["--config", "c.yaml", "-p", "hi"]).unwrap();
     assert_eq!(words(&overlay), ["-p", "hi"]);
@@ -197,7 +206,12 @@ fn gemini_cli_gets_the_users_home_with_other_settings() {
         let host = Recorded::new(Os::Linux).file("/home/u/.gemini/settings.json", broken);
         let overlay = overlay_on(&host, "gemini", &gateway(65_536), &[]).unwrap();
         assert!(overlay.files[0].text.contains("vertex-ai"), "{broken}");
-        assert!(overlay.exports.iter().any(|export| matches!(export, Export::Comment(words) if words.contains("none of it"))));
+        assert!(
+            overlay
+                .exports
+                .iter()
+                .any(|export| matches!(export, Export::Comment(words) if words.contains("none of it")))
+        );
     }
 }
 
@@ -205,7 +219,9 @@ fn gemini_cli_gets_the_users_home_with_other_settings() {
 fn gemini_cli_is_not_started_where_another_sign_in_would_win() {
     let chosen = r#"{"security": {"auth": {"selectedType": "oauth-personal"}}}"#;
     // As if it were started in the home.
-    let host = Recorded::new(Os::Linux).var("GEMINI_CLI_HOME", "/projects/p").file("/projects/p/.gemini/settings.json", chosen);
+    let host = Recorded::new(Os::Linux)
+        .var("GEMINI_CLI_HOME", "/projects/p")
+        .file("/projects/p/.gemini/settings.json", chosen);
     let refused = overlay_on(&host, "gemini", &gateway(65_536), &[]).unwrap_err();
     assert!(refused.text.contains("oauth-personal") && refused.cure.unwrap().contains("`cd "), "{}", refused.text);
 }
