@@ -156,6 +156,10 @@ impl Explain for InstallError {
         }
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, InstallError::NoWsl { .. }).then_some("LLMUP-E031")
+    }
+
     fn evidence(&self) -> Vec<String> {
         match self {
             InstallError::Tool { lines, .. } => lines.clone(),
@@ -185,7 +189,10 @@ impl Explain for InstallError {
             InstallError::Tool { lines, .. } => tool_hints(&lines.join("\n")),
             InstallError::Unsupported { engine, .. } => unsupported_hints(*engine),
             InstallError::Space { .. } => {
-                vec!["free some space, or set LLMUP_DATA_DIR to a folder on a larger disk".to_owned()]
+                vec![
+                    "free some space, or use a folder on a larger disk: `export LLMUP_DATA_DIR=/path/to/llmup`"
+                        .to_owned(),
+                ]
             }
             InstallError::Busy { .. } => vec!["wait for it to end, then run the command again".to_owned()],
             InstallError::Download { .. } => vec![
@@ -250,7 +257,7 @@ fn unsupported_hints(engine: EngineId) -> Vec<String> {
         EngineId::Ollama if cfg!(target_os = "macos") => vec!["install it: `brew install ollama`".to_owned()],
         EngineId::Ollama => vec!["install it: `winget install Ollama.Ollama`".to_owned()],
         EngineId::Vllm => vec![
-            "use llama.cpp here: `llmup install llama-cpp`".to_owned(),
+            "use llama.cpp here: `llmup engine install llama-cpp`".to_owned(),
             "vLLM runs on Linux, on Windows inside WSL2; name your own with LLMUP_VLLM_VENV=/path/to/venv".to_owned(),
         ],
         EngineId::LlamaCpp => {
