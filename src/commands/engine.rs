@@ -1,13 +1,15 @@
 //! `llmup engine install|list|remove`.
 
+use std::sync::Arc;
+
 use crate::cli::EngineCommand;
+use crate::commands::interrupted::drive_thread;
 use crate::engine::find::{self, Found, Origin};
 use crate::engine::{Accelerator, EngineId, install};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Host, RealHost};
 use crate::paths::Paths;
-use crate::progress::Progress;
 use crate::{hardware, output, plan};
 
 /// Runs one of them.
@@ -15,7 +17,7 @@ pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8>
     match command {
         EngineCommand::Install { engine, cpu } => {
             let accelerator = if cpu { Accelerator::Cpu } else { accelerator(engine, &hardware::detect(host))? };
-            let found = install_with_bar(engine, accelerator, host, paths)?;
+            let found = install_with_bar(engine, accelerator, Arc::new(RealHost), paths)?;
             output::line(&describe(&found));
         }
         EngineCommand::List { json } => list(host, paths, json),
@@ -50,11 +52,15 @@ fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accele
     Ok(if nvidia { Accelerator::Cuda } else { Accelerator::Cpu })
 }
 
-/// Installs with progress on standard error.
-pub fn install_with_bar(engine: EngineId, accelerator: Accelerator, host: &dyn Host, paths: &Paths) -> Result<Found> {
-    let progress = Progress::new();
-    let found = install::install(engine, accelerator, host, paths, &progress)?;
-    progress.finish();
+/// Installs with progress on standard error, until the user ends it.
+pub fn install_with_bar(
+    engine: EngineId,
+    accelerator: Accelerator,
+    host: Arc<dyn Host>,
+    paths: &Paths,
+) -> Result<Found> {
+    let paths = paths.clone();
+    let found = drive_thread(move |progress| Ok(install::install(engine, accelerator, &*host, &paths, progress)?))?;
     output::note(&format!("{} {}", output::on_stderr(output::Style::Good, "installed"), describe(&found)));
     Ok(found)
 }

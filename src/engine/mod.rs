@@ -18,6 +18,7 @@ pub mod known_flags;
 mod llama_cpp;
 mod native;
 mod ollama;
+mod prompt_cache;
 pub mod readback;
 mod vllm;
 
@@ -26,6 +27,7 @@ pub use command_line::CommandLine;
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
 pub use known_flags::KnownFlags;
+pub use prompt_cache::prompt_cache;
 pub use readback::Measured;
 
 /// What to launch, decided by `plan`.

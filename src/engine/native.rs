@@ -15,7 +15,7 @@ pub(super) fn serves(engine: EngineId, version: Option<&str>) -> Serves {
 }
 
 /// llama.cpp counts builds: `b11669` of a release and `2026.10.11549` of a wheel are both told by their last number.
-fn reached(engine: EngineId, version: &str, since: &str) -> bool {
+pub(super) fn reached(engine: EngineId, version: &str, since: &str) -> bool {
     if engine != EngineId::LlamaCpp {
         return version_at_least(version, since);
     }

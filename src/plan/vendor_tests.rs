@@ -50,7 +50,13 @@ fn weights(format: Format, gib: u64, quantization: Option<&str>) -> Weights {
 }
 
 fn built(engine: EngineId, accelerator: Accelerator) -> Installed {
-    Installed { engine, cpu_build: accelerator == Accelerator::Cpu, accelerator: Some(accelerator), version: None }
+    Installed {
+        engine,
+        cpu_build: accelerator == Accelerator::Cpu,
+        accelerator: Some(accelerator),
+        version: None,
+        limits_prompts: false,
+    }
 }
 
 fn make(hardware: &Hardware, weights: &Weights, installed: &[Installed]) -> Result<LaunchPlan, PlanError> {

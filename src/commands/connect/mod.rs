@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::gateway_choice::{self, ASSUMED_CONTEXT, Chosen};
-use super::running;
+use super::{question, running};
 use crate::cli::ConnectArgs;
 use crate::client::{Conflict, Places, Scope, installed};
 use crate::error::{Plain, Result, paste};
@@ -27,7 +27,7 @@ pub fn connect(args: &ConnectArgs, paths: &Paths, host: &dyn Host) -> Result<u8>
     let typed = format!("connect {}{}", args.client, if args.project { " --project" } else { "" });
     let web = open_webui::NAMES.contains(&args.client.as_str());
     let client = if web { None } else { Some(gateway_choice::client(&args.client, "connect")?) };
-    let newest = running::newest(paths)?;
+    let newest = running::serving(args.gateway.model.as_deref(), paths)?;
     if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.gateway.base_url.is_none()) {
         let message = format!("{} is still being started: its context is not known yet", loading.model.name);
         let hint = format!("once `llmup status` says ready: `llmup {typed}`");
@@ -87,7 +87,7 @@ fn agreed(yes: bool, question: &str, instead: &str) -> Result<bool> {
         let message = "nobody is there to be asked whether this is right";
         return Err(Plain::new(Exit::Usage, message, format!("if it is: `{instead}`")).into());
     }
-    Ok(dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false))
+    question::agreed(question)
 }
 
 /// How to start the client, what would still lead it elsewhere, how to go back.

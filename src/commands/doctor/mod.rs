@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::DoctorArgs;
 use crate::client::{Client, Origin, Places, Session};
 use crate::engine::find::Found;
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::Hardware;
 use crate::host::Host;
@@ -223,7 +224,7 @@ fn checks() -> Vec<&'static dyn Check> {
 
 /// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem. `inputs` detects; it is
 /// asked again when something was put in order.
-pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, paths: &Paths) -> Exit {
+pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, paths: &Paths) -> Result<Exit> {
     // As the clients ask for it: on Windows by USERPROFILE, not by the account.
     let home = std::env::home_dir().filter(|home| home.is_absolute()).unwrap_or_default();
     let project = std::env::current_dir().unwrap_or_default();
@@ -241,7 +242,7 @@ pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, 
     if !args.json {
         output::data(&report::render(&findings, report::Look::of_stdout()));
     }
-    let fixes = if args.fix { fix::run(args, &findings, &scene, paths) } else { Vec::new() };
+    let fixes = if args.fix { fix::run(args, &findings, &scene, paths)? } else { Vec::new() };
     // What was put in order is no problem any more; nor did it change what --deep asked.
     let left = if fixes.iter().any(|fix| fix.done) {
         let deep = findings.iter().filter(|finding| finding.section == Section::Gateway);
@@ -259,7 +260,7 @@ pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, 
         }
         output::json(&report);
     }
-    if left == 0 { Exit::Ok } else { Exit::Bug }
+    Ok(if left == 0 { Exit::Ok } else { Exit::Bug })
 }
 
 fn count(findings: &[Finding], status: Status) -> usize {

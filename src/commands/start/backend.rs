@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::decide::{facts, request};
 use super::entry::Entry;
 use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
-use crate::commands::engine as engines;
+use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
 use crate::engine::{EngineId, KnownFlags, Measured, Serves, driver};
 use crate::error::{Error, Plain, Result};
@@ -27,7 +28,6 @@ use crate::progress::Progress;
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Vendor};
 use crate::supervisor::{Child, ExitStatus, port};
-use crate::words;
 
 /// What a backend turned out to be, once it answers.
 pub(super) struct Backend {
@@ -95,14 +95,12 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Fou
         }
         let size = if engine == EngineId::Vllm { "a download of about 3 GB" } else { "a download of about 35 MB" };
         let question = format!("{engine} is not installed. Install it into {} ({size})?", paths.engines().display());
-        let agreed =
-            dialoguer::Confirm::new().with_prompt(words::say(&question)).default(true).interact().unwrap_or(false);
-        if !agreed {
+        if !question::agreed(&question)? {
             return Err(missing());
         }
     }
     // Ways that compute on the processor are the same for every machine.
-    engines::install_with_bar(engine, plan.accelerator, &RealHost, paths)
+    engines::install_with_bar(engine, plan.accelerator, Arc::new(RealHost), paths)
 }
 
 /// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with
@@ -199,7 +197,7 @@ impl Prepared {
     /// Its plan for the machine as it is, with the engine it has.
     pub fn plan(&self, hardware: &Hardware) -> std::result::Result<LaunchPlan, PlanError> {
         let installed: Vec<Installed> = self.engine.iter().map(Installed::of).collect();
-        plan::plan(super::facts(&self.target, &super::request(&self.args, false), hardware, &installed))
+        plan::plan(facts(&self.target, &request(&self.args, false), hardware, &installed))
     }
 }
 

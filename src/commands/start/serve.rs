@@ -87,7 +87,8 @@ pub(super) fn equip(model: &mut Chosen, reused: bool, installed: &mut Vec<Found>
             None => install(&model.one.args, paths, &model.plan)?,
         };
         let warned = model.plan.warnings.len();
-        model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
+        model.known =
+            super::decide::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
         for warning in model.plan.warnings.iter().skip(warned) {
             output::warning(warning);
         }

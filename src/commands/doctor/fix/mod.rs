@@ -2,14 +2,18 @@
 //! written into a client's settings is shown first and can be given back by `llmup disconnect`. What only the user can
 //! change (his shell, the machine's settings, programs of others) is said, as a command.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::ports::Holder;
 use super::{Finding, Scene, report};
 use crate::cli::DoctorArgs;
 use crate::commands::connect::Connection;
-use crate::commands::{engine, running};
+use crate::commands::{engine, question, running};
 use crate::engine::{Accelerator, EngineId};
+use crate::error::{Plain, Result};
+use crate::exit::Exit;
 use crate::hardware::Hardware;
 use crate::host::Os;
 use crate::output;
@@ -56,18 +60,18 @@ enum Step<'s> {
 }
 
 /// Does what the findings call for, and says what it did on standard error.
-pub(super) fn run(args: &DoctorArgs, findings: &[Finding], scene: &Scene, paths: &Paths) -> Vec<Fix> {
+pub(super) fn run(args: &DoctorArgs, findings: &[Finding], scene: &Scene, paths: &Paths) -> Result<Vec<Fix>> {
     let steps = steps(findings, scene, paths);
     if steps.is_empty() {
         output::note("nothing here is for --fix to put in order");
     }
     let mut fixes = Vec::new();
     for step in steps {
-        let fix = step.taken(args, scene, paths);
+        let fix = step.taken(args, scene, paths)?;
         output::note(&report::fixed(&fix, report::Look::of_stderr()));
         fixes.push(fix);
     }
-    fixes
+    Ok(fixes)
 }
 
 fn steps<'s>(findings: &[Finding], scene: &'s Scene, paths: &Paths) -> Vec<Step<'s>> {
@@ -155,53 +159,57 @@ impl Step<'_> {
         }
     }
 
-    fn taken(self, args: &DoctorArgs, scene: &Scene, paths: &Paths) -> Fix {
+    fn taken(self, args: &DoctorArgs, scene: &Scene, paths: &Paths) -> Result<Fix> {
         let (code, client, what, how) = (self.code(), self.client(), self.what(), self.how());
         let left = |said: String| Fix { code, client, what: what.clone(), done: false, said };
         if let Step::Connect { connection, .. } = &self {
             connection.show();
         }
         if args.dry_run || matches!(self, Step::Tell { .. }) {
-            return left(how);
+            return Ok(left(how));
         }
         // It may be at work for somebody: whoever says yes beforehand did not mean that.
         let must_ask = matches!(self, Step::EndOther(_));
         if !args.yes || must_ask {
             if !output::interactive() {
-                return left(if must_ask { how } else { format!("{how} (add `--yes` to do it without asking)") });
+                return Ok(left(if must_ask { how } else { format!("{how} (add `--yes` to do it without asking)") }));
             }
             let question = format!("{}?", words::say(&capital(&what)));
-            let agreed = dialoguer::Confirm::new().with_prompt(question).default(!must_ask).interact().unwrap_or(false);
+            let agreed = if must_ask { question::insisted(&question)? } else { question::agreed(&question)? };
             if !agreed {
-                return left(format!("left as it is; later: {how}"));
+                return Ok(left(format!("left as it is; later: {how}")));
             }
         }
         match self.does(scene, paths) {
-            Ok(said) => Fix { code, client, what, done: true, said },
-            Err(why) => left(format!("that failed: {why}; by hand: {how}")),
+            Ok(said) => Ok(Fix { code, client, what, done: true, said }),
+            Err(error) if error.ended_by_user().is_some() => Err(error),
+            Err(error) => {
+                let why = causes(&error);
+                Ok(left(format!("that failed: {why}; by hand: {how}")))
+            }
         }
     }
 
-    fn does(&self, scene: &Scene, paths: &Paths) -> Result<String, String> {
+    fn does(&self, scene: &Scene, paths: &Paths) -> Result<String> {
         match self {
             Step::Reap(_) => {
                 // Looking for what runs puts in order what does not.
-                running::all(paths).map_err(|error| error.to_string())?;
+                running::all(paths)?;
                 Ok("done, its processes are gone".to_owned())
             }
             Step::EndOrphan { process, mark } => end(process, Some(mark)),
             Step::EndOther(process) => {
                 let ended = end(process, None)?;
                 // Its file is nothing this version could read.
-                state::remove(&paths.state(), process.pid).map_err(|error| error.to_string())?;
+                state::remove(&paths.state(), process.pid)?;
                 Ok(ended)
             }
             Step::Install(engine, accelerator) => {
-                let found = engine::install_with_bar(*engine, *accelerator, &*scene.host, paths);
-                found.map(|found| engine::describe(&found)).map_err(|error| error.to_string())
+                let found = engine::install_with_bar(*engine, *accelerator, Arc::clone(&scene.host), paths)?;
+                Ok(engine::describe(&found))
             }
             Step::Connect { connection, .. } => {
-                connection.make().map_err(|error| causes(&error))?;
+                connection.make()?;
                 let id = connection.client.id();
                 Ok(format!("connected; `llmup disconnect {id}` gives everything back"))
             }
@@ -216,10 +224,11 @@ fn causes(error: &crate::error::Error) -> String {
     said.map(|(_, text)| text).collect::<Vec<_>>().join(": ")
 }
 
-fn end(of: &Process, mark: Option<&String>) -> Result<String, String> {
+fn end(of: &Process, mark: Option<&String>) -> Result<String> {
     supervisor::reap(Remains { pid: of.pid, birth: &of.birth, mark: mark.map(String::as_str) });
     if process::alive(of.pid, &of.birth) {
-        return Err(format!("pid {} still lives", of.pid));
+        let hint = "`llmup doctor` tells who it is";
+        return Err(Plain::new(Exit::EngineFailed, format!("pid {} still lives", of.pid), hint).into());
     }
     Ok("done, its processes are gone".to_owned())
 }

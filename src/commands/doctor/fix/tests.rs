@@ -78,12 +78,12 @@ fn a_clients_settings_are_shown_then_connected_and_come_back_to_the_byte() {
     let scene = place.scene(&[USER], linux());
     let found = findings(&scene);
     assert_eq!((found[0].client, found[0].code), (Some("claude"), Some("LLMUP-C005")), "{found:?}");
-    let shown = run(&args(true), &found, &scene, &place.paths());
+    let shown = run(&args(true), &found, &scene, &place.paths()).unwrap();
     assert_eq!((shown.len(), shown[0].done, shown[0].said.as_str()), (1, false, "`llmup connect claude`"));
     assert_eq!(std::fs::read_to_string(place.path(USER)).unwrap(), AWAY);
     assert!(!place.path("data/connections").exists());
 
-    let done = run(&args(false), &found, &scene, &place.paths());
+    let done = run(&args(false), &found, &scene, &place.paths()).unwrap();
     assert_eq!((done.len(), done[0].done, done[0].client), (1, true, Some("claude")), "{done:?}");
     assert!(done[0].said.contains("`llmup disconnect claude`"), "{done:?}");
     assert!(std::fs::read_to_string(place.path(USER)).unwrap().contains(ROOT));
@@ -101,7 +101,7 @@ fn a_folders_own_settings_are_beaten_in_that_folder() {
     let place = Place::new();
     place.put(PROJECT, AWAY);
     let scene = place.scene(&[PROJECT], linux());
-    let done = run(&args(false), &findings(&scene), &scene, &place.paths());
+    let done = run(&args(false), &findings(&scene), &scene, &place.paths()).unwrap();
     assert_eq!((done.len(), done[0].done), (1, true), "{done:?}");
     assert!(std::fs::read_to_string(place.path(LOCAL)).unwrap().contains(ROOT) && !place.path(USER).exists());
     assert_eq!(std::fs::read_to_string(place.path(PROJECT)).unwrap(), AWAY, "others have that file, too");
@@ -113,11 +113,11 @@ fn without_a_gateway_it_is_said_that_one_must_run_first() {
     place.runs = false;
     place.put(USER, AWAY);
     let mut scene = place.scene(&[USER], linux());
-    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths());
+    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths()).unwrap();
     assert_eq!((fixes.len(), fixes[0].done, fixes[0].client), (1, false, Some("claude")));
     assert!(fixes[0].said.contains("`llmup start demo --yes --detach`; then `llmup doctor --fix`"), "{fixes:?}");
     scene.inputs.instances.push(instance("glm"));
-    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths());
+    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths()).unwrap();
     assert!(fixes[0].said.starts_with("once `llmup status` says ready"), "{fixes:?}");
     assert_eq!(std::fs::read_to_string(place.path(USER)).unwrap(), AWAY);
 }
@@ -132,7 +132,7 @@ fn what_connecting_would_not_change_is_only_told() {
     let managed = r#"{"env":{"ANTHROPIC_BASE_URL":"https://corp.example"}}"#;
     let host = linux().file("/etc/claude-code/managed-settings.json", managed);
     let scene = place.scene(&[USER, codex], host);
-    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths());
+    let fixes = run(&args(false), &findings(&scene), &scene, &place.paths()).unwrap();
     let told: Vec<_> = fixes.iter().map(|fix| (fix.client, fix.code, fix.done)).collect();
     assert_eq!(
         told,
@@ -189,7 +189,7 @@ fn only_what_is_safe_is_done_and_the_rest_is_a_command() {
     assert_eq!(steps.iter().map(Step::code).collect::<Vec<_>>(), ["LLMUP-G001", "LLMUP-E001"]);
     assert!(matches!(steps[1], Step::Install(EngineId::LlamaCpp, Accelerator::Cpu)));
     for step in steps {
-        let fix = step.taken(&args(true), &scene, &place.paths());
+        let fix = step.taken(&args(true), &scene, &place.paths()).unwrap();
         assert!(!fix.done && fix.said.contains('`'), "{fix:?}");
     }
     assert!(all(inputs(), linux()).iter().all(|finding| finding.code != Some("LLMUP-G001")));
@@ -203,11 +203,13 @@ fn an_orphan_at_the_port_is_ended_and_a_llmup_of_another_version_is_not_without_
     let sleeper = || std::process::Command::new("sleep").arg("60").env(supervisor::MARK, "of-a-test").spawn().unwrap();
     let process = |child: &std::process::Child| Process { pid: child.id(), birth: process::birth(child.id()).unwrap() };
     let mut old = sleeper();
-    let fix = Step::EndOther(process(&old)).taken(&args(false), &scene, &place.paths());
+    let fix = Step::EndOther(process(&old)).taken(&args(false), &scene, &place.paths()).unwrap();
     assert!(!fix.done && fix.said.contains("`llmup doctor --fix`"), "{fix:?}");
     assert!(old.try_wait().unwrap().is_none());
     let orphan = process(&old);
-    let fix = Step::EndOrphan { process: orphan, mark: "of-a-test".into() }.taken(&args(false), &scene, &place.paths());
+    let fix = Step::EndOrphan { process: orphan, mark: "of-a-test".into() }
+        .taken(&args(false), &scene, &place.paths())
+        .unwrap();
     assert!(fix.done, "{fix:?}");
     assert!(!old.wait().unwrap().success());
 }
