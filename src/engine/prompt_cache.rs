@@ -3,7 +3,8 @@
 
 use std::sync::OnceLock;
 
-use super::{EngineId, native};
+use super::EngineId;
+use super::version::reached;
 use crate::profile::{self, PromptCache};
 
 /// The facts, where a version (`None`: unknown, assume a current one) surely has the flag. `None` also when the file
@@ -15,7 +16,7 @@ pub fn prompt_cache(engine: EngineId, version: Option<&str>) -> Option<&'static 
     }
     let read = || profile::engine(EngineId::LlamaCpp.name()).ok().flatten()?.prompt_cache;
     let facts = FACTS.get_or_init(read).as_ref()?;
-    version.is_none_or(|have| native::reached(engine, have, &facts.since)).then_some(facts)
+    version.is_none_or(|have| reached(engine, have, &facts.since)).then_some(facts)
 }
 
 #[cfg(test)]

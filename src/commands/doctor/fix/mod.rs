@@ -11,6 +11,7 @@ use super::{Finding, Scene, report};
 use crate::cli::DoctorArgs;
 use crate::commands::connect::Connection;
 use crate::commands::{engine, question, running};
+use crate::engine::install::Aim;
 use crate::engine::{Accelerator, EngineId};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
@@ -18,7 +19,7 @@ use crate::hardware::Hardware;
 use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
-use crate::plan::platform;
+use crate::plan::{choose, platform};
 use crate::state::{self, Process};
 use crate::supervisor::{self, Remains, process};
 use crate::words::{self, Language};
@@ -108,7 +109,7 @@ fn suitable(hardware: Option<&Hardware>, os: Os) -> (EngineId, Accelerator) {
     let computes = hardware.and_then(platform::computes_on);
     match computes {
         Some((Accelerator::Cuda, _)) if os == Os::Linux => (EngineId::Vllm, Accelerator::Cuda),
-        _ => (EngineId::LlamaCpp, Accelerator::Cpu),
+        _ => (EngineId::LlamaCpp, hardware.map_or(Accelerator::Cpu, choose::installs_llama_cpp)),
     }
 }
 
@@ -207,7 +208,7 @@ impl Step<'_> {
                 Ok(ended)
             }
             Step::Install(engine, accelerator) => {
-                let found = engine::install_with_bar(*engine, *accelerator, Arc::clone(&scene.host), paths)?;
+                let found = engine::install_with_bar(*engine, Aim::Best(*accelerator), Arc::clone(&scene.host), paths)?;
                 Ok(engine::describe(&found))
             }
             Step::Connect { connection, .. } => {

@@ -213,3 +213,23 @@ fn an_orphan_at_the_port_is_ended_and_a_llmup_of_another_version_is_not_without_
     assert!(fix.done, "{fix:?}");
     assert!(!old.wait().unwrap().success());
 }
+
+/// What is installed is what the planner then finds, and plans for.
+#[test]
+fn the_engine_that_suits_is_the_one_that_a_plan_installs() {
+    use crate::commands::plan::named;
+    let of = |name: &str, arch: &str, os: Os| {
+        let mut hardware = named(name).unwrap();
+        hardware.cpu.architecture = arch.to_owned();
+        hardware.os = os;
+        suitable(Some(&hardware), os)
+    };
+    let vulkan = (EngineId::LlamaCpp, Accelerator::Vulkan);
+    assert_eq!(of("7900xtx", "x86_64", Os::Linux), vulkan);
+    assert_eq!(of("strixhalo", "x86_64", Os::Linux), vulkan);
+    assert_eq!(of("4090", "x86_64", Os::Windows), vulkan);
+    assert_eq!(of("4090", "x86_64", Os::Linux), (EngineId::Vllm, Accelerator::Cuda));
+    assert_eq!(of("7900xtx", "aarch64", Os::Linux), (EngineId::LlamaCpp, Accelerator::Cpu), "nothing is pinned");
+    assert_eq!(of("m3max-64", "aarch64", Os::Macos), (EngineId::LlamaCpp, Accelerator::Metal));
+    assert_eq!(suitable(None, Os::Linux), (EngineId::LlamaCpp, Accelerator::Cpu));
+}
