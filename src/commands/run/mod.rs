@@ -36,6 +36,10 @@ impl Explain for Managed {
         Exit::ClientConflict
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        Some("LLMUP-C005")
+    }
+
     fn hints(&self) -> Vec<String> {
         self.conflict.cure.iter().cloned().collect()
     }
