@@ -24,7 +24,8 @@ Examples:
   llmup explain No available memory for the cache blocks
                                       the nearest to an error's own words
 
-The language is that of LLMUP_LANG, LC_ALL, LC_MESSAGES or LANG: English or Chinese.";
+The language is that of LLMUP_LANG, LC_ALL, LC_MESSAGES or LANG: English or
+Chinese.";
 
 pub(super) const HARDWARE_EXAMPLES: &str = "\
 Examples:
@@ -100,6 +101,7 @@ pub struct HardwareArgs {
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
     /// Install an engine into llmup's own folder.
+    #[command(after_help = ENGINE_EXAMPLES)]
     Install {
         /// llama-cpp or vllm.
         engine: EngineId,
@@ -108,12 +110,14 @@ pub enum EngineCommand {
         cpu: bool,
     },
     /// Which engines are there, their versions and where.
+    #[command(after_help = ENGINE_EXAMPLES)]
     List {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Remove an engine llmup installed.
+    #[command(after_help = ENGINE_EXAMPLES)]
     Remove {
         /// llama-cpp or vllm.
         engine: EngineId,

@@ -3,9 +3,10 @@
 use std::io::IsTerminal;
 
 use super::{Finding, Section, Status};
-use crate::commands::wrapped::{self, fold};
+use crate::commands::columns;
 use crate::output::{Style, paint};
 use crate::words;
+use crate::wrapped::{self, fold};
 
 /// How the report may look.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ impl Look {
                 .to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         };
-        Look { terminal: std::io::stdout().is_terminal(), unicode, columns: wrapped::columns() }
+        Look { terminal: std::io::stdout().is_terminal(), unicode, columns: columns::of_output() }
     }
 }
 

@@ -1,20 +1,10 @@
 //! Text in lines that fit the terminal: broken between words, in Chinese between characters, never inside a command in
 //! backquotes, which somebody wants to paste.
 
-use std::io::IsTerminal;
-
-/// Lines are not made shorter than this, and never longer than a reader's eye follows.
-const LEAST: usize = 40;
-const MOST: usize = 100;
-/// Where nobody says.
-const USUAL: usize = 80;
-
-/// Columns of standard output: the terminal's, or else those of `COLUMNS`, or 80.
-pub fn columns() -> usize {
-    let terminal = std::io::stdout().is_terminal().then(|| ratatui::crossterm::terminal::size().ok()).flatten();
-    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
-    terminal.map(|(columns, _)| usize::from(columns)).or_else(named).unwrap_or(USUAL).clamp(LEAST, MOST)
-}
+/// Lines are not made shorter than this.
+pub const LEAST: usize = 40;
+/// A reader's eye follows no longer ones.
+pub const MOST: usize = 100;
 
 /// Columns this text takes.
 pub fn width(text: &str) -> usize {
@@ -50,6 +40,11 @@ fn units(text: &str) -> Vec<(String, bool)> {
     for c in text.chars() {
         if c == '`' {
             quoted = !quoted;
+            // A command stays whole, and what leads to it is not part of it.
+            if quoted && now.chars().next_back().is_some_and(|last| is_wide(last) && !opens(last)) {
+                all.push((std::mem::take(&mut now), spaced));
+                spaced = false;
+            }
         } else if !quoted && c.is_whitespace() {
             if !now.is_empty() {
                 all.push((std::mem::take(&mut now), spaced));
@@ -107,6 +102,7 @@ mod tests {
     fn chinese_breaks_between_characters_but_not_before_a_full_stop() {
         assert_eq!(fold("模型很慢，请稍候。", 8, "", ""), "模型很\n慢，请稍\n候。");
         assert!(fold("查看状态：`llmup status`。", 12, "", "").ends_with("`llmup status`。"));
+        assert_eq!(fold("安装它：`npm install`", 14, "", ""), "安装它：\n`npm install`");
         assert_eq!(width("模型 a"), 6);
     }
 
