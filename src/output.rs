@@ -51,10 +51,10 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Writes to standard error without ending the line, in the human's language: a question, and what is typed after it.
+/// Writes to standard error as it is, without ending the line: a question, and what is typed after it.
 pub fn prompt(text: &str) {
     let mut out = io::stderr().lock();
-    let _ = out.write_all(words::say(text).as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A line for the human who should know of something that is not as it could be.

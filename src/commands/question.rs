@@ -8,6 +8,7 @@ use dialoguer::console::{Key, Term};
 use super::interrupted::Interrupted;
 use crate::error::Result;
 use crate::output;
+use crate::words;
 
 /// How often somebody is asked who answers with something else.
 const TIMES: usize = 3;
@@ -24,7 +25,7 @@ enum Typed {
 
 /// Whether the user agrees; Enter alone is a yes, closed input a no. Only for where [`output::interactive`] is true.
 pub fn agreed(question: &str) -> Result<bool> {
-    let terminal = Term::stderr();
+    let (terminal, question) = (Term::stderr(), words::say(question));
     for _ in 0..TIMES {
         output::prompt(&format!("{question} [Y/n] "));
         match line(|| terminal.read_key_raw(), output::prompt) {
@@ -52,7 +53,7 @@ fn line(mut key: impl FnMut() -> io::Result<Key>, show: impl Fn(&str)) -> Typed 
             Ok(Key::Escape) | Err(_) => break Typed::No,
             Ok(Key::Backspace) => {
                 if let Some(gone) = word.pop() {
-                    let columns = crate::words::width(gone.encode_utf8(&mut [0; 4]));
+                    let columns = words::width(gone.encode_utf8(&mut [0; 4]));
                     show(&["\u{8}".repeat(columns), " ".repeat(columns), "\u{8}".repeat(columns)].concat());
                 }
             }

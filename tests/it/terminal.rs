@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::pull::{profile, real_model};
 use crate::run::{bin, home_with, with_engine};
+use crate::support::hub::{Fault, Hub};
 use crate::support::terminal::{CTRL_C, CTRL_D, Terminal};
 use crate::support::{Home, free_port};
 
@@ -61,10 +63,12 @@ fn where_no_gateway_runs_it_offers_to_start_one_which_stays() {
     assert!(code == Some(0) && !text.contains("[Y/n]"), "{text}");
     assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
     nothing_left(&home);
-    // The next time it is what ran last.
-    let mut next = Terminal::start(with_engine(&home, &["claude"]));
-    next.until("Start demo, as last time? [Y/n] ");
-    next.press("\r");
+    // The next time it is what ran last, and the question is in the user's language.
+    let mut command = with_engine(&home, &["claude"]);
+    command.env("LLMUP_LANG", "zh");
+    let mut next = Terminal::start(command);
+    next.until("像上次一样启动 demo 吗？ [Y/n] ");
+    next.press("是\r");
     assert_eq!(next.ended().0, Some(0));
     assert_eq!((home.instances(), home.run(&["stop", "--all"]).code), (1, Some(0)));
     nothing_left(&home);
@@ -267,4 +271,66 @@ fn ctrl_c_while_waiting_for_a_model_that_another_start_loads_ends_the_wait_only(
     first.press(CTRL_C);
     assert_eq!(first.ended().0, Some(130));
     nothing_left(&home);
+}
+
+#[test]
+fn lines_break_between_words_in_every_width_and_language() {
+    let home = home_with(&[]);
+    for columns in [40, 60, 80] {
+        for language in ["en", "zh"] {
+            for words in [&["start", "glm47"][..], &["run", "cluade"], &["run", "claude"], &["status"], &["stop"]] {
+                let mut command = home.llmup(words);
+                command.env("LLMUP_LANG", language).env("PATH", bin(&home));
+                let (_, text) = Terminal::of(command, columns, true).ended();
+                for line in text.lines() {
+                    // A command stays whole, to be pasted.
+                    let fits = llmup::wrapped::width(line) <= usize::from(columns) || line.contains('`');
+                    assert!(fits, "{words:?} {columns} {language}:\n{text}");
+                }
+            }
+        }
+    }
+}
+
+/// From the question of a download to the question after it: Ctrl-C means the same everywhere, also once signals have
+/// been listened to.
+#[test]
+fn ctrl_c_while_weights_come_ends_it_and_the_next_start_goes_on() {
+    let home = home_with(&[]);
+    profile(&home);
+    let files = real_model();
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let hub = Hub::start("acme/tiny", &files);
+    let port = free_port().to_string();
+    let start = || {
+        let mut command = home.llmup(&["start", "tiny", "--engine", "vllm", "--port", &port]);
+        command.env("HF_ENDPOINT", &hub.url).env("PATH", bin(&home));
+        Terminal::start(command)
+    };
+    let ended = |mut run: Terminal, keys: &str| {
+        run.press(keys);
+        let (code, text) = run.ended();
+        assert!(code == Some(130) && !text.contains("error"), "{code:?} {text}");
+        nothing_left(&home);
+        text
+    };
+    let mut run = start();
+    run.until("[Y/n] ");
+    ended(run, CTRL_C);
+    assert!(hub.state.lock().unwrap().lines.is_empty(), "nobody agreed to a download");
+    hub.faults(|_, _| Fault::Stall(1 << 20));
+    let mut run = start();
+    run.until("[Y/n] ");
+    run.press("y\r");
+    run.until("pull ");
+    std::thread::sleep(Duration::from_millis(500));
+    let text = ended(run, CTRL_C);
+    assert!(text.contains("stopped; what came is kept, the same command goes on from there"), "{text}");
+    hub.faults(|_, _| Fault::None);
+    let mut run = start();
+    run.until("[Y/n] ");
+    run.press("y\r");
+    run.until("vllm is not installed. Install it into ");
+    ended(run, CTRL_C);
+    assert!(home.data.join("models/tiny/bf16-safetensors/llmup-pull.json").is_file());
 }
