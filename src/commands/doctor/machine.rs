@@ -2,8 +2,10 @@
 
 use super::{Check, Finding, Scene, Section, Status};
 use crate::engine::find::{Found, Origin};
-use crate::hardware::Device;
+use crate::hardware::{Device, Hardware};
+use crate::host::Host;
 use crate::output::bytes;
+use crate::wsl;
 
 /// Less memory than this runs the demo model only.
 const LITTLE_MEMORY_BYTES: u64 = 4 << 30;
@@ -36,6 +38,7 @@ impl Check for HardwareCheck {
         } else {
             Finding::ok(section, text)
         });
+        findings.extend(wsl_memory(hardware, &*scene.host));
         let some = hardware.devices.iter().any(|device| device.usable);
         for device in &hardware.devices {
             let total = device.memory_total_bytes;
@@ -65,6 +68,31 @@ impl Check for HardwareCheck {
         findings.extend(hardware.problems.iter().map(trouble));
         findings
     }
+}
+
+/// vLLM alone takes 4 GiB of main memory, and loads its weights through it.
+const LITTLE_IN_WSL: u64 = 16 << 30;
+
+/// The machine of WSL 2 has a part of the memory only, which its user may not know: seen from Windows, and from inside.
+fn wsl_memory(hardware: &Hardware, host: &dyn Host) -> Option<Finding> {
+    let total = hardware.memory.total_bytes;
+    let text = match hardware.wsl_memory_bytes {
+        Some(inside) if inside < LITTLE_IN_WSL && inside < total / 8 * 7 => {
+            format!("WSL 2, where vLLM runs, has {} of {} memory", bytes(inside), bytes(total))
+        }
+        None if total > 0 && total < LITTLE_IN_WSL && wsl::inside::is_wsl(host) => {
+            format!("this Linux runs in WSL, which has {} of the machine's memory", bytes(total))
+        }
+        _ => return None,
+    };
+    let more = match hardware.wsl_memory_bytes {
+        Some(_) => ((total / 4 * 3) >> 30).max(1),
+        None => LITTLE_IN_WSL >> 30,
+    };
+    let cure = format!(
+        r"in Windows: `memory={more}GB` below `[wsl2]` in %UserProfile%\.wslconfig gives it more, then `wsl --shutdown`"
+    );
+    Some(Finding::warning("LLMUP-H014", Section::Hardware, text, cure))
 }
 
 /// Left out on purpose, or by nature: with another device to use, nothing is wrong.
@@ -119,4 +147,35 @@ fn told(engine: &Found) -> Finding {
     };
     let build = engine.build.as_ref().map(|build| format!(" for {build}")).unwrap_or_default();
     Finding::ok(Section::Engines, format!("{} {version}{build}, {origin}, {}", engine.engine, engine.place()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::Recorded;
+    use crate::hardware::Memory;
+    use crate::hardware::described::Machine;
+    use crate::host::Os;
+
+    #[test]
+    fn a_small_machine_of_wsl_is_told_from_both_sides() {
+        let told = |total: u64, inside: Option<u64>, host: Recorded| {
+            let memory = Memory { total_bytes: total << 30, available_bytes: total << 30 };
+            let wsl_memory_bytes = inside.map(|gib| gib << 30);
+            let hardware = Hardware { memory, wsl_memory_bytes, ..Machine::default().hardware() };
+            let found = wsl_memory(&hardware, &host)?;
+            assert_eq!(found.code, Some("LLMUP-H014"));
+            found.cure
+        };
+        let windows = || Recorded::new(Os::Windows);
+        let cure = told(24, Some(12), windows()).unwrap();
+        assert!(cure.contains("`memory=18GB`") && cure.contains("`wsl --shutdown`"), "{cure}");
+        assert_eq!(told(64, Some(32), windows()), None, "enough");
+        assert_eq!(told(16, Some(15), windows()), None, "there is no more to give");
+        let release = ("/proc/sys/kernel/osrelease", "5.15.153.1-microsoft-standard-WSL2\n");
+        let inside = || Recorded::new(Os::Linux).file(release.0, release.1);
+        assert!(told(8, None, inside()).unwrap().contains("`memory=16GB`"));
+        assert_eq!(told(32, None, inside()), None);
+        assert_eq!(told(8, None, Recorded::new(Os::Linux)), None, "a small Linux of its own");
+    }
 }

@@ -8,13 +8,13 @@ use crate::plan::LaunchPlan;
 
 /// An option that the planned engine has nothing for.
 #[derive(Debug, thiserror::Error)]
-#[error("{option} is for {whose}, and {model} runs on {engine}{place}", place = if *on_processor { ", on the processor" } else { "" })]
+#[error("{option} is for {whose}, and {model} runs on {engine} ({accelerator})")]
 pub struct Misplaced {
     option: &'static str,
     whose: &'static str,
     model: String,
     engine: EngineId,
-    on_processor: bool,
+    accelerator: Accelerator,
     instead: &'static str,
     /// llmup chose the engine.
     chosen: bool,
@@ -96,7 +96,7 @@ pub fn check(args: &StartArgs, model: &str, plan: &LaunchPlan) -> Result<(), Mis
             whose: rule.whose,
             model: model.to_owned(),
             engine: plan.engine,
-            on_processor: plan.engine == EngineId::Vllm,
+            accelerator: plan.accelerator,
             instead,
             chosen: args.engine == EngineChoice::Auto && plan.engine != EngineId::Vllm,
         })
