@@ -18,6 +18,11 @@ pub trait Explain: StdError + Send + Sync {
         Vec::new()
     }
 
+    /// The exit code of what the user ended: nothing is shown then.
+    fn ended_by_user(&self) -> Option<u8> {
+        None
+    }
+
     /// Lines of evidence to show under the message, e.g. the engine's own words.
     fn evidence(&self) -> Vec<String> {
         Vec::new()
@@ -47,6 +52,11 @@ impl Error {
     /// The exit code this ends with.
     pub fn exit(&self) -> Exit {
         self.0.exit()
+    }
+
+    /// The exit code of what the user ended; `None` for a failure.
+    pub fn ended_by_user(&self) -> Option<u8> {
+        self.0.ended_by_user()
     }
 
     /// `error:`, `cause:` and `hint:` lines, without colour and without a final newline.

@@ -49,9 +49,9 @@ pub fn run() -> u8 {
     let cli = cli::Cli::parse();
     match commands::dispatch(cli) {
         Ok(code) => code,
-        Err(error) => {
+        Err(error) => error.ended_by_user().unwrap_or_else(|| {
             output::failure(&error);
             error.exit().code()
-        }
+        }),
     }
 }

@@ -39,6 +39,12 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", words::say(text));
 }
 
+/// Writes to standard error without ending the line, in the human's language: a question, and what is typed after it.
+pub fn prompt(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(words::say(text).as_bytes()).and_then(|()| out.flush());
+}
+
 /// A line for the human who should know of something that is not as it could be.
 pub fn warned(what: impl std::fmt::Display) -> String {
     let what = what.to_string();

@@ -1,14 +1,16 @@
 //! `llmup engine install|list|remove`.
 
+use std::sync::Arc;
+
 use crate::cli::EngineCommand;
+use crate::commands::interrupted::drive_thread;
 use crate::engine::find::{self, Found, Origin};
 use crate::engine::install::{self, Aim};
 use crate::engine::{Accelerator, EngineId};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Host, RealHost};
 use crate::paths::Paths;
-use crate::progress::Progress;
 use crate::{hardware, output, plan};
 
 /// Runs one of them.
@@ -20,7 +22,7 @@ pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8>
                 None if cpu => Aim::Best(Accelerator::Cpu),
                 None => Aim::Best(suitable(engine, &hardware::detect(host))?),
             };
-            let found = install_with_bar(engine, aim, host, paths)?;
+            let found = install_with_bar(engine, aim, Arc::new(RealHost), paths)?;
             output::line(&describe(&found));
         }
         EngineCommand::List { json } => list(host, paths, json),
@@ -69,11 +71,10 @@ fn suitable(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accelerat
     Ok(if nvidia { Accelerator::Cuda } else { Accelerator::Cpu })
 }
 
-/// Installs with progress on standard error.
-pub fn install_with_bar(engine: EngineId, aim: Aim, host: &dyn Host, paths: &Paths) -> Result<Found> {
-    let progress = Progress::new();
-    let found = install::install(engine, aim, host, paths, &progress)?;
-    progress.finish();
+/// Installs with progress on standard error, until the user ends it.
+pub fn install_with_bar(engine: EngineId, aim: Aim, host: Arc<dyn Host>, paths: &Paths) -> Result<Found> {
+    let paths = paths.clone();
+    let found = drive_thread(move |progress| Ok(install::install(engine, aim, &*host, &paths, progress)?))?;
     output::note(&format!("{} {}", output::on_stderr(output::Style::Good, "installed"), describe(&found)));
     Ok(found)
 }

@@ -10,12 +10,14 @@ pub mod export;
 pub mod gateway_choice;
 pub mod hardware;
 pub mod held;
+pub mod interrupted;
 pub mod log_files;
 pub mod logs;
 pub mod manual;
 pub mod models;
 pub mod plan;
 pub mod pull;
+pub mod question;
 pub mod reach;
 pub mod reload;
 pub mod request_log;
@@ -63,7 +65,7 @@ pub fn dispatch(cli: Cli) -> Result<u8> {
         Command::Pull(args) => pull::run(&args, &paths),
         Command::Models(args) => models::run(&args, &paths),
         Command::Doctor(DoctorArgs { record: Some(dir), json, .. }) => doctor::record::run(&dir, json, &paths),
-        Command::Doctor(args) => Ok(running::doctor(&args, &paths).code()),
+        Command::Doctor(args) => Ok(running::doctor(&args, &paths)?.code()),
         Command::Explain(args) => explain::run(&args),
         Command::Hardware(args) => hardware::run(&args, &RealHost),
         Command::Engine(command) => engine::run(command, &RealHost, &paths),

@@ -99,6 +99,16 @@ pub fn newest(paths: &Paths) -> Result<Option<Instance>> {
     Ok((at < all.len()).then(|| all.swap_remove(at)))
 }
 
+/// The one to point a client at that asks for this model: the newest that serves it, ready or still loading; else, and
+/// without a name, [`newest`]. Who serves whatever is asked for has no names in its file.
+pub fn serving(named: Option<&str>, paths: &Paths) -> Result<Option<Instance>> {
+    let Some(name) = named else { return newest(paths) };
+    let mut serve = all(paths)?;
+    serve.retain(|instance| instance.models().any(|model| model.name == name));
+    let at = serve.iter().position(Instance::was_ready).unwrap_or(0);
+    if at < serve.len() { Ok(Some(serve.swap_remove(at))) } else { newest(paths) }
+}
+
 /// All running instances, the newest first. What crashed ones left behind is ended on the way.
 pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
     let found = state::heal(&paths.state(), process::alive, |crashed| {
@@ -143,7 +153,7 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
         super::env::list(&RealHost, format == EnvFormat::Json);
         return Ok(Exit::Ok.code());
     };
-    let newest = newest(paths)?;
+    let newest = serving(args.gateway.model.as_deref(), paths)?;
     if let Some(loading) = newest.as_ref().filter(|i| !i.was_ready() && args.gateway.base_url.is_none()) {
         let message = format!("{} is still being started: its context is not known yet", loading.model.name);
         let hints = vec![format!("once `llmup status` says ready: `llmup env {client}`")];
@@ -157,7 +167,11 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
 }
 
 /// `llmup doctor`. Unlike other commands it leaves what crashed ones left where it is, to tell of it.
-pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Exit {
+pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Result<Exit> {
+    super::doctor::run(args, || inputs(args, paths), Arc::new(RealHost), paths)
+}
+
+fn inputs(args: &DoctorArgs, paths: &Paths) -> Inputs {
     let found = state::list(&paths.state(), process::alive).unwrap_or_default();
     let mut ready = found.running.iter().filter(|instance| instance.was_ready());
     let named = args.model.as_deref();
@@ -166,15 +180,16 @@ pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Exit {
         Some(_) => ready.clone().find(serves).or_else(|| ready.next()),
         None => ready.next(),
     };
-    let inputs = Inputs {
+    Inputs {
         hardware: Some(hardware::detect(&RealHost)),
         engines: engine::find::find(&RealHost, paths),
         models: paths.models(),
         gateway_port: super::start::DEFAULT_PORT,
         running: running.map(|instance| known(instance, named)),
+        other_versions: state::of_other_versions(&paths.state(), process::alive),
+        instances: found.running,
         crashed: found.crashed,
-    };
-    super::doctor::run(args, inputs, Arc::new(RealHost), paths)
+    }
 }
 
 /// What is known of a running instance: its file, and what it says of itself.

@@ -2,10 +2,9 @@
 
 use super::{Check, Finding, Scene, Section, Status};
 use crate::engine::find::{Found, Origin};
-use crate::hardware::{Device, Hardware};
-use crate::host::Host;
+use crate::hardware::{Device, Hardware, WSL};
 use crate::output::bytes;
-use crate::wsl;
+use crate::wsl::Standing;
 
 /// Less memory than this runs the demo model only.
 const LITTLE_MEMORY_BYTES: u64 = 4 << 30;
@@ -26,7 +25,8 @@ impl Check for HardwareCheck {
         };
         let cpu = &hardware.cpu;
         let name = if cpu.name.is_empty() { &cpu.architecture } else { &cpu.name };
-        let mut findings = vec![Finding::ok(section, format!("{name}, {} threads", cpu.threads))];
+        let mut findings: Vec<Finding> = system(hardware).into_iter().collect();
+        findings.push(Finding::ok(section, format!("{name}, {} threads", cpu.threads)));
         let memory = hardware.memory;
         let text = format!("{} memory, {} free", bytes(memory.total_bytes), bytes(memory.available_bytes));
         findings.push(if memory.total_bytes == 0 {
@@ -38,7 +38,7 @@ impl Check for HardwareCheck {
         } else {
             Finding::ok(section, text)
         });
-        findings.extend(wsl_memory(hardware, &*scene.host));
+        findings.extend(wsl_memory(hardware));
         let some = hardware.devices.iter().any(|device| device.usable);
         for device in &hardware.devices {
             let total = device.memory_total_bytes;
@@ -62,8 +62,8 @@ impl Check for HardwareCheck {
         if hardware.devices.is_empty() {
             findings.push(Finding::ok(section, "no accelerator: models run on the processor"));
         }
-        findings
-            .extend(hardware.versions.iter().map(|(name, version)| Finding::ok(section, format!("{name} {version}"))));
+        let versions = hardware.versions.iter().filter(|(name, _)| *name != WSL);
+        findings.extend(versions.map(|(name, version)| Finding::ok(section, format!("{name} {version}"))));
         let trouble = |text: &String| Finding { cure: None, ..Finding::warning("LLMUP-H006", section, text, "") };
         findings.extend(hardware.problems.iter().map(trouble));
         findings
@@ -74,13 +74,13 @@ impl Check for HardwareCheck {
 const LITTLE_IN_WSL: u64 = 16 << 30;
 
 /// The machine of WSL 2 has a part of the memory only, which its user may not know: seen from Windows, and from inside.
-fn wsl_memory(hardware: &Hardware, host: &dyn Host) -> Option<Finding> {
+fn wsl_memory(hardware: &Hardware) -> Option<Finding> {
     let total = hardware.memory.total_bytes;
     let text = match hardware.wsl_memory_bytes {
         Some(inside) if inside < LITTLE_IN_WSL && inside < total / 8 * 7 => {
             format!("WSL 2, where vLLM runs, has {} of {} memory", bytes(inside), bytes(total))
         }
-        None if total > 0 && total < LITTLE_IN_WSL && wsl::inside::is_wsl(host) => {
+        None if total > 0 && total < LITTLE_IN_WSL && hardware.versions.contains_key(WSL) => {
             format!("this Linux runs in WSL, which has {} of the machine's memory", bytes(total))
         }
         _ => return None,
@@ -93,6 +93,31 @@ fn wsl_memory(hardware: &Hardware, host: &dyn Host) -> Option<Finding> {
         r"in Windows: `memory={more}GB` below `[wsl2]` in %UserProfile%\.wslconfig gives it more, then `wsl --shutdown`"
     );
     Some(Finding::warning("LLMUP-H014", Section::Hardware, text, cure))
+}
+
+/// Which side of WSL this is, and what there is on the other one; nothing where there is no WSL to speak of.
+fn system(hardware: &Hardware) -> Option<Finding> {
+    let section = Section::Hardware;
+    if let Some(inside) = hardware.versions.get(WSL) {
+        let finding = Finding::ok(section, format!("this Linux runs in WSL {inside}"));
+        // The cure is for Windows: inside, nothing can be done about it.
+        let name = inside.strip_prefix("1 (").and_then(|name| name.strip_suffix(')'));
+        let cure = name.map(|name| {
+            format!("WSL 1 has no GPU; convert it, in a PowerShell of Windows: `wsl --set-version {name} 2`")
+        });
+        return Some(Finding { cure, ..finding });
+    }
+    let standing = hardware.wsl.as_ref()?;
+    if let Some(name) = standing.usable() {
+        return Some(Finding::ok(section, format!("Windows with WSL 2: vLLM can run in {name}")));
+    }
+    let (why, cure) = standing.missing()?;
+    if matches!(standing, Standing::Unknown(_)) {
+        return Some(Finding::warning("LLMUP-E031", section, why, cure));
+    }
+    // Nobody needs it for anything else.
+    let text = format!("{why}, which only vLLM needs here");
+    Some(Finding { cure: Some(cure), ..Finding::ok(section, text) })
 }
 
 /// Left out on purpose, or by nature: with another device to use, nothing is wrong.
@@ -152,30 +177,26 @@ fn told(engine: &Found) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::Recorded;
     use crate::hardware::Memory;
     use crate::hardware::described::Machine;
-    use crate::host::Os;
 
     #[test]
     fn a_small_machine_of_wsl_is_told_from_both_sides() {
-        let told = |total: u64, inside: Option<u64>, host: Recorded| {
+        let told = |total: u64, inside: Option<u64>, in_wsl: bool| {
             let memory = Memory { total_bytes: total << 30, available_bytes: total << 30 };
             let wsl_memory_bytes = inside.map(|gib| gib << 30);
-            let hardware = Hardware { memory, wsl_memory_bytes, ..Machine::default().hardware() };
-            let found = wsl_memory(&hardware, &host)?;
+            let mut hardware = Hardware { memory, wsl_memory_bytes, ..Machine::default().hardware() };
+            hardware.versions.extend(in_wsl.then(|| (WSL.to_owned(), "2 (Ubuntu)".to_owned())));
+            let found = wsl_memory(&hardware)?;
             assert_eq!(found.code, Some("LLMUP-H014"));
             found.cure
         };
-        let windows = || Recorded::new(Os::Windows);
-        let cure = told(24, Some(12), windows()).unwrap();
+        let cure = told(24, Some(12), false).unwrap();
         assert!(cure.contains("`memory=18GB`") && cure.contains("`wsl --shutdown`"), "{cure}");
-        assert_eq!(told(64, Some(32), windows()), None, "enough");
-        assert_eq!(told(16, Some(15), windows()), None, "there is no more to give");
-        let release = ("/proc/sys/kernel/osrelease", "5.15.153.1-microsoft-standard-WSL2\n");
-        let inside = || Recorded::new(Os::Linux).file(release.0, release.1);
-        assert!(told(8, None, inside()).unwrap().contains("`memory=16GB`"));
-        assert_eq!(told(32, None, inside()), None);
-        assert_eq!(told(8, None, Recorded::new(Os::Linux)), None, "a small Linux of its own");
+        assert_eq!(told(64, Some(32), false), None, "enough");
+        assert_eq!(told(16, Some(15), false), None, "there is no more to give");
+        assert!(told(8, None, true).unwrap().contains("`memory=16GB`"));
+        assert_eq!(told(32, None, true), None);
+        assert_eq!(told(8, None, false), None, "a small Linux of its own");
     }
 }

@@ -7,6 +7,7 @@ mod what;
 use std::path::{Path, PathBuf};
 
 use crate::cli::PullArgs;
+use crate::commands::interrupted::drive;
 use crate::commands::start;
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
@@ -18,7 +19,6 @@ use crate::paths::Paths;
 use crate::profile::Variant;
 use crate::progress::Progress;
 use crate::pull::{self, Form, HubId, Manifest, Order, Pick, PullError, Standing};
-use crate::supervisor::signal::interrupts;
 
 use what::What;
 
@@ -29,8 +29,6 @@ pub enum Ended {
     Whole(PathBuf),
     /// The user did not want it.
     Refused,
-    /// The user ended it; the exit code.
-    Interrupted(u8),
 }
 
 /// Runs the subcommand; gives the exit code.
@@ -45,9 +43,9 @@ pub fn run(args: &PullArgs, paths: &Paths) -> Result<u8> {
 }
 
 /// Pulls a variant of a profile into llmup's own folder. `agree` is asked once it is known how much has to come.
-pub fn variant(name: &str, variant: &Variant, paths: &Paths, agree: impl Fn(&str) -> bool) -> Result<Ended> {
+pub fn variant(name: &str, variant: &Variant, paths: &Paths, agree: impl Fn(&str) -> Result<bool>) -> Result<Ended> {
     let orders = what::orders(name, variant, None, paths, &RealHost)?;
-    let driven = drive(async {
+    drive(async {
         let progress = Progress::new();
         let settings = Settings::default();
         let (order, standing) = standing(&orders, &RealHost, &settings, &progress).await?;
@@ -56,7 +54,7 @@ pub fn variant(name: &str, variant: &Variant, paths: &Paths, agree: impl Fn(&str
             Standing::Open(open) => {
                 open.check_room()?;
                 progress.finish();
-                if !agree(&report::question(&order, &open)) {
+                if !agree(&report::question(&order, &open))? {
                     return Ok(Ended::Refused);
                 }
                 output::note(&report::about(&order, &open));
@@ -66,10 +64,6 @@ pub fn variant(name: &str, variant: &Variant, paths: &Paths, agree: impl Fn(&str
         };
         progress.finish();
         Ok(Ended::Whole(manifest.weights(&order.dir)))
-    })?;
-    Ok(match driven {
-        Driven::Done(ended) => ended,
-        Driven::Interrupted(code) => Ended::Interrupted(code),
     })
 }
 
@@ -121,7 +115,7 @@ fn nothing_to_pull(name: &str) -> Error {
 }
 
 fn hub(args: &PullArgs, orders: Vec<Order>, settings: &Settings) -> Result<u8> {
-    let driven = drive(async {
+    drive(async {
         let progress = Progress::new();
         let (order, standing) = standing(&orders, &RealHost, settings, &progress).await?;
         match standing {
@@ -141,11 +135,7 @@ fn hub(args: &PullArgs, orders: Vec<Order>, settings: &Settings) -> Result<u8> {
                 report::whole(args, &order, &manifest, Some(outcome));
             }
         }
-        Ok(())
-    })?;
-    Ok(match driven {
-        Driven::Done(()) => Exit::Ok.code(),
-        Driven::Interrupted(code) => code,
+        Ok(Exit::Ok.code())
     })
 }
 
@@ -154,7 +144,7 @@ fn ollama(args: &PullArgs, tag: &str) -> Result<u8> {
         let message = format!("{tag} is pulled by Ollama, and none is running");
         return Err(Plain::new(Exit::Missing, message, "start it: `ollama serve`").into());
     };
-    let driven = drive(async {
+    let (here, bytes) = drive(async {
         if args.dry_run {
             return Ok((server.has(tag).await?, 0));
         }
@@ -163,38 +153,8 @@ fn ollama(args: &PullArgs, tag: &str) -> Result<u8> {
         progress.finish();
         Ok((true, bytes))
     })?;
-    match driven {
-        Driven::Done((here, bytes)) => {
-            report::ollama(args, tag, here, bytes);
-            Ok(Exit::Ok.code())
-        }
-        Driven::Interrupted(code) => Ok(code),
-    }
-}
-
-/// How a piece of work ended.
-enum Driven<T> {
-    Done(T),
-    Interrupted(u8),
-}
-
-/// Runs the work until it ends or the user ends it, which loses nothing.
-fn drive<T>(work: impl Future<Output = Result<T>>) -> Result<Driven<T>> {
-    let runtime = start::runtime()?;
-    let driven = runtime.block_on(async {
-        let bug = |e: std::io::Error| Error::from(Plain::new(Exit::Bug, e.to_string(), "run `llmup doctor`"));
-        let mut interrupts = interrupts().map_err(bug)?;
-        tokio::select! {
-            done = work => done.map(Driven::Done),
-            interrupt = interrupts.next() => {
-                output::note("stopped; what came is kept, the same command goes on from there");
-                Ok(Driven::Interrupted(Exit::signal(interrupt.number())))
-            }
-        }
-    });
-    // A file may be being hashed; nobody waits for that.
-    runtime.shutdown_background();
-    driven
+    report::ollama(args, tag, here, bytes);
+    Ok(Exit::Ok.code())
 }
 
 /// The hub a choice on the command line names.

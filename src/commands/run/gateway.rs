@@ -9,15 +9,15 @@ use std::time::Duration;
 use crate::cli::RunArgs;
 use crate::client::Client;
 use crate::commands::gateway_choice::{self, ChoiceError, Chosen};
-use crate::commands::running;
 use crate::commands::start::{DEFAULT_PORT, FOR_A_CLIENT};
+use crate::commands::{question, running};
 use crate::error::{Explain, Plain, Result, paste};
 use crate::exit::Exit;
 use crate::host::Os;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::state::Instance;
-use crate::supervisor::port;
+use crate::supervisor::{self, port};
 use crate::{fs, output, profile};
 
 /// Between two looks at one that is being started.
@@ -81,10 +81,11 @@ impl Explain for GatewayError {
 
 /// Finds it, waits for it or starts it.
 pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gateway> {
+    let named = args.gateway.model.as_deref();
     let found = match (&args.gateway.base_url, &args.start) {
-        (Some(_), _) => running::newest(paths)?.filter(Instance::was_ready),
+        (Some(_), _) => running::serving(named, paths)?.filter(Instance::was_ready),
         (None, Some(_)) => None,
-        (None, None) => match running::newest(paths)? {
+        (None, None) => match running::serving(named, paths)? {
             Some(instance) => Some(ready(instance, paths)?),
             None => None,
         },
@@ -100,7 +101,7 @@ pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gate
                 Err(code) => return Ok(Gateway::Ended(code)),
             };
             remember(&model, paths);
-            Some(running::session(&instance, args.gateway.model.as_deref().or(Some(&name))))
+            Some(running::session(&instance, named.or(Some(&name))))
         }
         found => {
             if let Some(instance) = &found
@@ -109,7 +110,7 @@ pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gate
                 // Its name alone starts it.
                 remember(&instance.model.name, paths);
             }
-            found.map(|instance| running::session(&instance, args.gateway.model.as_deref()))
+            found.map(|instance| running::session(&instance, named))
         }
     };
     let chosen = gateway_choice::choose(&args.gateway, session, &format!("run {}", client.id()));
@@ -136,11 +137,7 @@ fn agreed(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<String> 
             "Start the demo, a tiny scripted model that shows that everything works?".to_owned()
         }
     };
-    if dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false) {
-        Ok(model)
-    } else {
-        Err(not_running(client, paths).into())
-    }
+    if question::agreed(&question)? { Ok(model) } else { Err(not_running(client, paths).into()) }
 }
 
 fn not_running(client: &dyn Client, paths: &Paths) -> GatewayError {
@@ -177,6 +174,7 @@ fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<(I
     if yes {
         command.arg("--yes");
     }
+    supervisor::keep_streams();
     let ran = command.env(FOR_A_CLIENT, "1").stderr(Stdio::inherit()).stdin(Stdio::inherit()).output().map_err(bug)?;
     if !ran.status.success() {
         return Ok(Err(ran.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code())));

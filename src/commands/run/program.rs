@@ -6,6 +6,7 @@ use super::install;
 use crate::cli::RunArgs;
 use crate::client::installed::{self, Installed, how_to, older};
 use crate::client::{Client, Install};
+use crate::commands::question;
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::host::Host;
@@ -49,7 +50,7 @@ pub fn find(client: &dyn Client, args: &RunArgs, paths: &Paths, host: &dyn Host)
                 how: how_to(client),
                 by_llmup: !matches!(client.install(), Install::Described(_)),
             };
-            if !missing.by_llmup || !(args.install || agreed(client)) {
+            if !missing.by_llmup || !(args.install || agreed(client)?) {
                 return Err(missing.into());
             }
             install::client(client, paths, host)?;
@@ -66,9 +67,9 @@ pub fn find(client: &dyn Client, args: &RunArgs, paths: &Paths, host: &dyn Host)
     Ok(found.program)
 }
 
-fn agreed(client: &dyn Client) -> bool {
+fn agreed(client: &dyn Client) -> Result<bool> {
     let question = format!("{} is not installed. Install {} now?", client.title(), client.minimum());
-    output::interactive() && dialoguer::Confirm::new().with_prompt(question).default(true).interact().unwrap_or(false)
+    if output::interactive() { question::agreed(&question) } else { Ok(false) }
 }
 
 /// llmup's own first: it is there because the machine's could not be written.

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::decide::{facts, request};
 use super::entry::Entry;
 use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
-use crate::commands::engine as engines;
+use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
 use crate::engine::install::Aim;
 use crate::engine::{Accelerator, EngineId, KnownFlags, Measured, Serves, driver};
@@ -28,7 +29,6 @@ use crate::progress::Progress;
 use crate::protocol::accepts::Accepts;
 use crate::protocol::{Id, Vendor};
 use crate::supervisor::{Child, ExitStatus, port};
-use crate::words;
 
 /// What a backend turned out to be, once it answers.
 pub(super) struct Backend {
@@ -101,13 +101,12 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Fou
             _ => "a release archive, up to 600 MB of disk",
         };
         let question = format!("{engine} is not installed. Install it into {} ({size})?", paths.engines().display());
-        let agreed =
-            dialoguer::Confirm::new().with_prompt(words::say(&question)).default(true).interact().unwrap_or(false);
-        if !agreed {
+        if !question::agreed(&question)? {
             return Err(missing());
         }
     }
-    engines::install_with_bar(engine, Aim::Best(plan.accelerator), &RealHost, paths)
+    // Ways that compute on the processor are the same for every machine.
+    engines::install_with_bar(engine, Aim::Best(plan.accelerator), Arc::new(RealHost), paths)
 }
 
 /// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with
@@ -204,7 +203,7 @@ impl Prepared {
     /// Its plan for the machine as it is, with the engine it has.
     pub fn plan(&self, hardware: &Hardware) -> std::result::Result<LaunchPlan, PlanError> {
         let installed: Vec<Installed> = self.engine.iter().map(Installed::of).collect();
-        plan::plan(super::facts(&self.target, &super::request(&self.args, false), hardware, &installed))
+        plan::plan(facts(&self.target, &request(&self.args, false), hardware, &installed))
     }
 }
 

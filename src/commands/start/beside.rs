@@ -1,8 +1,9 @@
 //! Models that are started at once are planned beside each other: each leaves the later ones the least they need, where
 //! that costs it neither context nor speed. Where it does, they take turns ([`super::fleet`]).
 
+use super::Chosen;
+use super::decide::decide;
 use super::room::{self, Bytes};
-use super::{Chosen, decide};
 use crate::engine::find::Found;
 use crate::hardware::Hardware;
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::serve::runtime;
+use super::wanted::Wanted;
 use super::{entry, file_name, ready};
 use crate::cli::StartArgs;
 use crate::error::{Plain, Result};
@@ -31,7 +32,12 @@ pub fn detached() -> bool {
 }
 
 /// Starts it; returns when it is ready or has failed, with its exit code.
-pub fn run(args: &StartArgs, models: &[String], paths: &Paths) -> Result<u8> {
+pub fn run(args: &StartArgs, wanted: Wanted, paths: &Paths) -> Result<u8> {
+    let models = &wanted.names()[..];
+    if output::interactive() && !args.yes && args.engine_url.is_none() && entry::of_models(models, paths)?.is_none() {
+        // The other one has nobody to ask.
+        super::bring(wanted.models, paths)?;
+    }
     let mut lock = entry::lock(paths)?;
     if let Some(instance) = entry::of_models(models, paths)? {
         drop(lock);

@@ -195,7 +195,7 @@ impl Host {
         drop(entry);
         let now = running::all(paths)?.into_iter().find(|i| i.process == self.instance.process);
         let instance = entry::wait(now.unwrap_or(self.instance), names, paths)?;
-        show_other(args, names, &instance);
+        show_other(args, names, &instance, paths)?;
         Ok(Exit::Ok.code())
     }
 

@@ -8,16 +8,27 @@ use crate::plan::LaunchPlan;
 
 /// An option that the planned engine has nothing for.
 #[derive(Debug, thiserror::Error)]
-#[error("{option} is for {whose}, and {model} runs on {engine} ({accelerator})")]
+#[error("{}", self.sentence())]
 pub struct Misplaced {
     option: &'static str,
     whose: &'static str,
     model: String,
     engine: EngineId,
-    accelerator: Accelerator,
+    on_processor: bool,
     instead: &'static str,
     /// llmup chose the engine.
     chosen: bool,
+}
+
+impl Misplaced {
+    fn sentence(&self) -> String {
+        let Misplaced { option, whose, model, engine, .. } = self;
+        if self.on_processor {
+            format!("{option} is for {whose}, and {model} runs on {engine} on the processor")
+        } else {
+            format!("{option} is for {whose}, and {model} runs on {engine}")
+        }
+    }
 }
 
 impl Explain for Misplaced {
@@ -96,7 +107,7 @@ pub fn check(args: &StartArgs, model: &str, plan: &LaunchPlan) -> Result<(), Mis
             whose: rule.whose,
             model: model.to_owned(),
             engine: plan.engine,
-            accelerator: plan.accelerator,
+            on_processor: plan.engine == EngineId::Vllm,
             instead,
             chosen: args.engine == EngineChoice::Auto && plan.engine != EngineId::Vllm,
         })

@@ -3,6 +3,7 @@
 use super::target::{self, Target, TargetError};
 use crate::cli::StartArgs;
 use crate::commands::pull::{self as pulls, Ended};
+use crate::commands::question;
 use crate::engine::find;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
@@ -14,7 +15,6 @@ use crate::paths::Paths;
 use crate::plan::{LaunchPlan, PlanError, variant};
 use crate::profile::Variant;
 use crate::pull::Manifest;
-use crate::words;
 
 /// The plan of the best variant that is here, when the profile's weights would otherwise have to be downloaded. What
 /// is here but does not fit is passed over.
@@ -49,24 +49,21 @@ pub fn here(name: &str, variant: &Variant, paths: &Paths, host: &dyn Host) -> Op
     model::read_path(&cached.weights(&dir)).ok()
 }
 
-/// Fetches a variant's weights, when the user agrees, and puts them into the target. `Some`: the exit code of a user
-/// who ended it.
-pub(super) fn fetch(args: &StartArgs, target: &mut Target, variant: Variant, paths: &Paths) -> Result<Option<u8>> {
+/// Fetches a variant's weights, when the user agrees, and puts them into the target.
+pub(super) fn fetch(args: &StartArgs, target: &mut Target, variant: Variant, paths: &Paths) -> Result<()> {
     let missing = |variant: Variant| TargetError::NoWeights { name: target.name.clone(), variant: Box::new(variant) };
     if !args.yes && !output::interactive() {
         return Err(missing(variant).into());
     }
     let name = target.profile.as_ref().map_or(target.name.as_str(), |profile| profile.name.as_str());
     let agree = |question: &str| {
-        args.yes
-            || dialoguer::Confirm::new().with_prompt(words::say(question)).default(true).interact().unwrap_or(false)
+        if args.yes { Ok(true) } else { question::agreed(question) }
     };
     match pulls::variant(name, &variant, paths, agree)? {
         Ended::Whole(path) => target.weights = model::read_path(&path)?,
         Ended::Refused => return Err(missing(variant).into()),
-        Ended::Interrupted(code) => return Ok(Some(code)),
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The variant of a profile that `start` would take on this machine.
@@ -75,7 +72,7 @@ pub fn best_variant(name: &str, paths: &Paths) -> Result<Variant> {
     let args = StartArgs::of(name).map_err(bad)?;
     let (hardware, found) = (hardware::detect(&RealHost), find::find(&RealHost, paths));
     let mut target = target::resolve(&args, paths)?;
-    match super::decide(&args, &mut target, &hardware, None, &found)? {
+    match super::decide::decide(&args, &mut target, &hardware, None, &found)? {
         Ok(_) => {}
         Err(error) => return Err(error.into()),
     }

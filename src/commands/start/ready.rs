@@ -3,6 +3,8 @@
 use super::detach::detached;
 use crate::client::CLIENTS;
 use crate::client::shell::Shell;
+use crate::error::paste;
+use crate::host::Os;
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
 use crate::words;
@@ -12,14 +14,23 @@ pub const FOR_A_CLIENT: &str = "LLMUP_FOR_A_CLIENT";
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
-    let (_, columns) = dialoguer::console::Term::stderr().size();
+    let (_, columns) = console::Term::stderr().size();
     if output::watched() { usize::from(columns).clamp(40, 160) } else { 100 }
 }
 
-/// Shows the box of the llmup that this command is, or of another one that serves the `elsewhere` named model.
-pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<&str>) {
+/// A model that another llmup serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Clients have to be told the name: without it they get another model.
+    pub to_be_named: bool,
+}
+
+/// Shows the box of the llmup that this command is, or of another one that serves the model `elsewhere`.
+pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<Elsewhere<'_>>) {
     if std::env::var_os(FOR_A_CLIENT).is_some() {
-        let named = elsewhere.and_then(|name| instance.models().find(|model| model.name == name));
+        let named = elsewhere.and_then(|Elsewhere { name, .. }| instance.models().find(|model| model.name == name));
         let model = named.unwrap_or(&instance.model);
         return output::note(&format!("{} is {}", model.name, standing(model)));
     }
@@ -51,9 +62,15 @@ pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<&str>) {
         lines
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
-    lines.extend(next_commands(shell));
+    let named = elsewhere.filter(|elsewhere| elsewhere.to_be_named).map(|elsewhere| elsewhere.name);
+    lines.extend(next_commands(shell, named));
+    if let (None, Some(other)) = (elsewhere, instance.others.first()) {
+        let Model { name, .. } = &instance.model;
+        let another = to_run(&shell.program(&program()), CLIENTS[0].id(), Some(&other.name));
+        lines.push(format!("Clients get {name}; to have another one: {another}"));
+    }
     let end = match (elsewhere, detached(), instance.others.is_empty()) {
-        (Some(name), ..) => {
+        (Some(Elsewhere { name, .. }), ..) => {
             format!("It runs in another llmup (pid {}). To end it: {} stop {name}", instance.process.pid, program())
         }
         (None, true, true) => format!("It runs on by itself. To end it: {} stop {}", program(), instance.model.name),
@@ -116,20 +133,26 @@ fn model_json(model: &Model) -> serde_json::Value {
     })
 }
 
-/// What starts each client, some to a line.
-pub fn next_commands(shell: Shell) -> Vec<String> {
+/// What starts each client, some to a line; with the model, where a client would get another one.
+pub fn next_commands(shell: Shell, model: Option<&str>) -> Vec<String> {
     let program = shell.program(&program());
     let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
-    next(&program, &ids)
+    next(&program, &ids, model)
 }
 
-fn next(program: &str, ids: &[&str]) -> Vec<String> {
+fn next(program: &str, ids: &[&str], model: Option<&str>) -> Vec<String> {
     let (first, others) = ids.split_at(ids.len().min(3));
-    let mut lines: Vec<String> = first.iter().map(|id| format!("  {program} run {id}")).collect();
+    let mut lines: Vec<String> = first.iter().map(|id| format!("  {}", to_run(program, id, model))).collect();
     if !others.is_empty() {
         lines.push(format!("  or {}", others.join(", ")));
     }
     lines
+}
+
+/// The command that starts one client.
+fn to_run(program: &str, client: &str, model: Option<&str>) -> String {
+    let model = model.map(|model| format!(" --model {}", paste::word(model, Os::current()))).unwrap_or_default();
+    format!("{program} run {client}{model}")
 }
 
 /// Shows lines in a box.
@@ -174,9 +197,11 @@ mod tests {
 
     #[test]
     fn what_comes_next_is_short_however_many_clients_there_are() {
-        assert_eq!(next("llmup", &["a", "b"]), ["  llmup run a", "  llmup run b"]);
-        let many = next("llmup", &["a", "b", "c", "d", "e"]);
+        assert_eq!(next("llmup", &["a", "b"], None), ["  llmup run a", "  llmup run b"]);
+        let many = next("llmup", &["a", "b", "c", "d", "e"], None);
         assert_eq!(many, ["  llmup run a", "  llmup run b", "  llmup run c", "  or d, e"]);
+        let named = next("llmup", &["a", "b"], Some("qwen3-8b"));
+        assert_eq!(named, ["  llmup run a --model qwen3-8b", "  llmup run b --model qwen3-8b"]);
     }
 
     #[test]

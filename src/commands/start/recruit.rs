@@ -2,6 +2,7 @@
 //! it was before our own engines ran, then a member of the fleet like the others. What has to be asked of a human, or
 //! downloaded, was done by that other command.
 
+use super::decide::{choose, known};
 use super::entry::Entry;
 use super::join::{Told, WAKE, Wish};
 use super::post::Post;
@@ -9,7 +10,7 @@ use super::room::Bytes;
 use super::session::Session;
 use super::target::TargetError;
 use super::wanted::One;
-use super::{beside, choose, in_wsl, known, launch, nap, ollama, serve};
+use super::{beside, in_wsl, launch, nap, ollama, serve};
 use crate::cli::StartArgs;
 use crate::commands::log_files;
 use crate::control;

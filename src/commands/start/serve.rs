@@ -12,7 +12,7 @@ use super::recruit::Recruiter;
 use super::room::{self, Bytes};
 use super::session::{Offer, Session};
 use super::wanted::Wanted;
-use super::{Chosen, ollama};
+use super::{Chosen, decide, ollama};
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::serve::watch;
 use crate::engine::find::Found;
@@ -97,16 +97,16 @@ pub(super) fn equip(
         let hoped = model.plan.accelerator;
         if hoped != Accelerator::Cpu && built.accelerator.is_some_and(|built| built != hoped) {
             let (one, target) = (&model.one, &model.target);
-            let request = super::request(&one.args, false);
+            let request = decide::request(&one.args, false);
             let warnings = std::mem::take(&mut model.plan.warnings);
-            model.plan = plan::plan(super::facts(target, &request, hardware, &[built]))?;
+            model.plan = plan::plan(decide::facts(target, &request, hardware, &[built]))?;
             let new = model.plan.warnings.iter().filter(|warning| !warnings.contains(warning));
             new.for_each(output::warning);
             let on = model.plan.accelerator.device();
             output::note(&format!("{} is planned anew: {} computes on the {on}", target.name, engine.engine));
         }
         let warned = model.plan.warnings.len();
-        model.known = super::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
+        model.known = decide::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
         for warning in model.plan.warnings.iter().skip(warned) {
             output::warning(warning);
         }

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{launch, planned, request, target};
+use super::decide::{planned, request};
+use super::{launch, target};
 use crate::cli::StartArgs;
 use crate::commands::plan::named;
 use crate::engine::CommandLine;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fleet::up;
-use super::{AUTH, Bench, KEY, json};
+use super::{AUTH, Bench, KEY, LONG, json};
 use crate::support::{Ran, finish, http};
 
 const DEMO: [&str; 3] = ["demo", "--engine", "llama-cpp"];
@@ -30,6 +30,41 @@ fn joined(ran: &Ran) -> Value {
     json(&ran.out)
 }
 
+/// The model that a client is told of.
+fn led_to(bench: &Bench, words: &[&str]) -> String {
+    let ran = bench.home.run(&[&["env", "claude", "--json"], words].concat());
+    json(&ran.out)["set"]["ANTHROPIC_MODEL"].as_str().unwrap_or_else(|| panic!("{}", ran.err)).to_owned()
+}
+
+#[test]
+fn of_two_llmups_the_one_that_serves_the_model_is_found() {
+    let bench = Bench::new("llama-cpp");
+    let (mut older, first) = up(&bench, bench.several("llama-server", &DEMO));
+    let file = bench.second();
+    let start = ["start", &file, "--engine", "llama-cpp", "--json", "--port", "0", "--api-key", KEY];
+    let (mut newer, second) = up(&bench, bench.home.faked(&["llama-server"], &start));
+    assert_ne!(first["url"], second["url"]);
+    for (words, url, model) in [
+        (&[][..], &second["url"], "second"),
+        (&["--model", "second"], &second["url"], "second"),
+        (&["--model", "demo"], &first["url"], "demo"),
+        (&["--model", "nowhere"], &second["url"], "nowhere"),
+    ] {
+        let ran = bench.home.run(&[&["env", "claude", "--json"], words].concat());
+        let set = &json(&ran.out)["set"];
+        assert_eq!((&set["ANTHROPIC_BASE_URL"], &set["ANTHROPIC_MODEL"]), (url, &Value::from(model)), "{}", ran.err);
+    }
+    // The older one is shown with the name that leads to it.
+    let port = first["url"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
+    let again = bench.home.faked(&["llama-server"], &["start", "demo", "--port", &port]);
+    let again = finish(again);
+    assert!(again.code == Some(0) && again.err.contains("run claude --model demo"), "{}", again.err);
+    let stopped = bench.home.run(&["stop", "--all"]);
+    assert_eq!(stopped.code, Some(0), "{}", stopped.err);
+    assert_eq!((older.wait(LONG).code(), newer.wait(LONG).code()), (Some(0), Some(0)));
+    bench.clean(Duration::ZERO);
+}
+
 #[test]
 fn a_second_start_of_another_model_is_taken_in_by_the_llmup_that_serves() {
     let bench = Bench::new("llama-cpp");
@@ -42,6 +77,10 @@ fn a_second_start_of_another_model_is_taken_in_by_the_llmup_that_serves() {
     let said = format!("second is served beside demo by the llmup that runs already (pid {pid})");
     assert!(ran.err.contains(&said) && ran.err.contains("stop second"), "{}", ran.err);
     assert!(llmup.err_with("second is ready").contains("second joins"), "{}", llmup.err());
+    // Without a name clients get the first one: what is told leads to the one that was just started.
+    let shown = ran.err.lines().find_map(|line| line.trim().split_once(" run claude ")).map(|(_, words)| words);
+    assert_eq!(shown, Some("--model second"), "{}", ran.err);
+    assert_eq!((led_to(&bench, &["--model", "second"]), led_to(&bench, &[])), ("second".to_owned(), "demo".to_owned()));
     assert_eq!(bench.home.instances(), 1, "one llmup");
     bench.until(&[("demo", "ready"), ("second", "ready")]);
     assert_eq!(bench.living(), 2);
@@ -54,6 +93,7 @@ fn a_second_start_of_another_model_is_taken_in_by_the_llmup_that_serves() {
     assert!(status == 404 && said.contains("there is demo, second"), "{status} {said}");
     // Once more it is only shown.
     let again = join(&bench, &[]);
+    assert!(again.err.contains("run codex --model second"), "{}", again.err);
     assert!(again.err.contains("second runs already") && joined(&again)["pid"] == first["pid"], "{}", again.err);
     // It ends alone, and a start brings it back.
     let (code, _, err) = bench.also(&["stop", "second"]);
