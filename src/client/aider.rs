@@ -110,10 +110,9 @@ impl Client for Aider {
         Ok(overlay)
     }
 
-    fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
-        // For one folder the key would lie in the folder.
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
         if scope == Scope::Project {
-            return Vec::new();
+            return project(gateway, host, places);
         }
         let home = &places.home;
         let text = [
@@ -126,7 +125,7 @@ impl Client for Aider {
         let mut changes: Vec<Change> = text.iter().map(|(key, value)| Change::set(&[key], value.as_str())).collect();
         changes.push(Change::set(&["show-model-warnings"], false));
         let models = [gateway.model.as_str(), gateway.small()];
-        let models = models.map(|model| Change::set(&[&named(model)], metadata(gateway)));
+        let models = models.map(|model| Change::set(&[&named(model)], metadata(gateway, "openai")));
         vec![
             SettingsFile { path: home.join(".aider.conf.yml"), format: Format::Yaml, changes },
             SettingsFile {
@@ -160,7 +159,11 @@ impl Client for Aider {
         }
         let project: PathBuf = places.project.join(".aider.conf.yml");
         let set = settings_file::yaml(host, &project).filter(|_| places.project != places.home);
-        let model = set.as_ref().and_then(|set| set.get("model")?.as_str());
+        let ours = set.as_ref().and_then(|set| set.get("set-env")?.as_array()).into_iter().flatten().any(|line| {
+            let url = line.as_str().and_then(|line| line.split_once('=')).map(|(_, url)| url);
+            url.zip(gateway).is_some_and(|(url, root)| super::leads_to(url, root))
+        });
+        let model = set.as_ref().and_then(|set| set.get("model")?.as_str()).filter(|_| !ours);
         if let Some(model) = model {
             found.push(Conflict {
                 weight: Weight::Note,
@@ -181,15 +184,47 @@ fn named(model: &str) -> String {
     format!("openai/{model}")
 }
 
+/// Another of the services that speak OpenAI's protocol, with variables of its own: what leads it to the gateway leads
+/// nothing else there. Its key stands in aider's own file of keys in the home, all else in the folder's settings.
+const SERVICE: &str = "hosted_vllm";
+
+fn project(gateway: &Session, host: &dyn Host, places: &Places) -> Vec<SettingsFile> {
+    let path = places.project.join(".aider.conf.yml");
+    // A list of the user's stays, but for this variable.
+    let variable = "HOSTED_VLLM_API_BASE=";
+    let now = settings_file::yaml(host, &path).and_then(|now| Some(now.get("set-env")?.as_array()?.clone()));
+    let mut variables = now.unwrap_or_default();
+    variables.retain(|line| !line.as_str().is_some_and(|line| line.starts_with(variable)));
+    variables.push(format!("{variable}{}/v1", gateway.base_url).into());
+    let model = |name: &str| format!("{SERVICE}/{name}");
+    let changes = vec![
+        Change::set(&["model"], model(&gateway.model)),
+        Change::set(&["editor-model"], model(&gateway.model)),
+        Change::set(&["weak-model"], model(gateway.small())),
+        Change::set(&["set-env"], variables),
+        Change::set(&["show-model-warnings"], false),
+    ];
+    let mut models = vec![gateway.model.as_str(), gateway.small()];
+    models.dedup();
+    let models = models.iter().map(|name| Change::set(&[&model(name)], metadata(gateway, SERVICE))).collect();
+    let key = Change::set(&["HOSTED_VLLM_API_KEY"], gateway.key.as_str());
+    let keys = places.home.join(".aider/oauth-keys.env");
+    vec![
+        SettingsFile { path: keys, format: Format::Dotenv, changes: vec![key] },
+        SettingsFile { path: places.home.join(".aider.model.metadata.json"), format: Format::Json, changes: models },
+        SettingsFile { path, format: Format::Yaml, changes },
+    ]
+}
+
 /// What it would else look for in a list of prices: it sizes its map of the repository and its summaries by these.
-fn metadata(gateway: &Session) -> serde_json::Value {
+fn metadata(gateway: &Session, service: &str) -> serde_json::Value {
     json!({
         "max_input_tokens": gateway.context,
         "max_tokens": gateway.max_output,
         "max_output_tokens": gateway.max_output,
         "input_cost_per_token": 0,
         "output_cost_per_token": 0,
-        "litellm_provider": "openai",
+        "litellm_provider": service,
         "mode": "chat",
     })
 }
@@ -197,7 +232,7 @@ fn metadata(gateway: &Session) -> serde_json::Value {
 fn metadata_text(gateway: &Session) -> String {
     let mut all = serde_json::Map::new();
     for model in [gateway.model.as_str(), gateway.small()] {
-        all.insert(named(model), metadata(gateway));
+        all.insert(named(model), metadata(gateway, "openai"));
     }
     format!("{:#}\n", serde_json::Value::Object(all))
 }

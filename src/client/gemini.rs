@@ -128,7 +128,11 @@ impl Client for Gemini {
             let read = host.read(&places.home.join(".gemini/.env"));
             read.is_ok_and(|bytes| settings::leads_home(&String::from_utf8_lossy(&bytes), root))
         });
-        for (at, dir) in dirs.iter().enumerate() {
+        let of_project = gateway.and_then(|root| settings::of_project(host, places, root));
+        // The folder's choice beats the user's, and the user's .env has its key.
+        let (first, connected) = (usize::from(of_project.is_some()), connected || of_project.is_some());
+        found.extend(of_project.flatten());
+        for (at, dir) in dirs.iter().enumerate().skip(first) {
             found.extend(auth_conflict(host, &dir.join("settings.json"), connected, at > 0));
         }
         found.extend(prescribed(host));

@@ -185,7 +185,63 @@ fn aider_is_connected_by_two_files_of_the_home() {
     let models = told(&files, 1, "/home/u/.aider.model.metadata.json", Format::Json);
     assert!(models.len() == 1 && models[0].starts_with("openai/demo={"), "{models:?}");
     assert!(models[0].contains("\"max_input_tokens\":65536"), "{models:?}");
-    assert_eq!(settings_of("aider", &linux(), Scope::Project, 65_536), []);
+}
+
+#[test]
+fn aider_gets_a_service_of_its_own_in_one_folder_and_the_key_in_the_home() {
+    let host =
+        linux().file("/projects/p/.aider.conf.yml", "set-env: [A=b, \"HOSTED_VLLM_API_BASE=http://o.example\"]\n");
+    let files = settings_of("aider", &host, Scope::Project, 65_536);
+    assert_eq!(told(&files, 0, "/home/u/.aider/oauth-keys.env", Format::Dotenv), ["HOSTED_VLLM_API_KEY=\"sk-test\""]);
+    let models = told(&files, 1, "/home/u/.aider.model.metadata.json", Format::Json);
+    assert!(models.len() == 1 && models[0].starts_with("hosted_vllm/demo={"), "{models:?}");
+    assert_eq!(
+        told(&files, 2, "/projects/p/.aider.conf.yml", Format::Yaml),
+        [
+            "model=\"hosted_vllm/demo\"",
+            "editor-model=\"hosted_vllm/demo\"",
+            "weak-model=\"hosted_vllm/demo\"",
+            "set-env=[\"A=b\",\"HOSTED_VLLM_API_BASE=http://127.0.0.1:4242/v1\"]",
+            "show-model-warnings=false",
+        ]
+    );
+}
+
+#[test]
+fn gemini_cli_takes_the_vertex_form_in_one_folder_unless_the_user_needs_that() {
+    let files = settings_of("gemini", &linux(), Scope::Project, 65_536);
+    assert_eq!(
+        told(&files, 0, "/home/u/.gemini/.env", Format::Dotenv),
+        ["GOOGLE_API_KEY=\"sk-test\"", "GOOGLE_VERTEX_BASE_URL=\"http://127.0.0.1:4242\""]
+    );
+    assert_eq!(
+        told(&files, 1, "/projects/p/.gemini/settings.json", Format::Json),
+        ["security.auth.selectedType=\"vertex-ai\"", "model.name=\"demo\""]
+    );
+    for (name, text) in [
+        ("settings.json", r#"{"security": {"auth": {"selectedType": "vertex-ai"}}}"#),
+        (".env", "GOOGLE_CLOUD_PROJECT=p\n"),
+        (".env", "GEMINI_CLI_CUSTOM_HEADERS=X-Goog-Api-Key: other\n"),
+    ] {
+        let host = linux().file(&format!("/home/u/.gemini/{name}"), text);
+        assert_eq!(settings_of("gemini", &host, Scope::Project, 65_536), [], "{text}");
+    }
+}
+
+#[test]
+fn a_connection_is_not_led_elsewhere_by_what_the_user_gave_agents_and_headers() {
+    let agents =
+        r#"{"agent": {"build": {"model": "other/x"}, "title": {"model": "other/y"}, "mine": {"model": "other/z"}}}"#;
+    let host = linux().file("/home/u/.config/opencode/opencode.json", agents);
+    let files = settings_of("opencode", &host, Scope::User, 65_536);
+    let changes: Vec<String> = files[0].changes.iter().map(line).filter(|line| line.starts_with("agent.")).collect();
+    assert_eq!(changes, ["agent.build.model=\"llmup/demo\"", "agent.title.model=\"llmup/demo\""]);
+    for (headers, goes) in [("x-goog-api-key:other", true), ("Authorization: Bearer x", true), ("x-team: a", false)] {
+        let host = linux().file("/home/u/.gemini/.env", &format!("GEMINI_CLI_CUSTOM_HEADERS={headers}\n"));
+        let files = settings_of("gemini", &host, Scope::User, 65_536);
+        let changes: Vec<String> = files[0].changes.iter().map(line).collect();
+        assert_eq!(changes.contains(&"GEMINI_CLI_CUSTOM_HEADERS=-".to_owned()), goes, "{headers}");
+    }
 }
 
 #[test]

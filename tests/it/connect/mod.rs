@@ -115,7 +115,7 @@ fn one_folder_only_where_the_client_keeps_a_file_out_of_version_control() {
     assert!(std::fs::read_to_string(&local).unwrap().contains(KEY) && !settings(&home).exists());
     ended(&llmup(&home, &["disconnect", "claude", "--yes"]), 0);
     assert!(!home.path().join(".claude").exists());
-    for client in ["codex", "gemini"] {
+    for client in ["codex", "goose"] {
         let refused = connect(&home, 4321, &[client, "--project", "--yes"]);
         ended(&refused, 2);
         assert!(refused.err.contains(&format!("`llmup connect {client}`")), "{}", refused.err);

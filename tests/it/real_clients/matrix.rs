@@ -7,6 +7,7 @@ use super::clients::{PROMPT, Setup};
 use super::demo::{EVIDENCE, makes_the_file};
 use super::run::{Gateway, installed, turn};
 use crate::real_llama::{home_with_engine, start_demo};
+use crate::support::Home;
 
 /// Nobody listens there.
 const DEAD: &str = "http://127.0.0.1:9";
@@ -25,6 +26,8 @@ struct Row {
     settings: &'static [(&'static str, &'static str)],
     /// Those of them that beat a connection, so that only `run` is tried with them.
     stronger: &'static [&'static str],
+    /// Whether one folder alone is tried as well.
+    project: bool,
 }
 
 const CLAUDE_SETTINGS: &str = r#"{"env": {"ANTHROPIC_BASE_URL": "DEAD", "ANTHROPIC_AUTH_TOKEN": "other",
@@ -38,6 +41,7 @@ const CLAUDE: Row = Row {
     env: &[],
     settings: &[(".claude/settings.json", CLAUDE_SETTINGS), ("work/.claude/settings.local.json", CLAUDE_SETTINGS)],
     stronger: &["work/.claude/settings.local.json"],
+    project: false,
 };
 
 const CODEX: Row = Row {
@@ -51,6 +55,7 @@ const CODEX: Row = Row {
          base_url = \"DEAD/v1\"\nwire_api = \"responses\"\n",
     )],
     stronger: &[],
+    project: false,
 };
 
 const GEMINI: Row = Row {
@@ -71,6 +76,7 @@ const GEMINI: Row = Row {
         ),
     ],
     stronger: &[],
+    project: true,
 };
 
 const OPENCODE: Row = Row {
@@ -85,6 +91,7 @@ const OPENCODE: Row = Row {
 "options": {"baseURL": "DEAD/v1", "apiKey": "other"}, "models": {"x": {}}}}}"#,
     )],
     stronger: &[],
+    project: false,
 };
 
 const QWEN: Row = Row {
@@ -98,6 +105,7 @@ const QWEN: Row = Row {
 "modelProviders": {"openai": [{"id": "demo", "name": "other", "envKey": "OTHER", "baseUrl": "DEAD/v1"}]}}"#,
     )],
     stronger: &[],
+    project: false,
 };
 
 const CONTINUE: Row = Row {
@@ -112,6 +120,7 @@ const CONTINUE: Row = Row {
     )],
     // It takes the first model that can chat, and llmup puts its own behind those that are there.
     stronger: &[".continue/config.yaml"],
+    project: false,
 };
 
 const COPILOT: Row = Row {
@@ -128,6 +137,7 @@ const COPILOT: Row = Row {
         (".copilot/settings.json", r#"{"model": "other/demo"}"#),
     ],
     stronger: &[],
+    project: false,
 };
 
 const AIDER: Row = Row {
@@ -141,6 +151,7 @@ const AIDER: Row = Row {
         (".env", "OPENAI_BASE_URL=DEAD/v1\nAIDER_MODEL=openai/other\n"),
     ],
     stronger: &[".env"],
+    project: true,
 };
 
 const GOOSE: Row = Row {
@@ -154,6 +165,7 @@ const GOOSE: Row = Row {
         "GOOSE_PROVIDER: openai\nGOOSE_MODEL: other\nOPENAI_HOST: DEAD\nOPENAI_BASE_PATH: v1/responses\n",
     )],
     stronger: &[],
+    project: false,
 };
 
 impl Row {
@@ -214,13 +226,37 @@ fn both_ways(row: &Row) {
     assert_eq!(connected.code, Some(0), "{}", connected.err);
     assert!(!connected.err.contains(&gateway.key), "{}", connected.err);
     makes_the_file(&format!("{} connected", row.id), &program, &row.setup(row.words), &home, &gateway);
-    let back = home.run(&["disconnect", row.id, "--yes"]);
-    assert_eq!(back.code, Some(0), "{}", back.err);
+    disconnect(row, &home);
     for (path, text) in settings.iter().filter(|(path, _)| path.exists()) {
         let now = std::fs::read_to_string(path).unwrap();
         assert!(!now.contains(&gateway.key) && !now.contains(&gateway.url), "{}: {now}", path.display());
         assert!(row.kept(text, &now), "{}: {now}", path.display());
+        std::fs::remove_file(path).unwrap();
     }
+    if row.project {
+        in_one_folder(row, &program, &home, &gateway);
+    }
+}
+
+/// The same in one folder, in a home without settings of its own; no key is left in the folder.
+fn in_one_folder(row: &Row, program: &Path, home: &Home, gateway: &Gateway) {
+    let work = home.path().join("work");
+    std::fs::remove_file(work.join(EVIDENCE)).unwrap();
+    let mut connect = home.llmup(&["connect", row.id, "--project", "--yes"]);
+    connect.current_dir(&work);
+    let connected = crate::support::finish(connect);
+    assert_eq!(connected.code, Some(0), "{}", connected.err);
+    makes_the_file(&format!("{} connected in one folder", row.id), program, &row.setup(row.words), home, gateway);
+    let settings = [".aider.conf.yml", ".gemini/settings.json"].map(|name| work.join(name));
+    let texts: Vec<String> = settings.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    assert!(texts.len() == 1 && !texts[0].contains(&gateway.key), "{texts:?}");
+    disconnect(row, home);
+    assert!(!settings.iter().any(|path| path.exists()));
+}
+
+fn disconnect(row: &Row, home: &Home) {
+    let back = home.run(&["disconnect", row.id, "--yes"]);
+    assert_eq!(back.code, Some(0), "{}", back.err);
 }
 
 macro_rules! both_ways {
