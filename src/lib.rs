@@ -46,6 +46,7 @@ pub fn run() -> u8 {
     if args.nth(1).is_some_and(|first| first == supervisor::guard::ARGUMENT) {
         return u8::try_from(supervisor::guard::main(args)).unwrap_or(exit::Exit::Bug.code());
     }
+    supervisor::bear_size_limit();
     let cli = cli::Cli::parse();
     match commands::dispatch(cli) {
         Ok(code) => code,
