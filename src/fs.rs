@@ -162,6 +162,14 @@ pub fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
+/// Makes `at` another name of `to`, by a symbolic link. What stands at `at` already stays.
+pub fn link(to: &Path, at: &Path) -> io::Result<()> {
+    match os::link(to, at) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Free bytes on the disk that holds `path` (its nearest existing parent); `None` when the system will not say.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let mut at = path;

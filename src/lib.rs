@@ -35,6 +35,7 @@ pub mod pull;
 pub mod state;
 pub mod supervisor;
 pub mod words;
+pub mod wrapped;
 pub mod wsl;
 
 use clap::Parser;
@@ -47,7 +48,15 @@ pub fn run() -> u8 {
         return u8::try_from(supervisor::guard::main(args)).unwrap_or(exit::Exit::Bug.code());
     }
     supervisor::bear_size_limit();
-    let cli = cli::Cli::parse();
+    commands::columns::of_errors().into_iter().for_each(output::fill);
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            cli::next(&error).iter().for_each(|hint| output::hint(hint));
+            return u8::try_from(error.exit_code()).unwrap_or(exit::Exit::Usage.code());
+        }
+    };
     match commands::dispatch(cli) {
         Ok(code) => code,
         Err(error) => error.ended_by_user().unwrap_or_else(|| {

@@ -3,9 +3,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use crate::exit::Exit;
 use crate::words::{self, Language};
+use crate::wrapped;
+
+/// See [`fill`].
+static COLUMNS: OnceLock<usize> = OnceLock::new();
 
 /// Writes data to standard output as it is.
 pub fn data(text: &str) {
@@ -36,24 +41,52 @@ pub fn json(value: &impl serde::Serialize) {
 
 /// Writes one line for the human to standard error, in the human's language.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", words::say(text));
+    let text = words::say(text);
+    // A sentence, not something that is laid out already.
+    let plain = !text.starts_with(char::is_whitespace) && !text.contains(['\n', '\u{1b}', '│']) && !text.contains("  ");
+    let text = match COLUMNS.get() {
+        Some(columns) if plain && wrapped::width(&text) > *columns => wrapped::fold(&text, *columns, "", "").into(),
+        _ => text,
+    };
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Writes to standard error without ending the line, in the human's language: a question, and what is typed after it.
+/// Writes to standard error as it is, without ending the line: a question, and what is typed after it.
 pub fn prompt(text: &str) {
     let mut out = io::stderr().lock();
-    let _ = out.write_all(words::say(text).as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A line for the human who should know of something that is not as it could be.
 pub fn warned(what: impl std::fmt::Display) -> String {
-    let what = what.to_string();
-    format!("{} {}", on_stderr(Style::Warn, "note  "), words::say(&what))
+    below(Style::Warn, "note  ", " ", &what.to_string())
 }
 
 /// Writes one such line to standard error.
 pub fn warning(what: impl std::fmt::Display) {
     note(&warned(what));
+}
+
+/// Writes `head text` to standard error, the lines that follow the first one indented below the text.
+pub fn told(head: &str, text: &str) {
+    note(&below(Style::Strong, head, " ", text));
+}
+
+/// The same as text, in the human's language. A terminal breaks lines anywhere; these are broken between words.
+fn below(style: Style, head: &str, gap: &str, text: &str) -> String {
+    let (label, text) = (words::say(head), words::say(text));
+    let indent = wrapped::width(&label) + wrapped::width(gap);
+    let text = match COLUMNS.get().filter(|_| !text.contains('\n')) {
+        Some(columns) => wrapped::fold(&text, columns.saturating_sub(indent), "", "")
+            .replace('\n', &format!("\n{}", " ".repeat(indent))),
+        None => text.into_owned(),
+    };
+    format!("{}{gap}{text}", on_stderr(style, head))
+}
+
+/// How many columns the terminal behind standard error has. Unless this is said, lines are written as they are.
+pub fn fill(columns: usize) {
+    let _ = COLUMNS.set(columns);
 }
 
 /// Whether a human watches standard error.
@@ -114,6 +147,11 @@ pub fn failure(error: &crate::error::Error) {
     }
 }
 
+/// Says what to do next.
+pub fn hint(text: &str) {
+    note(&labelled(Style::Strong, "hint", text));
+}
+
 /// `error: text`, in the human's language.
 fn labelled(style: Style, label: &str, text: &str) -> String {
     let (colon, gap) = match words::language() {
@@ -121,8 +159,7 @@ fn labelled(style: Style, label: &str, text: &str) -> String {
         // A wide colon has its gap within.
         Language::Chinese => ("：", ""),
     };
-    let label = format!("{}{colon}", words::say(label));
-    format!("{}{gap}{}", on_stderr(style, &label), words::say(text))
+    below(style, &format!("{}{colon}", words::say(label)), gap, text)
 }
 
 /// Bytes for humans: `1.5 GiB`, `12 MiB`.

@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 
 pub(super) const ENV_EXAMPLES: &str = "\
 Examples:
-  eval \"$(llmup env claude)\"                                  bash, zsh
-  llmup env claude --shell fish | source                      fish
-  llmup env claude --shell powershell | Invoke-Expression     PowerShell
-  llmup env                                                   lists the clients
-  llmup env claude --format dotenv > .env                     for docker compose
-  llmup env claude --format docker > claude.env               docker run --env-file";
+  eval \"$(llmup env claude)\"                              bash, zsh
+  llmup env claude --shell fish | source                  fish
+  llmup env claude --shell powershell | Out-String | iex  PowerShell
+  llmup env                                               lists the clients
+  llmup env claude --format dotenv > .env                 for docker compose
+  llmup env claude --format docker > claude.env           docker run --env-file";
 
 pub(super) const RUN_EXAMPLES: &str = "\
 Examples:
@@ -28,15 +28,15 @@ The client's exit code is llmup's.";
 
 pub(super) const CONNECT_EXAMPLES: &str = "\
 Examples:
-  llmup connect claude --dry-run                              show what would change
-  llmup connect codex --yes                                   change it without asking
-  llmup connect claude --project                              for this folder only
-  llmup connect open-webui                                    print what Open WebUI needs";
+  llmup connect claude --dry-run          show what would change
+  llmup connect codex --yes               change it without asking
+  llmup connect claude --project          for this folder only
+  llmup connect open-webui                print what Open WebUI needs";
 
 pub(super) const DISCONNECT_EXAMPLES: &str = "\
 Examples:
-  llmup disconnect claude                                     give its settings back
-  llmup disconnect --all --yes                                everything, without asking";
+  llmup disconnect claude                 give its settings back
+  llmup disconnect --all --yes            everything, without asking";
 
 /// Which gateway a client is pointed at: the one that runs, unless something else is said.
 #[derive(Debug, Clone, Default, Args)]

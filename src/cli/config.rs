@@ -8,7 +8,7 @@ pub(super) const CONFIG_EXAMPLES: &str = "\
 Examples:
   llmup config check models.yaml
   llmup config check models.yaml --json
-  llmup start --config models.yaml --dry-run      and how it would be launched here
+  llmup start --config models.yaml --dry-run      and how it would be run
 
 Nothing is started, and nobody is asked. A file that cannot be used is exit
 code 3, with what is wrong in which line.";

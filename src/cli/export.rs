@@ -6,10 +6,24 @@ use clap::{Args, Subcommand};
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
-  llmup export systemd glm-4.7 --port 4000 > ~/.config/systemd/user/llmup-glm-4.7.service
+  llmup export systemd glm-4.7 > ~/.config/systemd/user/llmup-glm-4.7.service
   llmup export systemd --system -- serve --config /etc/llmup/models.yaml
   llmup export launchd qwen3-8b > ~/Library/LaunchAgents/llmup-qwen3-8b.plist
   llmup export windows-task glm-4.7 > llmup.xml
+
+How to install it is said on standard error.";
+
+pub(super) const LAUNCHD_EXAMPLES: &str = "\
+Examples:
+  llmup export launchd qwen3-8b > ~/Library/LaunchAgents/llmup-qwen3-8b.plist
+  llmup export launchd -- serve --config models.yaml > models.plist
+
+How to install it is said on standard error.";
+
+pub(super) const TASK_EXAMPLES: &str = "\
+Examples:
+  llmup export windows-task glm-4.7 > llmup.xml
+  llmup export windows-task -- start --config models.yaml > llmup.xml
 
 How to install it is said on standard error.";
 
@@ -33,12 +47,14 @@ pub enum ExportCommand {
         service: ServiceArgs,
     },
     /// A property list for macOS' launchd.
+    #[command(after_help = LAUNCHD_EXAMPLES)]
     Launchd {
         /// What to run.
         #[command(flatten)]
         service: ServiceArgs,
     },
     /// A task for Windows' scheduler, started at logon.
+    #[command(after_help = TASK_EXAMPLES)]
     WindowsTask {
         /// What to run.
         #[command(flatten)]

@@ -24,7 +24,8 @@ Examples:
   llmup explain No available memory for the cache blocks
                                       the nearest to an error's own words
 
-The language is that of LLMUP_LANG, LC_ALL, LC_MESSAGES or LANG: English or Chinese.";
+The language is that of LLMUP_LANG, LC_ALL, LC_MESSAGES or LANG: English or
+Chinese.";
 
 pub(super) const HARDWARE_EXAMPLES: &str = "\
 Examples:
@@ -101,6 +102,7 @@ pub struct HardwareArgs {
 #[derive(Debug, Subcommand)]
 pub enum EngineCommand {
     /// Install an engine into llmup's own folder.
+    #[command(after_help = ENGINE_EXAMPLES)]
     Install {
         /// llama-cpp or vllm.
         engine: EngineId,
@@ -112,12 +114,14 @@ pub enum EngineCommand {
         accelerator: Option<Accelerator>,
     },
     /// Which engines are there, their versions and where.
+    #[command(after_help = ENGINE_EXAMPLES)]
     List {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Remove an engine llmup installed.
+    #[command(after_help = ENGINE_EXAMPLES)]
     Remove {
         /// llama-cpp or vllm.
         engine: EngineId,

@@ -7,7 +7,7 @@ use clap_complete::aot::Shell;
 
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
-  source <(llmup completions bash)                            bash, for this shell; for good: into ~/.bashrc
+  source <(llmup completions bash)                            bash, this shell
   llmup completions zsh > \"${fpath[1]}/_llmup\"               zsh
   llmup completions fish > ~/.config/fish/completions/llmup.fish
   llmup completions powershell | Out-String | Invoke-Expression";

@@ -5,6 +5,7 @@ mod config;
 mod export;
 mod machine;
 mod manual;
+mod missing;
 mod models;
 mod running;
 mod serve;
@@ -18,6 +19,7 @@ pub use self::config::ConfigCommand;
 pub use self::export::{ExportCommand, ServiceArgs};
 pub use self::machine::{DoctorArgs, EngineCommand, ExplainArgs, HardwareArgs};
 pub use self::manual::{CompletionsArgs, ManArgs};
+pub use self::missing::next;
 pub use self::models::{ModelsArgs, PullArgs, SourceChoice};
 pub use self::running::{LogsArgs, RestartArgs, StatusArgs, StopArgs, TopArgs};
 pub use self::serve::{LogWhen, ReloadArgs, ServeArgs};
@@ -34,15 +36,16 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  llmup start demo --yes                              try everything with a tiny scripted model
-  llmup start glm-4.7 --model-dir /models/glm-4.7     your own weights
-  llmup serve --config litellm_config.yaml            engines and providers that run already
-  llmup run claude                                    Claude Code on it
-  llmup hardware                                      what this machine has
-  llmup doctor                                        what is wrong, and the cure
+  llmup start demo --yes                        try it with a scripted model
+  llmup start glm-4.7 --model-dir /models/glm-4.7  your own weights
+  llmup serve --config litellm_config.yaml      engines that run already
+  llmup run claude                              Claude Code on it
+  llmup hardware                                what this machine has
+  llmup doctor                                  what is wrong, and the cure
 
-Exit codes: 0 ok, 1 bug (doctor: a problem), 2 usage, 3 configuration, 4 engine or gateway missing,
-5 nothing fits this machine, 6 engine failed, 7 port or lock taken, 8 client settings conflict, 128+n signal";
+Exit codes: 0 ok, 1 bug (doctor: a problem), 2 usage, 3 configuration,
+4 engine or gateway missing, 5 nothing fits this machine, 6 engine failed,
+7 port or lock taken, 8 client settings conflict, 128+n signal";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -116,4 +119,56 @@ pub enum Command {
     /// Print the manual page, or write one per subcommand.
     #[command(after_help = manual::MAN_EXAMPLES)]
     Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command with the words that lead to it.
+    fn each(command: &clap::Command, words: &str, look: &mut impl FnMut(&str, &clap::Command)) {
+        look(words, command);
+        for below in command.get_subcommands() {
+            each(below, &format!("{words} {}", below.get_name()), look);
+        }
+    }
+
+    /// The words of a line of a shell, up to a comment behind two blanks, a pipe or a file.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted, mut blanks) = (Vec::new(), String::new(), false, 0);
+        for c in line.trim_start().chars() {
+            blanks = if c == ' ' && !quoted { blanks + 1 } else { 0 };
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if blanks == 2 => break,
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        let end = words.iter().position(|word| word == "|" || word == ">").unwrap_or(words.len());
+        words[..end].iter().filter(|word| !word.is_empty()).cloned().collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_fit_80_columns_and_are_commands() {
+        let mut seen = 0;
+        each(&Cli::command(), "llmup", &mut |name, command| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n"), "{name} has no examples");
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+            // A recording has to be there to be named.
+            let commands = help.lines().filter(|line| line.starts_with("  llmup ") && !line.contains("--from machine"));
+            for line in commands {
+                let parsed = Cli::try_parse_from(words(line));
+                assert!(parsed.is_ok(), "{name}: {line}\n{}", parsed.err().unwrap());
+                seen += 1;
+            }
+        });
+        assert!(seen > 80, "{seen}");
+    }
 }

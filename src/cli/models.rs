@@ -18,11 +18,11 @@ configuration folder (LLMUP_CONFIG_DIR), beat built-in ones of the same name.";
 
 pub(super) const PULL_EXAMPLES: &str = "\
 Examples:
-  llmup pull glm-4.7-flash                                    the form that suits this machine
+  llmup pull glm-4.7-flash                    the form that suits this machine
   llmup pull qwen3-coder-30b-a3b --quantization q4_k_m --dry-run
   llmup pull Qwen/Qwen3-8B --source modelscope
   llmup pull hf:unsloth/Qwen3-8B-GGUF --quantization q5_k_m
-  llmup pull llama3.1:8b                                      through Ollama
+  llmup pull llama3.1:8b                      through Ollama
 
 From Hugging Face (HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE),
 ModelScope (MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN) or Ollama; proxies by

@@ -7,18 +7,19 @@ use clap::{Args, ValueEnum};
 pub(super) const SERVE_EXAMPLES: &str = "\
 Examples:
   llmup serve --backend http://127.0.0.1:8000/v1 --model glm-4.7
-  llmup serve --backend https://models.example/v1 --backend-key KEY --model glm-4.7 --host 0.0.0.0
+  llmup serve --backend https://models.example/v1 --backend-key KEY --model m
   llmup serve --config litellm_config.yaml --port 4000";
 
 pub(super) const RELOAD_EXAMPLES: &str = "\
 Examples:
-  llmup reload                                                the only one that runs
-  llmup reload glm-4.7                                        the one that serves it
-  kill -HUP PID                                               the same, without an answer
+  llmup reload            the only one that runs
+  llmup reload glm-4.7    the one that serves it
+  kill -HUP PID           the same, without an answer
 
-Requests on their way end as they began; the next ones get the new models, aliases and key. A file that cannot be used
-changes nothing, and is answered with what is wrong in which line (exit code 3). Variables that the file names are
-those the running llmup was started with.";
+Requests on their way end as they began; the next ones get the new models,
+aliases and key. A file that cannot be used changes nothing, and is answered
+with what is wrong in which line (exit code 3). Variables that the file names
+are those the running llmup was started with.";
 
 /// `llmup serve`.
 #[derive(Debug, Clone, Args)]

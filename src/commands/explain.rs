@@ -1,6 +1,6 @@
 //! `llmup explain`: what a code means and what cures it; the code of an error by its words; the whole catalogue.
 
-use super::wrapped::{columns, fold};
+use super::columns::of_output as columns;
 use crate::cli::ExplainArgs;
 use crate::engine::{EngineId, driver};
 use crate::error::{Plain, Result};
@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::output::{self, Style, paint};
 use crate::profile::{self, Finding, LETTERS};
 use crate::words::{self, Language};
+use crate::wrapped::fold;
 
 /// Words of the frame around a finding, in one language.
 struct Frame {

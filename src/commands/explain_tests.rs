@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::commands::wrapped::width;
+use crate::wrapped::width;
 
 fn all() -> &'static [Finding] {
     profile::findings().unwrap()

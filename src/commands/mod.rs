@@ -1,5 +1,6 @@
 //! One file per subcommand; orchestration only. This is the only place that joins the pillars.
 
+pub mod columns;
 pub mod config;
 pub mod connect;
 pub mod doctor;
@@ -29,7 +30,6 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod top;
-pub mod wrapped;
 
 use crate::cli::{Cli, Command, DoctorArgs};
 use crate::error::Result;

@@ -8,6 +8,7 @@ use console::{Key, Term};
 use super::interrupted::Interrupted;
 use crate::error::Result;
 use crate::output;
+use crate::words;
 
 /// How often somebody is asked who answers with something else.
 const TIMES: usize = 3;
@@ -35,7 +36,7 @@ pub fn insisted(question: &str) -> Result<bool> {
 }
 
 fn ask(question: &str, choice: &str, enter: bool) -> Result<bool> {
-    let terminal = Term::stderr();
+    let (terminal, question) = (Term::stderr(), words::say(question));
     for _ in 0..TIMES {
         output::prompt(&format!("{question} {choice} "));
         match line(|| terminal.read_key_raw(), output::prompt) {
@@ -64,7 +65,7 @@ fn line(mut key: impl FnMut() -> io::Result<Key>, show: impl Fn(&str)) -> Typed 
             Ok(Key::Escape) | Err(_) => break Typed::No,
             Ok(Key::Backspace) => {
                 if let Some(gone) = word.pop() {
-                    let columns = crate::words::width(gone.encode_utf8(&mut [0; 4]));
+                    let columns = words::width(gone.encode_utf8(&mut [0; 4]));
                     show(&["\u{8}".repeat(columns), " ".repeat(columns), "\u{8}".repeat(columns)].concat());
                 }
             }

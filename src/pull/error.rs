@@ -76,6 +76,8 @@ pub enum PullError {
         repo: String,
         /// What the user typed.
         name: String,
+        /// The form that was chosen here: another machine might choose another one.
+        form: Option<String>,
         /// The files that are known to be missing; empty when nobody knows.
         missing: Vec<String>,
         /// Where they belong.
@@ -163,11 +165,14 @@ impl Explain for PullError {
                 vec!["choose one of them with `--quantization`, or name files with `--include`".to_owned()]
             }
             PullError::Nothing { .. } => vec!["name the files with `--include '*.gguf'`".to_owned()],
-            PullError::Offline { name, dir, variable, .. } => vec![
-                format!("with a network, `unset {variable}` and run this again"),
-                format!("or on a machine that has one: `llmup pull {name} --to weights`"),
-                format!("then copy all of that folder to {}", dir.display()),
-            ],
+            PullError::Offline { name, form, dir, variable, .. } => {
+                let form = form.as_ref().map(|form| format!(" --quantization {form}")).unwrap_or_default();
+                vec![
+                    format!("with a network, `unset {variable}` and run this again"),
+                    format!("or on a machine that has one: `llmup pull {name}{form} --to weights`"),
+                    format!("then copy all of that folder to {}", dir.display()),
+                ]
+            }
             PullError::Space { .. } => {
                 vec!["free some space, or choose another disk: `--to DIR`, or LLMUP_DATA_DIR for everything".to_owned()]
             }

@@ -43,6 +43,8 @@ const LIST_TRIES: u32 = 4;
 pub struct Order {
     /// What the user typed, for hints.
     pub name: String,
+    /// The form of a profile's weights, as `--quantization` takes it: which one suits is another on other machines.
+    pub form: Option<String>,
     /// The hub.
     pub hub: HubId,
     /// `ORG/NAME`.
@@ -243,6 +245,7 @@ fn without_network(
         hub: order.hub,
         repo: order.repo.clone(),
         name: order.name.clone(),
+        form: order.form.clone(),
         missing: missing.unwrap_or_default(),
         dir: order.dir.clone(),
         variable: variable.to_owned(),

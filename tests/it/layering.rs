@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const FOUNDATION: &[&str] = &["error", "exit", "output", "progress", "paths", "fs", "host", "words", "wsl"];
+const FOUNDATION: &[&str] = &["error", "exit", "output", "progress", "paths", "fs", "host", "words", "wrapped", "wsl"];
 
 /// Which modules may be used from a top-level module, besides itself. `None`: all.
 fn allowed(module: &str) -> Option<Vec<&'static str>> {

@@ -33,7 +33,7 @@ fn assert_same(hub: &Hub, dir: &Path) {
 
 #[cfg(unix)]
 /// Files with real headers, so that what was pulled can be planned.
-fn real_model() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn real_model() -> Vec<(String, Vec<u8>)> {
     let shape = serde_json::json!({
         "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 256,
@@ -178,7 +178,7 @@ fn what_cannot_be_had_is_said_with_what_to_do() {
 
 #[cfg(unix)]
 /// A profile of the user's own, so that nothing depends on what a built-in one lists.
-fn profile(home: &Home) {
+pub(crate) fn profile(home: &Home) {
     let dir = home.path().join("config/profiles");
     std::fs::create_dir_all(&dir).unwrap();
     let text = "name: tiny\ntitle: a model\narchitectures: [Qwen3ForCausalLM]\ncontext_max: 32768\nparameters_b: 0.001\n\

@@ -13,7 +13,7 @@ const URL: &str = "http://127.0.0.1:7777";
 const LONG: Duration = Duration::from_secs(180);
 
 /// A home with a fake client of that name, and nothing else of the kind, on PATH.
-fn home_with(programs: &[&str]) -> Home {
+pub(crate) fn home_with(programs: &[&str]) -> Home {
     let home = Home::new();
     let bin = bin(&home);
     std::fs::create_dir_all(&bin).unwrap();
@@ -23,7 +23,7 @@ fn home_with(programs: &[&str]) -> Home {
     home
 }
 
-fn bin(home: &Home) -> PathBuf {
+pub(crate) fn bin(home: &Home) -> PathBuf {
     home.path().join("bin")
 }
 
@@ -343,7 +343,7 @@ mod installing {
 }
 
 /// The fake engine and the fake client beside each other.
-fn with_engine(home: &Home, words: &[&str]) -> Command {
+pub(crate) fn with_engine(home: &Home, words: &[&str]) -> Command {
     let mut all = vec!["run"];
     all.extend(words);
     let mut command = home.faked(&["llama-server"], &all);

@@ -4,6 +4,8 @@ pub mod fake;
 pub mod hub;
 pub mod outside;
 pub mod strict;
+#[cfg(unix)]
+pub mod terminal;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

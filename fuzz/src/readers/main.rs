@@ -51,6 +51,9 @@ pub mod profile;
 #[path = "../../../src/words/mod.rs"]
 #[allow(dead_code)]
 pub mod words;
+#[path = "../../../src/wrapped.rs"]
+#[allow(dead_code)]
+pub mod wrapped;
 #[path = "../../../src/wsl/mod.rs"]
 #[allow(dead_code)]
 pub mod wsl;

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use super::fix::Fix;
 use super::{Finding, Section, Status, count};
-use crate::commands::wrapped::{self, fold};
+use crate::commands::columns;
 use crate::output::{Style, paint, watched};
 use crate::words;
+use crate::wrapped::{self, fold};
 
 /// How the report may look.
 #[derive(Debug, Clone, Copy)]
@@ -21,12 +22,13 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn of_stdout() -> Look {
-        Look { terminal: std::io::stdout().is_terminal(), unicode: Self::unicode(), columns: wrapped::columns() }
+        Look { terminal: std::io::stdout().is_terminal(), unicode: Self::unicode(), columns: columns::of_output() }
     }
 
     /// For what is said while something is put in order.
     pub(super) fn of_stderr() -> Look {
-        Look { terminal: watched(), unicode: Self::unicode(), columns: wrapped::columns() }
+        let columns = columns::of_errors().unwrap_or_else(columns::of_output);
+        Look { terminal: watched(), unicode: Self::unicode(), columns }
     }
 
     fn unicode() -> bool {

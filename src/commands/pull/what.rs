@@ -79,6 +79,7 @@ fn of_repo(
     let mut order = match listed.filter(|_| args.include.is_empty() && args.revision.is_none()) {
         Some((name, variant)) => Order {
             name: args.model.clone(),
+            form: quantization,
             hub,
             repo: repo.to_owned(),
             revision: None,
@@ -93,6 +94,7 @@ fn of_repo(
             let dir = pull::dir(&paths.models(), repo, what.as_deref().unwrap_or("x"));
             Order {
                 name: args.model.clone(),
+                form: quantization.clone(),
                 hub,
                 repo: repo.to_owned(),
                 revision: args.revision.clone(),
@@ -171,6 +173,7 @@ pub(super) fn orders(
         .filter_map(|hub| {
             Some(Order {
                 name: name.to_owned(),
+                form: Some(variant.quantization.clone()),
                 hub,
                 repo: repo_of(variant, hub)?.to_owned(),
                 revision: None,

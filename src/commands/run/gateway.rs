@@ -14,6 +14,7 @@ use crate::commands::{question, running};
 use crate::error::{Explain, Plain, Result, paste};
 use crate::exit::Exit;
 use crate::host::Os;
+use crate::model::demo;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::state::Instance;
@@ -22,9 +23,6 @@ use crate::{fs, output, profile};
 
 /// Between two looks at one that is being started.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// The model llmup writes itself.
-const DEMO: &str = "demo";
 
 /// Whether there is one.
 pub enum Gateway {
@@ -68,7 +66,7 @@ impl Explain for GatewayError {
     fn hints(&self) -> Vec<String> {
         match self {
             GatewayError::NotRunning { client, last } => {
-                let model = last.as_deref().unwrap_or(DEMO);
+                let model = last.as_deref().unwrap_or(demo::NAME);
                 let model = paste::word(model, Os::current());
                 vec![
                     format!("start one on the way: `llmup run {client} --start {model} --yes`"),
@@ -127,7 +125,7 @@ pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gate
 /// The model to start, once the user agrees.
 fn agreed(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<String> {
     let last = last(paths);
-    let model = last.clone().unwrap_or_else(|| DEMO.to_owned());
+    let model = last.clone().unwrap_or_else(|| demo::NAME.to_owned());
     if args.yes {
         return Ok(model);
     }

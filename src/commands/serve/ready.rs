@@ -28,7 +28,7 @@ pub fn show(instance: &Instance, catalog: &Catalog, no_auth: bool, shell: Shell)
         lines.push(format!("{}  {name}", if at == 0 { lead } else { "       " }));
     }
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
-    lines.extend(next_commands(shell, None));
+    lines.extend(next_commands(shell));
     lines.extend([String::new(), "Ctrl-C stops the gateway; the backends run on.".to_owned()]);
     box_of(&lines);
 }

@@ -5,6 +5,7 @@ use crate::client::CLIENTS;
 use crate::client::shell::Shell;
 use crate::error::paste;
 use crate::host::Os;
+use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
 use crate::words;
@@ -63,7 +64,10 @@ pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<Elsewhere<'_>>)
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
     let named = elsewhere.filter(|elsewhere| elsewhere.to_be_named).map(|elsewhere| elsewhere.name);
-    lines.extend(next_commands(shell, named));
+    let any = named.unwrap_or(&instance.model.name) != demo::NAME;
+    let clients: Vec<&str> =
+        CLIENTS.iter().map(|client| client.id()).filter(|id| any || demo::plays_with(id)).collect();
+    lines.extend(next(&shell.program(&program()), &clients, named));
     if let (None, Some(other)) = (elsewhere, instance.others.first()) {
         let Model { name, .. } = &instance.model;
         let another = to_run(&shell.program(&program()), CLIENTS[0].id(), Some(&other.name));
@@ -133,18 +137,18 @@ fn model_json(model: &Model) -> serde_json::Value {
     })
 }
 
-/// What starts each client, some to a line; with the model, where a client would get another one.
-pub fn next_commands(shell: Shell, model: Option<&str>) -> Vec<String> {
-    let program = shell.program(&program());
+/// What starts each client, some to a line.
+pub fn next_commands(shell: Shell) -> Vec<String> {
     let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
-    next(&program, &ids, model)
+    next(&shell.program(&program()), &ids, None)
 }
 
+/// The same for these clients; with the model, where they would get another one.
 fn next(program: &str, ids: &[&str], model: Option<&str>) -> Vec<String> {
     let (first, others) = ids.split_at(ids.len().min(3));
     let mut lines: Vec<String> = first.iter().map(|id| format!("  {}", to_run(program, id, model))).collect();
     if !others.is_empty() {
-        lines.push(format!("  or {}", others.join(", ")));
+        lines.push(format!("  or one of {}", others.join(", ")));
     }
     lines
 }
@@ -199,7 +203,7 @@ mod tests {
     fn what_comes_next_is_short_however_many_clients_there_are() {
         assert_eq!(next("llmup", &["a", "b"], None), ["  llmup run a", "  llmup run b"]);
         let many = next("llmup", &["a", "b", "c", "d", "e"], None);
-        assert_eq!(many, ["  llmup run a", "  llmup run b", "  llmup run c", "  or d, e"]);
+        assert_eq!(many, ["  llmup run a", "  llmup run b", "  llmup run c", "  or one of d, e"]);
         let named = next("llmup", &["a", "b"], Some("qwen3-8b"));
         assert_eq!(named, ["  llmup run a --model qwen3-8b", "  llmup run b --model qwen3-8b"]);
     }

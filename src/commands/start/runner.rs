@@ -1,17 +1,21 @@
 //! One model's engine: started when it is told so, watched, started anew when it dies, ended when it is told so. One
-//! task owns it; others send it [`Order`]s and hear its [`Report`]s. Read [`Runner::run`] first.
+//! task owns it; others send it [`Order`]s and hear its [`Report`]s. Read [`Runner::run`] first; how it rests and ends stands
+//! in [`rest`].
+
+mod rest;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use rest::Nap;
+
 use super::backend::{Backend, LastChild, Source};
 use super::entry::{self, Entry};
 use super::heal::Crashes;
 use super::launch::{self, GRACE};
 use super::measure;
-use super::nap;
 use super::watchdog::{End, Hung, Watchdog};
 use crate::engine::driver;
 use crate::error::Error;
@@ -21,9 +25,6 @@ use crate::plan::LaunchPlan;
 use crate::protocol::Id;
 use crate::state::{Engine, Phase};
 use crate::supervisor::{ExitStatus, Stopped};
-
-/// A running Ollama gets this long to forget a model of ours.
-const FORGETS: Duration = Duration::from_secs(1);
 
 /// How long requests wait for an engine that is started anew: a large model takes minutes to load, and most clients
 /// wait for five.
@@ -79,15 +80,6 @@ enum Over {
     Asleep,
     Failed(Error),
     Ended(Option<Stopped>),
-}
-
-/// How a sleep in main memory is over.
-enum Nap {
-    /// It is awake.
-    Woken,
-    /// It is gone, and is to be started.
-    Anew,
-    Over(Over),
 }
 
 /// The one that owns the engine.
@@ -291,102 +283,6 @@ impl Runner {
         }
     }
 
-    /// Has the engine sleep in main memory until it is told otherwise or dies. Where it cannot, it is ended; where it
-    /// does not wake, it is ended and started anew.
-    async fn nap(&mut self, backend: &Backend, source: &mut Source) -> Nap {
-        let Some(plan) = source.naps() else { return Nap::Over(self.put_out(backend).await) };
-        match self.or_order(nap::begin(backend, plan)).await {
-            First::Done(Ok(())) => {}
-            First::Done(Err(why)) => {
-                let name = &self.name;
-                output::note(&format!("{name} does not sleep in main memory, its engine is ended: {why}"));
-                return Nap::Over(self.put_out(backend).await);
-            }
-            First::Order(Order::End(grace)) => return Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
-            First::Order(_) => return Nap::Over(self.put_out(backend).await),
-        }
-        self.entry.change(self.at, |model| model.phase = Phase::Asleep);
-        self.about().napping = true;
-        self.tell(Report::Napping);
-        let ordered = tokio::select! {
-            order = self.orders.recv() => Some(order.unwrap_or(Order::End(GRACE))),
-            () = exited(backend) => None,
-        };
-        self.about().napping = false;
-        match ordered {
-            Some(Order::Start(None)) => self.wake(backend, plan).await,
-            Some(Order::Start(smaller)) => {
-                let nap = self.ended(backend).await;
-                source.use_plan(smaller);
-                nap
-            }
-            Some(Order::Sleep { .. } | Order::Restart) => Nap::Over(self.put_out(backend).await),
-            Some(Order::End(grace)) => Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
-            None => {
-                self.last_child.gone().await;
-                output::note(&format!("the engine of {} ended while it slept; the next request starts it", self.name));
-                Nap::Over(Over::Asleep)
-            }
-        }
-    }
-
-    async fn wake(&mut self, backend: &Backend, plan: &LaunchPlan) -> Nap {
-        self.entry.change(self.at, |model| model.phase = Phase::Loading);
-        match self.or_order(nap::end(backend, plan)).await {
-            First::Done(Ok(())) => Nap::Woken,
-            First::Done(Err(why)) => {
-                output::note(&format!("{} does not wake up, its engine is started anew: {why}", self.name));
-                self.ended(backend).await
-            }
-            First::Order(Order::Restart | Order::Start(_)) => self.ended(backend).await,
-            First::Order(Order::Sleep { .. }) => Nap::Over(self.put_out(backend).await),
-            First::Order(Order::End(grace)) => Nap::Over(Over::Ended(self.stop(backend, grace).await.0)),
-        }
-    }
-
-    /// Ends an engine that is to be started anew.
-    async fn ended(&mut self, backend: &Backend) -> Nap {
-        match self.put_out(backend).await {
-            Over::Asleep => Nap::Anew,
-            over => Nap::Over(over),
-        }
-    }
-
-    /// Ends an engine that nobody uses.
-    async fn put_out(&mut self, backend: &Backend) -> Over {
-        match self.stop(backend, GRACE).await {
-            (_, None) => Over::Asleep,
-            (stopped, Some(_)) => Over::Ended(stopped),
-        }
-    }
-
-    /// Ends the engine within `grace`, or less if that is ordered meanwhile: then the last order is given back.
-    async fn stop(&mut self, backend: &Backend, mut grace: Duration) -> (Option<Stopped>, Option<Order>) {
-        let mut ordered = None;
-        let stopped = loop {
-            let ending = async {
-                if let Some(derived) = &backend.derived {
-                    let _ = tokio::time::timeout(FORGETS.min(grace), derived.remove()).await;
-                }
-                match &backend.child {
-                    Some(child) => Some(child.stop(grace).await),
-                    None => None,
-                }
-            };
-            match self.or_order(ending).await {
-                First::Done(stopped) => break stopped,
-                First::Order(order) => {
-                    if let Order::End(shorter) = order {
-                        grace = grace.min(shorter);
-                        ordered = Some(order);
-                    }
-                }
-            }
-        };
-        self.last_child.gone().await;
-        (stopped, ordered)
-    }
-
     fn phase(&self, phase: Phase) {
         self.entry.change(self.at, |model| {
             model.phase = phase;
@@ -401,16 +297,6 @@ impl Runner {
 
     fn about(&self) -> std::sync::MutexGuard<'_, About> {
         self.about.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// When the engine is gone by itself.
-async fn exited(backend: &Backend) {
-    match &backend.child {
-        Some(child) => {
-            child.exited().await;
-        }
-        None => std::future::pending().await,
     }
 }
 

@@ -297,8 +297,7 @@ impl<'a> Session<'a> {
             }
         };
         match stuck.is_empty() {
-            true if running => output::note("stopped; nothing is left running"),
-            true => {}
+            true => output::note("stopped; nothing is left running"),
             false => output::note(&format!("these processes could not be ended: {stuck:?}")),
         }
         Ok(exit)

@@ -9,7 +9,7 @@ use crate::engine::{KnownFlags, driver};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::Hardware;
-use crate::output::{self, Style, on_stderr};
+use crate::output;
 use crate::paths::Paths;
 use crate::plan::{self, LaunchPlan};
 use crate::words;
@@ -106,17 +106,16 @@ fn show(
 pub(super) fn say(models: &[Chosen], hardware: &Hardware) {
     let gpus: Vec<&str> = hardware.devices.iter().filter(|d| d.usable).map(|d| d.name.as_str()).collect();
     let gpus = if gpus.is_empty() { "no usable GPU".to_owned() } else { gpus.join(", ") };
-    let head = |text: &str| on_stderr(Style::Strong, text);
-    output::note(&format!(
-        "{} {}, {} threads, {} of memory; {gpus}",
-        head("found "),
+    let about = format!(
+        "{}, {} threads, {} of memory; {gpus}",
         hardware.cpu.name.trim(),
         hardware.cpu.threads,
         output::bytes(hardware.memory.total_bytes)
-    ));
+    );
+    output::told("found ", &about);
     for Chosen { target, plan, .. } in models {
         let engine = plan.reasons.first().map(|r| r.because.as_str()).unwrap_or_default();
-        output::note(&format!("{} {} for {}: {engine}", head("chosen"), driver(plan.engine).id(), target.name));
+        output::told("chosen", &format!("{} for {}: {engine}", driver(plan.engine).id(), target.name));
         output::note(&format!("       context of {} tokens", plan.max_model_len));
         for warning in &plan.warnings {
             output::warning(warning);

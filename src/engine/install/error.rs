@@ -257,9 +257,17 @@ fn tool_hints(said: &str) -> Vec<String> {
         return vec!["a proxy rewrites TLS: name its certificate, `export PIP_CERT=/path/to/ca.pem SSL_CERT_FILE=/path/to/ca.pem`".to_owned()];
     }
     if any(&["connection", "resolve", "timed out", "network", "dns", "no matching distribution", "proxy"]) {
+        // Both tools name what they did not find.
+        let pinned = |word: &&str| word.contains("==");
+        let package = said.split([' ', '\n', '`', '(', ')', ',', '"']).find(pinned).unwrap_or("PACKAGE==VERSION");
         return vec![
-            "offline or behind a firewall: name a mirror, `export PIP_INDEX_URL=https://mirror.example/simple`".to_owned(),
-            "or fetch the wheels on another machine with `pip download` and `export PIP_FIND_LINKS=/folder PIP_NO_INDEX=1`"
+            "offline or behind a firewall: name a mirror, `export PIP_INDEX_URL=https://mirror.example/simple`"
+                .to_owned(),
+            format!(
+                "or fetch the wheels on a machine like this one that has a network: \
+                 `python3 -m pip download {package} --only-binary :all: -d wheels`"
+            ),
+            "then carry that folder here: `export PIP_FIND_LINKS=/carried/wheels PIP_NO_INDEX=1 UV_OFFLINE=1`"
                 .to_owned(),
         ];
     }

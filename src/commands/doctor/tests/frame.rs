@@ -102,7 +102,7 @@ fn the_report_reads_in_any_terminal() {
     let findings = [Finding::problem("LLMUP-G004", Section::Running, &long, &long).because(vec![long.clone()])];
     for columns in [40, 60, 80, 100] {
         let text = render(&findings, Look { terminal: false, unicode: true, columns });
-        assert!(text.lines().all(|line| crate::commands::wrapped::width(line) <= columns.max(50)), "{text}");
+        assert!(text.lines().all(|line| crate::wrapped::width(line) <= columns.max(50)), "{text}");
         assert!(text.contains("(LLMUP-G004)"));
     }
 }

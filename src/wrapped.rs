@@ -1,20 +1,10 @@
 //! Text in lines that fit the terminal: broken between words, in Chinese between characters, never inside a command in
 //! backquotes, which somebody wants to paste.
 
-use std::io::IsTerminal;
-
-/// Lines are not made shorter than this, and never longer than a reader's eye follows.
-const LEAST: usize = 40;
-const MOST: usize = 100;
-/// Where nobody says.
-const USUAL: usize = 80;
-
-/// Columns of standard output: the terminal's, or else those of `COLUMNS`, or 80.
-pub fn columns() -> usize {
-    let terminal = std::io::stdout().is_terminal().then(|| ratatui::crossterm::terminal::size().ok()).flatten();
-    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
-    terminal.map(|(columns, _)| usize::from(columns)).or_else(named).unwrap_or(USUAL).clamp(LEAST, MOST)
-}
+/// Lines are not made shorter than this.
+pub const LEAST: usize = 40;
+/// A reader's eye follows no longer ones.
+pub const MOST: usize = 100;
 
 /// Columns this text takes.
 pub fn width(text: &str) -> usize {
@@ -83,12 +73,9 @@ fn opens(c: char) -> bool {
     "（《「『“‘(`".contains(c)
 }
 
-/// Takes two columns: the blocks of Chinese, Japanese and Korean, their punctuation, and pictures.
+/// Takes two columns, as Chinese, Japanese and Korean do: lines may break beside it.
 fn is_wide(c: char) -> bool {
-    matches!(c,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}')
+    width(c.encode_utf8(&mut [0; 4])) == 2
 }
 
 #[cfg(test)]
@@ -111,6 +98,7 @@ mod tests {
         assert!(fold("查看状态：`llmup status`。", 12, "", "").ends_with("`llmup status`。"));
         let command = fold("加进 NO_PROXY；`llmup env`，或者", 12, "", "");
         assert_eq!(command, "加进\nNO_PROXY；\n`llmup env`，\n或者", "a command begins a line, its comma does not");
+        assert_eq!(fold("安装它：`npm install`", 14, "", ""), "安装它：\n`npm install`");
         assert_eq!(width("模型 a"), 6);
     }
 
