@@ -47,6 +47,7 @@ pub fn run() -> u8 {
     if args.nth(1).is_some_and(|first| first == supervisor::guard::ARGUMENT) {
         return u8::try_from(supervisor::guard::main(args)).unwrap_or(exit::Exit::Bug.code());
     }
+    supervisor::bear_size_limit();
     commands::columns::of_errors().into_iter().for_each(output::fill);
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

@@ -58,7 +58,7 @@ pub struct DoctorArgs {
     /// Also send requests through the running gateway: tool calls in every protocol, the context, the cache, the speed.
     #[arg(long, conflicts_with = "record")]
     pub deep: bool,
-    /// Put in order what is safe to, after asking for each: what crashed ones left, a missing engine.
+    /// Put in order what is safe to, after asking for each: what crashed ones left, a missing engine, settings of clients.
     #[arg(long, conflicts_with = "record")]
     pub fix: bool,
     /// Do not ask.

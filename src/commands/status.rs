@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::held::{self, Held};
 use super::running::{self, Live, LiveModel};
+use super::stop::{NobodyError, end_by_hand};
 use crate::cli::StatusArgs;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -11,7 +12,7 @@ use crate::hardware::load::Load;
 use crate::output;
 use crate::paths::Paths;
 use crate::protocol::ids;
-use crate::state::{Instance, Model, Phase, Sizes};
+use crate::state::{self, Instance, Model, Phase, Sizes};
 use crate::supervisor::process;
 
 /// Runs the subcommand; gives the exit code.
@@ -25,7 +26,16 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
             each(&found, &loads).iter().map(|(i, model, known)| as_json(i, model, known, now)).collect();
         output::json(&json!({ "running": running, "devices": loads }));
     } else if found.is_empty() {
-        output::note("nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`");
+        let others = state::of_other_versions(&paths.state(), process::alive);
+        match others.first() {
+            Some(other) => {
+                output::note(&NobodyError::OtherVersion { pid: other.pid }.to_string());
+                output::note(&end_by_hand(other.pid));
+            }
+            None => output::note(
+                "nothing is running; start a model with `llmup start MODEL`, for a trial `llmup start demo`",
+            ),
+        }
     } else {
         let loads = devices.soon();
         let mut shown: Vec<String> =

@@ -52,6 +52,12 @@ pub fn keep_streams() {
     os::keep_streams();
 }
 
+/// From now on a file that outgrows the shell's limit (`ulimit -f`) cannot be written, and does not end this program without
+/// a word. For the first thread, before there are others.
+pub fn bear_size_limit() {
+    os::bear_size_limit();
+}
+
 /// Leaves the terminal's session, for a process that was started by [`without_terminal`].
 pub fn leave_terminal() {
     os::leave_terminal();

@@ -8,7 +8,7 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -23,6 +23,13 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// A session of its own needs a call after the fork, which the process makes itself: [`leave_terminal`]. A group of its
 /// own can be had before.
 pub(super) fn without_terminal(_command: &mut std::process::Command) {}
+
+/// Blocked and not ignored: what is started gets an empty mask, but would inherit that a signal is ignored.
+pub(super) fn bear_size_limit() {
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGXFSZ);
+    let _ = blocked.thread_block();
+}
 
 /// Nothing but what a child is given is inherited.
 pub(super) fn keep_streams() {}

@@ -239,6 +239,9 @@ pub(super) fn without_terminal(command: &mut std::process::Command) {
     command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
+/// Windows has no such limit.
+pub(super) fn bear_size_limit() {}
+
 /// A child gets every handle that may be inherited, not only its three streams, and hands them on in turn.
 pub(super) fn keep_streams() {
     for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
