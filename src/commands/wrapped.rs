@@ -48,6 +48,7 @@ fn units(text: &str) -> Vec<(String, bool)> {
     let mut all: Vec<(String, bool)> = Vec::new();
     let (mut now, mut spaced, mut quoted) = (String::new(), false, false);
     for c in text.chars() {
+        let begins = c == '`' && !quoted;
         if c == '`' {
             quoted = !quoted;
         } else if !quoted && c.is_whitespace() {
@@ -59,7 +60,8 @@ fn units(text: &str) -> Vec<(String, bool)> {
         }
         let before = now.chars().next_back();
         let between = is_wide(c) || before.is_some_and(is_wide);
-        if !quoted && between && before.is_some() && !closes(c) && !before.is_some_and(opens) {
+        let may = begins || !quoted && !closes(c);
+        if may && between && before.is_some() && !before.is_some_and(opens) {
             all.push((std::mem::take(&mut now), spaced));
             spaced = false;
         }
@@ -107,6 +109,8 @@ mod tests {
     fn chinese_breaks_between_characters_but_not_before_a_full_stop() {
         assert_eq!(fold("模型很慢，请稍候。", 8, "", ""), "模型很\n慢，请稍\n候。");
         assert!(fold("查看状态：`llmup status`。", 12, "", "").ends_with("`llmup status`。"));
+        let command = fold("加进 NO_PROXY；`llmup env`，或者", 12, "", "");
+        assert_eq!(command, "加进\nNO_PROXY；\n`llmup env`，\n或者", "a command begins a line, its comma does not");
         assert_eq!(width("模型 a"), 6);
     }
 

@@ -170,7 +170,7 @@ fn told(engine: &Found) -> Finding {
         let cure = format!("see whether `{} --version` works", engine.engine.program());
         return Finding::warning("LLMUP-E002", Section::Engines, text, cure);
     };
-    let build = engine.build.as_ref().map(|build| format!(" for {build}")).unwrap_or_default();
+    let build = engine.build.as_ref().map(|build| format!(", for {build}")).unwrap_or_default();
     Finding::ok(Section::Engines, format!("{} {version}{build}, {origin}, {}", engine.engine, engine.place()))
 }
 

@@ -23,7 +23,7 @@ use super::{Format, ModelError};
 use crate::fs::{FileError, create_dir};
 
 /// Part of the folder's name: raised whenever what is written changes, so that an older copy is not used again.
-pub const DEMO_VERSION: u32 = 2;
+pub const DEMO_VERSION: u32 = 3;
 
 /// The context the demo model claims, tokens.
 pub const CONTEXT: u64 = 131_072;
