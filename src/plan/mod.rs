@@ -358,4 +358,6 @@ mod tests;
 #[cfg(test)]
 mod tests_pool;
 #[cfg(test)]
+mod vendor_pool_tests;
+#[cfg(test)]
 mod vendor_tests;

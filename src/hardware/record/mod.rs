@@ -6,6 +6,7 @@
 mod folder;
 mod hosts;
 mod keyed;
+mod names;
 mod questions;
 mod reduce;
 mod scrub;
