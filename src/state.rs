@@ -212,6 +212,21 @@ pub fn list(dir: &Path, alive: impl Fn(u32, &str) -> bool) -> Result<Found, File
     Ok(found)
 }
 
+/// Living llmups of another version, whose files say in a way of their own what they run. `alive` as for [`list`].
+pub fn of_other_versions(dir: &Path, alive: impl Fn(u32, &str) -> bool) -> Vec<Process> {
+    #[derive(Deserialize)]
+    struct Any {
+        version: u32,
+        process: Process,
+    }
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let known = files.filter(|path| is_ours(path)).filter_map(|path| {
+        let any: Any = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        (any.version != VERSION && alive(any.process.pid, &any.process.birth)).then_some(any.process)
+    });
+    known.collect()
+}
+
 /// Like [`list`], and takes the crashed ones off the books. `reap` is called for each before its file goes, so that a
 /// crash in between forgets nothing; whoever it cannot end stays listed by returning false.
 pub fn heal(
@@ -234,11 +249,15 @@ fn remove_if(dir: &Path, instance: &Instance) -> Result<(), FileError> {
     if now.is_some_and(|now| now.process == instance.process) { remove(dir, instance.process.pid) } else { Ok(()) }
 }
 
+/// Whether a file has the name of one of ours.
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "json")
+        && path.file_stem().and_then(|s| s.to_str()).is_some_and(|s| s.parse::<u32>().is_ok())
+}
+
 /// `None`: gone meanwhile, not one of ours, or of another version.
 fn read(path: &Path) -> Result<Option<Instance>, FileError> {
-    let ours = path.extension().is_some_and(|e| e == "json")
-        && path.file_stem().and_then(|s| s.to_str()).is_some_and(|s| s.parse::<u32>().is_ok());
-    if !ours {
+    if !is_ours(path) {
         return Ok(None);
     }
     match std::fs::read(path) {
@@ -314,6 +333,21 @@ mod tests {
         assert_eq!(reaped, [(10, Some(11))]);
         assert!(!dir.path().join("10.json").exists());
         assert_eq!(list(dir.path(), alive).unwrap().crashed, []);
+    }
+
+    #[test]
+    fn one_of_another_version_is_known_by_its_process_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let old =
+            |pid: u32, birth: &str| format!(r#"{{"version":1,"process":{{"pid":{pid},"birth":"{birth}"}},"x":0}}"#);
+        std::fs::write(dir.path().join("10.json"), old(10, "a")).unwrap();
+        std::fs::write(dir.path().join("11.json"), old(11, "gone")).unwrap();
+        std::fs::write(dir.path().join("12.json"), "{").unwrap();
+        write(dir.path(), &instance(20, "a", 2)).unwrap();
+        let alive = |_: u32, birth: &str| birth == "a";
+        assert_eq!(of_other_versions(dir.path(), alive), [Process { pid: 10, birth: "a".into() }]);
+        assert_eq!(list(dir.path(), alive).unwrap().running.len(), 1);
+        assert_eq!(of_other_versions(&dir.path().join("none"), alive), []);
     }
 
     #[test]

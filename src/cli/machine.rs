@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::values::recording;
-use crate::engine::EngineId;
+use super::values::{accelerator, recording};
+use crate::engine::{Accelerator, EngineId};
 
 pub(super) const DOCTOR_EXAMPLES: &str = "\
 Examples:
@@ -42,6 +42,7 @@ pub(super) const ENGINE_EXAMPLES: &str = "\
 Examples:
   llmup engine list
   llmup engine install llama-cpp
+  llmup engine install llama-cpp --accelerator vulkan
   llmup engine remove vllm";
 
 /// `llmup doctor`.
@@ -108,6 +109,9 @@ pub enum EngineCommand {
         /// Build for the processor even when there is a GPU.
         #[arg(long)]
         cpu: bool,
+        /// Build for this (`vulkan`, `cuda`, …) and for nothing else, whatever the machine has.
+        #[arg(long, value_name = "NAME", value_parser = accelerator, conflicts_with = "cpu")]
+        accelerator: Option<Accelerator>,
     },
     /// Which engines are there, their versions and where.
     #[command(after_help = ENGINE_EXAMPLES)]

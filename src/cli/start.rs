@@ -80,7 +80,7 @@ pub struct StartArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = SEVERAL)]
     pub model_dir: Option<PathBuf>,
     /// The engine.
-    #[arg(long, value_enum, default_value = "auto", conflicts_with = "config")]
+    #[arg(long, value_enum, default_value = "auto", conflicts_with_all = ["config", "engine_url"])]
     pub engine: EngineChoice,
     /// Use an engine that runs already (its OpenAI-compatible URL) and launch none.
     #[arg(long, value_name = "URL", conflicts_with = "model_dir", conflicts_with_all = SEVERAL)]
@@ -112,16 +112,16 @@ pub struct StartArgs {
     #[arg(long, default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,
     /// The engine's own port on loopback.
-    #[arg(long, value_name = "auto|PORT", default_value = "auto", value_parser = engine_port, conflicts_with_all = SEVERAL)]
+    #[arg(long, value_name = "auto|PORT", default_value = "auto", value_parser = engine_port, conflicts_with_all = LAUNCHED)]
     pub engine_port: EnginePort,
     /// The key clients must show; made and kept when not given.
     #[arg(long, value_name = "KEY", env = "LLMUP_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// vLLM: share of each GPU's memory.
-    #[arg(long, value_name = "F", value_parser = share, conflicts_with_all = SEVERAL)]
+    #[arg(long, value_name = "F", value_parser = share, conflicts_with_all = LAUNCHED)]
     pub gpu_memory_utilization: Option<f64>,
     /// vLLM: GPUs one copy of the model is spread over.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = SEVERAL)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = LAUNCHED)]
     pub tensor_parallel_size: Option<u32>,
     /// Translate every request, even where the engine speaks the caller's protocol itself (Chat to Chat stays).
     #[arg(long)]
@@ -139,12 +139,15 @@ pub struct StartArgs {
     #[arg(long, short = 'd', conflicts_with = "dry_run")]
     pub detach: bool,
     /// Flags for the engine, as they are.
-    #[arg(last = true, value_name = "ENGINE ARGS", conflicts_with_all = SEVERAL)]
+    #[arg(last = true, value_name = "ENGINE ARGS", conflicts_with_all = LAUNCHED)]
     pub engine_args: Vec<String>,
 }
 
 /// What makes several models of one; flags that are about one model's engine cannot be together with it.
 const SEVERAL: [&str; 2] = ["more", "config"];
+
+/// Together with these there is no one engine that llmup launches, so nobody would obey.
+const LAUNCHED: [&str; 3] = ["more", "config", "engine_url"];
 
 impl StartArgs {
     /// What `llmup start MODEL` means without any option.

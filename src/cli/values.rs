@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::EnginePort;
 use crate::config;
+use crate::engine::Accelerator;
 
 pub(super) fn engine_port(text: &str) -> Result<EnginePort, String> {
     match text {
@@ -44,6 +45,11 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
         _ => Err("a share between 0 and 1, e.g. 0.9".into()),
     }
+}
+
+pub(super) fn accelerator(text: &str) -> Result<Accelerator, String> {
+    let names = || Accelerator::ALL.map(Accelerator::name).join(", ");
+    Accelerator::of_build(&text.to_lowercase()).ok_or_else(|| format!("there are {}", names()))
 }
 
 pub(super) fn recording(text: &str) -> Result<(String, PathBuf), String> {

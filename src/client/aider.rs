@@ -8,7 +8,8 @@ use serde_json::json;
 use super::edit::{Change, Format};
 use super::settings_file;
 use super::{
-    Client, Conflict, Export, Install, OwnFile, Places, Scope, Session, SettingsFile, Weight, environment_conflicts,
+    Client, Conflict, Export, Install, Origin, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    environment_conflicts,
 };
 use crate::host::Host;
 
@@ -128,6 +129,7 @@ impl Client for Aider {
                 let (list, shown) = (names.join(", "), path.display());
                 found.push(Conflict {
                     weight: Weight::Note,
+                    origin: Origin::File(path.clone()),
                     text: format!("{shown} sets {list}; a session from `llmup env aider` is read after it"),
                     cure: None,
                 });
@@ -139,6 +141,7 @@ impl Client for Aider {
         if let Some(model) = model {
             found.push(Conflict {
                 weight: Weight::Note,
+                origin: Origin::File(project.clone()),
                 text: format!(
                     "{} has model {model}; a session from `llmup env aider` does not follow it",
                     project.display()

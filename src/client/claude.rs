@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
-    environment_conflicts, jsonc, leads_to, run_file,
+    Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
+    Weight, environment_conflicts, run_file,
 };
-use crate::host::{Host, Os};
+use crate::host::Host;
 
+mod conflicts;
 mod settings;
 
 /// Claude Code.
@@ -36,6 +37,13 @@ fn window(gateway: &Session) -> u64 {
     }
     (gateway.context + gateway.max_output).max(gateway.context * 55 / 100 + gateway.max_output + RESERVE)
 }
+
+/// What every session has. The first two keep the head of the prompt equal between turns and conversations.
+const ALWAYS: [(&str, &str); 3] = [
+    ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
+    ("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off"),
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+];
 
 /// Variables that lead Claude Code to another service.
 const ELSEWHERE: [&str; 4] =
@@ -99,11 +107,8 @@ impl Client for Claude {
             Export::set("CLAUDE_CODE_MAX_CONTEXT_TOKENS", window(gateway).to_string()),
             // Without it 32000 are reserved: at a context of 32768 nothing is left and it ends by "thrashing".
             Export::set("CLAUDE_CODE_MAX_OUTPUT_TOKENS", gateway.max_output.to_string()),
-            // These two keep the head of the prompt equal between turns and conversations.
-            Export::set("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
-            Export::set("CLAUDE_CODE_TOTAL_TOKENS_REMINDER", "off"),
-            Export::set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ]);
+        exports.extend(ALWAYS.map(|(name, value)| Export::set(name, value)));
         if gateway.context < SIMPLE_BELOW {
             exports.push(Export::Comment(format!(
                 "a context of {} tokens is small: Claude Code runs with its smallest prompt and 3 tools",
@@ -159,9 +164,7 @@ impl Client for Claude {
         let mut names = vec!["ANTHROPIC_BASE_URL"];
         names.extend(ELSEWHERE);
         let mut found = environment_conflicts(host, self, &names, gateway);
-        for path in settings_files(host, places) {
-            found.extend(settings_conflicts(host, &path, gateway));
-        }
+        found.extend(conflicts::of_files(host, places, gateway));
         found.extend(shell_of_windows(host));
         found
     }
@@ -182,6 +185,7 @@ fn shell_of_windows(host: &dyn Host) -> Option<Conflict> {
         };
         return Some(Conflict {
             weight: Weight::Disturbs,
+            origin: Origin::Program,
             text: format!("{}={path} is not there or no bash.exe: Claude Code ignores it", git_bash::VARIABLE),
             cure: Some(cure),
         });
@@ -197,104 +201,11 @@ fn shell_of_windows(host: &dyn Host) -> Option<Conflict> {
             "for its Bash tool: `winget install --id Git.Git -e`".to_owned(),
         ),
     };
-    Some(Conflict { weight: Weight::Note, text, cure: Some(cure) })
+    Some(Conflict { weight: Weight::Note, origin: Origin::Program, text, cure: Some(cure) })
 }
 
 /// Where Claude Code keeps the user's own settings.
 fn user_folder(host: &dyn Host, places: &Places) -> PathBuf {
     let moved = host.env("CLAUDE_CONFIG_DIR").filter(|dir| !dir.is_empty());
     moved.map_or_else(|| places.home.join(".claude"), PathBuf::from)
-}
-
-/// Settings files whose `env` beats the process environment, weakest first.
-fn settings_files(host: &dyn Host, places: &Places) -> Vec<PathBuf> {
-    let user = user_folder(host, places);
-    let project = places.project.join(".claude");
-    let mut files = vec![user.join("settings.json"), user.join("settings.local.json")];
-    if project != user {
-        files.extend([project.join("settings.json"), project.join("settings.local.json")]);
-    }
-    files.push(managed(host));
-    files
-}
-
-/// What whoever looks after the machine decides.
-fn managed(host: &dyn Host) -> PathBuf {
-    PathBuf::from(match host.os() {
-        Os::Linux => "/etc/claude-code/managed-settings.json",
-        Os::Macos => "/Library/Application Support/ClaudeCode/managed-settings.json",
-        Os::Windows => r"C:\Program Files\ClaudeCode\managed-settings.json",
-    })
-}
-
-fn settings_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Vec<Conflict> {
-    let Ok(bytes) = host.read(path) else { return Vec::new() };
-    let shown = path.display();
-    let settings = match jsonc::read(&String::from_utf8_lossy(&bytes)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            return vec![Conflict {
-                weight: Weight::Disturbs,
-                text: format!("{shown} cannot be read: {error}"),
-                cure: Some("correct it at that place; Claude Code ignores a broken settings file".into()),
-            }];
-        }
-    };
-    // Measured with 2.1.329: a byte order mark and an empty file are fine to it.
-    let plain = String::from_utf8_lossy(&bytes);
-    let plain = plain.trim_start_matches('\u{feff}');
-    if !plain.trim().is_empty() && serde_json::from_str::<serde::de::IgnoredAny>(plain).is_err() {
-        return vec![Conflict {
-            weight: Weight::Disturbs,
-            text: format!("{shown} has comments or trailing commas: Claude Code reads nothing of such a file"),
-            cure: Some(format!("remove them from {shown}; until then its hooks and permissions are off, too")),
-        }];
-    }
-    let env = |name: &str| settings.get("env").and_then(|env| env.get(name)).and_then(serde_json::Value::as_str);
-    if gateway.is_some_and(|root| env("ANTHROPIC_BASE_URL").is_some_and(|url| leads_to(url, root))) {
-        return vec![];
-    }
-    let ours = Claude.session(
-        &Session {
-            base_url: String::new(),
-            key: String::new(),
-            model: String::new(),
-            small: None,
-            context: 0,
-            max_output: 0,
-        },
-        Path::new(""),
-    );
-    let mut keys: Vec<&str> = ours
-        .iter()
-        .filter_map(|export| match export {
-            Export::Set { name, .. } | Export::Unset { name } => Some(name.as_str()),
-            Export::Comment(_) => None,
-        })
-        .filter(|name| settings.get("env").is_some_and(|env| env.get(name).is_some()))
-        .collect();
-    keys.dedup();
-    let mut found = Vec::new();
-    if !keys.is_empty() {
-        let list = keys.join(", ");
-        let away = keys.iter().any(|key| *key == "ANTHROPIC_BASE_URL" || key.starts_with("CLAUDE_CODE_USE"));
-        let managed = path == managed(host);
-        let mut cure = format!("remove {list} from \"env\" in {shown}");
-        if !managed {
-            cure = format!("`llmup run claude` beats it; or {cure}");
-        }
-        found.push(Conflict {
-            weight: if managed && away { Weight::Managed } else { Weight::Beats },
-            text: format!("{shown} sets {list} under \"env\", which beats the environment"),
-            cure: Some(cure),
-        });
-    }
-    if settings.get("apiKeyHelper").is_some() {
-        found.push(Conflict {
-            weight: Weight::Disturbs,
-            text: format!("{shown} has an apiKeyHelper, which may supply another key than the gateway's"),
-            cure: Some(format!("remove \"apiKeyHelper\" from {shown} if the gateway answers 401")),
-        });
-    }
-    found
 }

@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
-    environment_conflicts, leads_to, run_file,
+    Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
+    Weight, environment_conflicts, leads_to, run_file,
 };
 use crate::host::{Host, Os};
 
@@ -124,7 +124,7 @@ impl Client for Codex {
         if project != own {
             files.push((project, Weight::Disturbs));
         }
-        files.extend(managed.map(|path| (path, Weight::Managed)));
+        files.extend(managed.clone().map(|path| (path, Weight::Managed)));
         for (path, weight) in files {
             let Ok(bytes) = host.read(&path) else { continue };
             let text = String::from_utf8_lossy(&bytes);
@@ -140,9 +140,15 @@ impl Client for Codex {
             let weight = if weight == Weight::Managed && !elsewhere { Weight::Disturbs } else { weight };
             let list: Vec<String> = set.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
             let (text, shown) = (list.join(", "), path.display());
+            let origin = if managed.as_ref() == Some(&path) {
+                Origin::Machine(path.clone())
+            } else {
+                Origin::File(path.clone())
+            };
             found.push(match weight {
                 Weight::Note => Conflict {
                     weight,
+                    origin,
                     text: format!(
                         "{shown} has {text}; `llmup run codex` beats it, and `llmup env codex` is not changed by it"
                     ),
@@ -150,6 +156,7 @@ impl Client for Codex {
                 },
                 Weight::Disturbs | Weight::Beats | Weight::Managed => Conflict {
                     weight,
+                    origin,
                     text: format!("{shown} has {text}, which Codex lays over the configuration of its home"),
                     cure: Some(format!("remove these lines from {shown} while you use the gateway")),
                 },

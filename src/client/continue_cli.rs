@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder};
-use super::{Client, Conflict, Export, Install, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight};
+use super::{
+    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+};
 use crate::host::Host;
 
 /// Continue.
@@ -127,12 +129,14 @@ impl Client for Continue {
             // Measured: without a terminal it takes the first that can chat, and has no switch for another.
             return vec![Conflict {
                 weight: Weight::Note,
+                origin: Origin::File(path.clone()),
                 text: format!("{shown} has \"{name}\" before the gateway's model, and cn takes the first"),
                 cure: Some(format!("move the entry \"llmup\" to the top of \"models\" in {shown}")),
             }];
         }
         vec![Conflict {
             weight: Weight::Note,
+            origin: Origin::File(path.clone()),
             text: format!("{shown} has \"{name}\"; a session from `llmup env continue` does not read that file"),
             cure: None,
         }]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder, variable};
 use super::{
-    Client, Conflict, Export, Install, LEAN_BELOW, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
-    environment_conflicts,
+    Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
+    Weight, environment_conflicts,
 };
 use crate::host::Host;
 
@@ -165,6 +165,7 @@ impl Client for Copilot {
             if let Export::Unset { name } = export {
                 found.push(Conflict {
                     weight: Weight::Disturbs,
+                    origin: Origin::Variable(name.clone()),
                     text: format!("{name} holds a classic token of GitHub, with which Copilot CLI does not start"),
                     cure: Some(format!(
                         "`llmup env copilot` takes {name} out for one shell; or use a fine-grained token"
@@ -182,6 +183,7 @@ impl Client for Copilot {
         if let Some(model) = model {
             found.push(Conflict {
                 weight: Weight::Note,
+                origin: Origin::File(path.clone()),
                 text: format!(
                     "{} has model \"{model}\"; a session from `llmup env copilot` does not follow it",
                     path.display()

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
     environment_conflicts, jsonc, run_file,
 };
 use crate::host::{Host, Os};
@@ -168,6 +168,7 @@ fn enforced(host: &dyn Host) -> Option<Conflict> {
     let only = settings.pointer("/security/auth/enforcedType").and_then(serde_json::Value::as_str)?;
     (only != "vertex-ai").then(|| Conflict {
         weight: Weight::Managed,
+        origin: Origin::Machine(path.into()),
         text: format!("{path} allows no sign-in but \"{only}\" (security.auth.enforcedType)"),
         cure: Some(format!("ask whoever looks after the machine to remove security.auth.enforcedType from {path}")),
     })
@@ -183,6 +184,7 @@ fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Confli
         Err(error) => {
             return Some(Conflict {
                 weight: Weight::Disturbs,
+                origin: Origin::Broken(path.to_owned()),
                 text: format!("{shown} cannot be read: {error}"),
                 cure: Some("correct it at that place; Gemini CLI refuses to start with it".into()),
             });
@@ -192,6 +194,7 @@ fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Confli
     let ours = chosen == "vertex-ai" || (connected && chosen == "gemini-api-key");
     (!ours).then(|| Conflict {
         weight: Weight::Beats,
+        origin: Origin::File(path.to_owned()),
         text: format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment"),
         cure: Some(format!(
             "`llmup run gemini` beats it; or remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""
@@ -211,6 +214,7 @@ fn dotenv_conflict(host: &dyn Host, path: &Path) -> Option<Conflict> {
         .collect();
     (!names.is_empty()).then(|| Conflict {
         weight: Weight::Disturbs,
+        origin: Origin::File(path.to_owned()),
         text: format!("{} sets {}, which Gemini CLI reads at its start", path.display(), names.join(", ")),
         cure: Some(format!("remove {} from {} while you use the gateway", names.join(", "), path.display())),
     })

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::edit::{Change, Format};
 use super::settings_file::{self, variable};
-use super::{Client, Conflict, Export, Install, Places, Scope, Session, SettingsFile, Weight, environment_conflicts};
+use super::{
+    Client, Conflict, Export, Install, Origin, Places, Scope, Session, SettingsFile, Weight, environment_conflicts,
+};
 use crate::host::{Host, Os};
 
 /// goose.
@@ -103,6 +105,7 @@ impl Client for Goose {
             if let Some(value) = variable(host, name).filter(|_| !ours) {
                 found.push(Conflict {
                     weight: Weight::Disturbs,
+                    origin: Origin::Variable(name.to_owned()),
                     text: format!("{name}={value}: goose started without llmup follows it"),
                     cure: Some(format!("`llmup env goose` puts it right for one shell; or remove {name} for good")),
                 });
@@ -115,6 +118,7 @@ impl Client for Goose {
         if let Some(provider) = chosen.filter(|provider| *provider != "llmup") {
             found.push(Conflict {
                 weight: Weight::Note,
+                origin: Origin::File(path.clone()),
                 text: format!(
                     "{} has provider {provider}; a session from `llmup env goose` does not follow it",
                     path.display()

@@ -11,6 +11,7 @@ use crate::host::Host;
 mod aider;
 mod claude;
 mod codex;
+mod conflict;
 mod continue_cli;
 mod copilot;
 pub mod edit;
@@ -28,6 +29,9 @@ pub mod shell;
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use conflict::{Conflict, Origin, Weight};
+pub(crate) use conflict::{environment_conflicts, leads_to};
 
 /// Every client llmup can connect.
 pub const CLIENTS: &[&dyn Client] = &[
@@ -173,30 +177,6 @@ pub struct Places {
     pub project: PathBuf,
 }
 
-/// How much a setting disturbs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// Worth knowing; an llmup session is not touched by it.
-    Note,
-    /// Disturbs a client started without `llmup env`, or may disturb.
-    Disturbs,
-    /// Beats what `llmup env` sets; `llmup run` beats it.
-    Beats,
-    /// Set by whoever looks after the machine; leads elsewhere also what `llmup run` starts.
-    Managed,
-}
-
-/// Something on this machine that pulls a client away from the gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// How much it disturbs.
-    pub weight: Weight,
-    /// What it is and where; never shows a secret's value.
-    pub text: String,
-    /// What to do, commands in backquotes.
-    pub cure: Option<String>,
-}
-
 /// One coding tool.
 pub trait Client: Sync {
     /// What people type: `claude`.
@@ -238,42 +218,4 @@ pub trait Client: Sync {
     /// What would pull this client elsewhere. `gateway` is the root of the running gateway: settings that lead to it
     /// are no conflict.
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict>;
-}
-
-/// Variables of `names` that are set in the environment and lead elsewhere than to `gateway`.
-pub(crate) fn environment_conflicts(
-    host: &dyn Host,
-    client: &dyn Client,
-    names: &[&str],
-    gateway: Option<&str>,
-) -> Vec<Conflict> {
-    names
-        .iter()
-        .filter_map(|name| host.env(name).filter(|value| !value.is_empty()).map(|value| (name, value)))
-        .filter(|(_, value)| !gateway.is_some_and(|root| leads_to(value, root)))
-        .map(|(name, value)| {
-            // Keys and tokens are named, never shown.
-            let shown = if name.ends_with("_URL") || name.starts_with("CLAUDE_CODE_USE") {
-                format!("{name}={value}")
-            } else {
-                format!("{name} is set")
-            };
-            Conflict {
-                weight: Weight::Disturbs,
-                text: format!("{shown}: {} started without llmup follows it", client.title()),
-                cure: Some(format!(
-                    "`llmup env {}` puts it right for one shell; or remove {name} for good",
-                    client.id()
-                )),
-            }
-        })
-        .collect()
-}
-
-/// Whether `url` is the gateway at `root` or below it.
-pub(crate) fn leads_to(url: &str, root: &str) -> bool {
-    let root = root.trim_end_matches('/');
-    let same_name = |text: &str| text.replacen("://localhost", "://127.0.0.1", 1);
-    let (url, root) = (same_name(url), same_name(root));
-    url.strip_prefix(root.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

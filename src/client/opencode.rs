@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::edit::{Change, Format};
 use super::settings_file::{self, folder, variable};
-use super::{Client, Conflict, Export, Install, LEAN_BELOW, Places, Scope, Session, SettingsFile, Weight};
+use super::{Client, Conflict, Export, Install, LEAN_BELOW, Origin, Places, Scope, Session, SettingsFile, Weight};
 use crate::host::{Host, Os};
 
 /// OpenCode.
@@ -191,6 +191,7 @@ fn file_conflicts(host: &dyn Host, path: &Path, weight: Weight) -> Vec<Conflict>
             let list = set.join(", ");
             found.push(Conflict {
                 weight,
+                origin: Origin::Machine(path.to_owned()),
                 text: format!("{shown} sets {list}, which OpenCode lays over everything else"),
                 cure: Some(format!("ask who looks after this machine to take {list} out of {shown}")),
             });
@@ -200,6 +201,7 @@ fn file_conflicts(host: &dyn Host, path: &Path, weight: Weight) -> Vec<Conflict>
     if let Some(model) = model {
         found.push(Conflict {
             weight,
+            origin: Origin::File(path.to_owned()),
             text: format!("{shown} has model \"{model}\"; a session from `llmup env opencode` does not follow it"),
             cure: None,
         });
@@ -214,6 +216,7 @@ fn file_conflicts(host: &dyn Host, path: &Path, weight: Weight) -> Vec<Conflict>
         let list = strange.join(", ");
         found.push(Conflict {
             weight: Weight::Disturbs,
+            origin: Origin::File(path.to_owned()),
             text: format!("{shown} gives {list} a model of another provider, which a session on the gateway has not"),
             cure: Some(format!("do not call {list} there, or take its \"model\" out of {shown}")),
         });

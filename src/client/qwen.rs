@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder, variable};
-use super::{Client, Conflict, Export, Install, LEAN_BELOW, OwnFile, Places, Scope, Session, SettingsFile, Weight};
+use super::{
+    Client, Conflict, Export, Install, LEAN_BELOW, Origin, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+};
 use crate::host::{Host, Os};
 
 /// Qwen Code.
@@ -138,6 +140,7 @@ impl Client for Qwen {
         if !ours && host.exists(&system) {
             found.push(Conflict {
                 weight: Weight::Note,
+                origin: Origin::Machine(system.clone()),
                 text: format!("{} is not read in a session from `llmup env qwen`", system.display()),
                 cure: None,
             });
@@ -193,6 +196,7 @@ fn file_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Vec<Co
     let set: Vec<String> = set.into_iter().filter_map(|(key, value)| Some(format!("{key} \"{}\"", value?))).collect();
     vec![Conflict {
         weight: Weight::Note,
+        origin: Origin::File(path.to_owned()),
         text: format!("{} has {}; a session from `llmup env qwen` does not follow it", path.display(), set.join(", ")),
         cure: None,
     }]

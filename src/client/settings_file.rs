@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Client, Conflict, Weight, jsonc};
+use super::{Client, Conflict, Origin, Weight, jsonc};
 use crate::host::Host;
 
 /// The variable of that name, when it holds something.
@@ -38,6 +38,7 @@ pub(super) fn broken(host: &dyn Host, path: &Path, client: &dyn Client) -> Optio
     let error = jsonc::read(&text(host, path)?).err()?;
     Some(Conflict {
         weight: Weight::Disturbs,
+        origin: Origin::Broken(path.to_owned()),
         text: format!("{} cannot be read: {error}", path.display()),
         cure: Some(format!("correct it at that place; {} cannot use it as it is", client.title())),
     })

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use dialoguer::console::Term;
+use console::Term;
 
 use crate::output;
 use crate::wrapped::{LEAST, MOST};

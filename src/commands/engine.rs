@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::cli::EngineCommand;
 use crate::commands::interrupted::drive_thread;
 use crate::engine::find::{self, Found, Origin};
-use crate::engine::{Accelerator, EngineId, install};
+use crate::engine::install::{self, Aim};
+use crate::engine::{Accelerator, EngineId};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::host::{Host, RealHost};
@@ -15,9 +16,13 @@ use crate::{hardware, output, plan};
 /// Runs one of them.
 pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8> {
     match command {
-        EngineCommand::Install { engine, cpu } => {
-            let accelerator = if cpu { Accelerator::Cpu } else { accelerator(engine, &hardware::detect(host))? };
-            let found = install_with_bar(engine, accelerator, Arc::new(RealHost), paths)?;
+        EngineCommand::Install { engine, cpu, accelerator } => {
+            let aim = match accelerator {
+                Some(only) => Aim::Only(only),
+                None if cpu => Aim::Best(Accelerator::Cpu),
+                None => Aim::Best(suitable(engine, &hardware::detect(host))?),
+            };
+            let found = install_with_bar(engine, aim, Arc::new(RealHost), paths)?;
             output::line(&describe(&found));
         }
         EngineCommand::List { json } => list(host, paths, json),
@@ -37,9 +42,23 @@ pub fn run(command: EngineCommand, host: &dyn Host, paths: &Paths) -> Result<u8>
     Ok(Exit::Ok.code())
 }
 
-/// What a new engine should be built for on this machine.
-fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accelerator> {
-    // The llama.cpp wheel computes on the processor on every machine, but on a Mac, which needs no word for it.
+/// What a new engine should be built for on this machine. Where that is only the processor although there is a GPU, it is
+/// said how to get more.
+fn suitable(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accelerator> {
+    if engine == EngineId::LlamaCpp {
+        let accelerator = plan::choose::installs_llama_cpp(hardware);
+        if let (Accelerator::Cpu, (Some((gpu, build)), _)) = (accelerator, plan::choose::natural(hardware)) {
+            let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+            output::warning(format_args!(
+                "llmup has no build of llama.cpp for a {} on {os} {arch}, and installs the one for the processor",
+                gpu.device()
+            ));
+            output::note(&format!(
+                "to use it, put a llama-server with {build} on PATH: llmup takes that before its own"
+            ));
+        }
+        return Ok(accelerator);
+    }
     if engine != EngineId::Vllm {
         return Ok(Accelerator::Cpu);
     }
@@ -53,14 +72,9 @@ fn accelerator(engine: EngineId, hardware: &hardware::Hardware) -> Result<Accele
 }
 
 /// Installs with progress on standard error, until the user ends it.
-pub fn install_with_bar(
-    engine: EngineId,
-    accelerator: Accelerator,
-    host: Arc<dyn Host>,
-    paths: &Paths,
-) -> Result<Found> {
+pub fn install_with_bar(engine: EngineId, aim: Aim, host: Arc<dyn Host>, paths: &Paths) -> Result<Found> {
     let paths = paths.clone();
-    let found = drive_thread(move |progress| Ok(install::install(engine, accelerator, &*host, &paths, progress)?))?;
+    let found = drive_thread(move |progress| Ok(install::install(engine, aim, &*host, &paths, progress)?))?;
     output::note(&format!("{} {}", output::on_stderr(output::Style::Good, "installed"), describe(&found)));
     Ok(found)
 }

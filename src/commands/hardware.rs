@@ -117,6 +117,9 @@ fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
     } else if !recorded {
         text.push_str("memory     unknown\n");
     }
+    if let Some(system) = system(found) {
+        text.push_str(&format!("system     {system}\n"));
+    }
     if !text.is_empty() {
         text.push('\n');
     }
@@ -133,7 +136,8 @@ fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
             text.push_str(&row(device, terminal));
         }
     }
-    let versions: Vec<String> = found.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions = found.versions.iter().filter(|(name, _)| *name != hardware::WSL);
+    let versions: Vec<String> = versions.map(|(name, version)| format!("{name} {version}")).collect();
     if !versions.is_empty() {
         text.push_str(&format!("\nversions   {}\n", versions.join(", ")));
     }
@@ -150,6 +154,19 @@ fn render(found: &Hardware, recorded: bool, terminal: bool) -> String {
         text.push_str(&format!("\n{} {problem}\n", paint(Style::Warn, "problem:", terminal)));
     }
     text
+}
+
+/// Where Windows and Linux meet: which side of WSL this is, and what is found on the other one.
+fn system(found: &Hardware) -> Option<String> {
+    if let Some(inside) = found.versions.get(hardware::WSL) {
+        return Some(format!("Linux in WSL {inside}"));
+    }
+    let standing = found.wsl.as_ref()?;
+    Some(match (standing.usable(), standing.missing()) {
+        (Some(name), _) => format!("Windows, with WSL 2 ({name})"),
+        (None, Some((why, cure))) => format!("Windows; {why}: {cure}"),
+        (None, None) => return None,
+    })
 }
 
 fn processor(cpu: &Cpu) -> String {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use dialoguer::console::{Key, Term};
+use console::{Key, Term};
 
 use super::interrupted::Interrupted;
 use crate::error::Result;
@@ -16,6 +16,8 @@ const TIMES: usize = 3;
 /// What was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Typed {
+    /// Enter alone.
+    Nothing,
     Yes,
     No,
     /// Neither.
@@ -25,10 +27,20 @@ enum Typed {
 
 /// Whether the user agrees; Enter alone is a yes, closed input a no. Only for where [`output::interactive`] is true.
 pub fn agreed(question: &str) -> Result<bool> {
+    ask(question, "[Y/n]", true)
+}
+
+/// The same for what may do harm: Enter alone is a no.
+pub fn insisted(question: &str) -> Result<bool> {
+    ask(question, "[y/N]", false)
+}
+
+fn ask(question: &str, choice: &str, enter: bool) -> Result<bool> {
     let (terminal, question) = (Term::stderr(), words::say(question));
     for _ in 0..TIMES {
-        output::prompt(&format!("{question} [Y/n] "));
+        output::prompt(&format!("{question} {choice} "));
         match line(|| terminal.read_key_raw(), output::prompt) {
+            Typed::Nothing => return Ok(enter),
             Typed::Yes => return Ok(true),
             Typed::No => return Ok(false),
             Typed::CtrlC => return Err(Interrupted::by_key().into()),
@@ -70,7 +82,8 @@ fn line(mut key: impl FnMut() -> io::Result<Key>, show: impl Fn(&str)) -> Typed 
 
 fn meaning(word: &str) -> Typed {
     match word.trim().to_lowercase().as_str() {
-        "" | "y" | "yes" | "是" | "好" | "对" => Typed::Yes,
+        "" => Typed::Nothing,
+        "y" | "yes" | "是" | "好" | "对" => Typed::Yes,
         "n" | "no" | "否" | "不" | "不是" => Typed::No,
         _ => Typed::Else,
     }
@@ -96,7 +109,7 @@ mod tests {
     #[test]
     fn a_whole_line_is_the_answer() {
         for (text, means) in [
-            ("", Typed::Yes),
+            ("", Typed::Nothing),
             ("y", Typed::Yes),
             ("Yes", Typed::Yes),
             (" yes ", Typed::Yes),
@@ -124,6 +137,6 @@ mod tests {
         let keys = [Key::Char('n'), Key::Backspace, Key::Backspace, Key::ArrowUp, Key::Char('y'), Key::Enter];
         assert_eq!(typed(&keys), (Typed::Yes, "n\u{8} \u{8}y\n".to_owned()));
         let wide = typed(&[Key::Char('否'), Key::Backspace, Key::Enter]);
-        assert_eq!(wide, (Typed::Yes, "否\u{8}\u{8}  \u{8}\u{8}\n".to_owned()));
+        assert_eq!(wide, (Typed::Nothing, "否\u{8}\u{8}  \u{8}\u{8}\n".to_owned()));
     }
 }

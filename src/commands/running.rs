@@ -168,6 +168,10 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
 
 /// `llmup doctor`. Unlike other commands it leaves what crashed ones left where it is, to tell of it.
 pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Result<Exit> {
+    super::doctor::run(args, || inputs(args, paths), Arc::new(RealHost), paths)
+}
+
+fn inputs(args: &DoctorArgs, paths: &Paths) -> Inputs {
     let found = state::list(&paths.state(), process::alive).unwrap_or_default();
     let mut ready = found.running.iter().filter(|instance| instance.was_ready());
     let named = args.model.as_deref();
@@ -176,15 +180,16 @@ pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Result<Exit> {
         Some(_) => ready.clone().find(serves).or_else(|| ready.next()),
         None => ready.next(),
     };
-    let inputs = Inputs {
+    Inputs {
         hardware: Some(hardware::detect(&RealHost)),
         engines: engine::find::find(&RealHost, paths),
         models: paths.models(),
         gateway_port: super::start::DEFAULT_PORT,
         running: running.map(|instance| known(instance, named)),
+        other_versions: state::of_other_versions(&paths.state(), process::alive),
+        instances: found.running,
         crashed: found.crashed,
-    };
-    super::doctor::run(args, inputs, Arc::new(RealHost), paths)
+    }
 }
 
 /// What is known of a running instance: its file, and what it says of itself.

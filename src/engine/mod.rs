@@ -18,15 +18,20 @@ pub mod known_flags;
 mod llama_cpp;
 mod native;
 mod ollama;
+mod prompt_cache;
 pub mod readback;
+mod version;
 mod vllm;
 
 pub use accelerator::Accelerator;
 pub use command_line::CommandLine;
 pub use diagnose::Diagnosis;
 pub use id::EngineId;
+pub use install::facts::brings;
 pub use known_flags::KnownFlags;
+pub use prompt_cache::prompt_cache;
 pub use readback::Measured;
+pub use version::version_at_least;
 
 /// What to launch, decided by `plan`.
 #[derive(Debug, Clone)]
@@ -129,16 +134,6 @@ pub fn driver(id: EngineId) -> &'static dyn Engine {
     ENGINES.iter().copied().find(|engine| engine.id() == id).unwrap_or(&llama_cpp::LlamaCpp)
 }
 
-/// Whether dotted version `have` is at least `want`; unknown parts count as zero.
-pub fn version_at_least(have: &str, want: &str) -> bool {
-    let parts = |v: &str| -> Vec<u64> { v.split(['.', '+', '-', 'r', 'p']).map_while(|p| p.parse().ok()).collect() };
-    let (have, want) = (parts(have), parts(want));
-    (0..want.len().max(have.len()))
-        .map(|i| (have.get(i).copied().unwrap_or(0), want.get(i).copied().unwrap_or(0)))
-        .find(|(h, w)| h != w)
-        .is_none_or(|(h, w)| h > w)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +143,5 @@ mod tests {
         for id in [EngineId::Vllm, EngineId::LlamaCpp, EngineId::Ollama] {
             assert_eq!(driver(id).id(), id);
         }
-    }
-
-    #[test]
-    fn versions_compare_by_number() {
-        assert!(version_at_least("0.33.0", "0.9.2"));
-        assert!(version_at_least("0.32.0+cpu", "0.32.0"));
-        assert!(!version_at_least("0.10.2", "0.11"));
-        assert!(version_at_least("0.11", "0.11.0"));
     }
 }

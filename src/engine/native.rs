@@ -1,6 +1,7 @@
 //! Which protocols an engine may be passed requests in as they are: `native` of `profiles/engines/<id>.yaml`.
 
-use super::{EngineId, Serves, version_at_least};
+use super::version::reached;
+use super::{EngineId, Serves};
 use crate::profile;
 
 /// What an engine serves itself in a version (`None`: unknown, assume a current one). Nothing but Chat when the table
@@ -12,16 +13,6 @@ pub(super) fn serves(engine: EngineId, version: Option<&str>) -> Serves {
         version.is_none_or(|version| reached(engine, version, since))
     };
     Serves { messages: right("messages"), count_tokens: right("count_tokens"), responses: right("responses") }
-}
-
-/// llama.cpp counts builds: `b11669` of a release and `2026.10.11549` of a wheel are both told by their last number.
-fn reached(engine: EngineId, version: &str, since: &str) -> bool {
-    if engine != EngineId::LlamaCpp {
-        return version_at_least(version, since);
-    }
-    let build =
-        |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok()).next_back();
-    build(version).zip(build(since)).is_none_or(|(have, want)| have >= want)
 }
 
 #[cfg(test)]

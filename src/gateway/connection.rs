@@ -4,21 +4,20 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::Response;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::chunked::{Chunks, Framed, Malformed};
+use super::answer_head::{Head, invalid, whole};
+use super::chunked::{Framed, Malformed};
 use super::dial::Post;
 use super::digits;
-use super::upstream::{RETRY_AFTER_MS, SHOULD_RETRY};
 
 /// Idle connections, by the hosts they lead to as URLs name them. Few: who asks looks at one after the other.
 #[derive(Debug, Default)]
@@ -126,17 +125,17 @@ async fn exchange(
         sent => sent,
     };
     // Who refuses a long body may answer and close before having read it: the answer counts.
-    let (parts, framed, reusable, rest) = match (answer_head(&mut stream).await, sent) {
-        (Ok(answer), _) => answer,
+    let head = match (answer_head(&mut stream).await, sent) {
+        (Ok(head), _) => head,
         (Err(Failed::Unanswered(_)), Err(error)) => return Err(Failed::Unanswered(error)),
         (Err(failed), _) => return Err(failed),
     };
-    let back = reusable.then(|| Arc::clone(host));
-    let mut reading = Reading { stream: Some(stream), framed, rest, back };
+    let back = head.reusable.then(|| Arc::clone(host));
+    let mut reading = Reading { stream: Some(stream), framed: head.framed, rest: head.behind, back };
     if reading.framed.ended() {
         reading.finish();
     }
-    Ok(parts.map(|()| reading))
+    Ok(head.response.map(|()| reading))
 }
 
 impl Host {
@@ -189,10 +188,6 @@ async fn watch(host: Weak<Host>) {
     }
 }
 
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
-}
-
 /// The host (with its port, without a user) and the path of an absolute `http://` URL.
 fn parts(url: &str) -> io::Result<(&str, &str)> {
     let rest = url.strip_prefix("http://").unwrap_or(url);
@@ -229,8 +224,6 @@ fn written<'p>(post: &'p Post, host: &str, path: &str) -> (Vec<u8>, &'p [u8]) {
     (out, &post.body)
 }
 
-type Head = (Response<()>, Framed, bool, Vec<u8>);
-
 /// One read: `look` gets what it brought, nothing at the end.
 fn poll_read<T>(stream: &mut TcpStream, cx: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Poll<io::Result<T>> {
     let mut scratch = SCRATCH.take();
@@ -241,7 +234,7 @@ fn poll_read<T>(stream: &mut TcpStream, cx: &mut Context<'_>, look: impl FnOnce(
     polled
 }
 
-/// Reads up to the end of the head; what came behind it is the last part of the result.
+/// Reads up to the end of the head.
 async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
     // Of a head that does not come with one read.
     let mut got = Vec::new();
@@ -254,14 +247,14 @@ async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
                     return Err(closed(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")));
                 }
                 if unanswered {
-                    let head = whole_head(new);
+                    let head = whole(new).map_err(Failed::Other);
                     if let Ok(None) = head {
                         got = new.to_vec();
                     }
                     return head;
                 }
                 got.extend_from_slice(new);
-                whole_head(&got)
+                whole(&got).map_err(Failed::Other)
             })
         });
         if let Some(head) = read.await.map_err(closed)?? {
@@ -271,76 +264,6 @@ async fn answer_head(stream: &mut TcpStream) -> Result<Head, Failed> {
             return Err(Failed::Other(invalid("the head of the engine's answer does not end")));
         }
     }
-}
-
-/// The head of the answer, if all of it is there. "100 Continue" and its like precede it.
-fn whole_head(bytes: &[u8]) -> Result<Option<Head>, Failed> {
-    let mut rest = bytes;
-    while let Some((parts, framed, reusable, end)) = parsed(rest).map_err(Failed::Other)? {
-        rest = rest.get(end..).unwrap_or_default();
-        if !parts.status().is_informational() {
-            return Ok(Some((parts, framed, reusable, rest.to_vec())));
-        }
-    }
-    Ok(None)
-}
-
-type Parsed = (Response<()>, Framed, bool, usize);
-
-/// The headers of an answer that anybody asks for. Engines send many more, and to keep one costs more than to look at it.
-const ASKED_FOR: [HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CACHE_CONTROL,
-    header::RETRY_AFTER,
-    RETRY_AFTER_MS,
-    SHOULD_RETRY,
-];
-
-/// A head, where the body ends, whether the connection can be used again, and where the head ends.
-fn parsed(bytes: &[u8]) -> io::Result<Option<Parsed>> {
-    let mut fields = [const { MaybeUninit::uninit() }; 96];
-    let mut head = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
-    let end = match parser.parse_response_with_uninit_headers(&mut head, bytes, &mut fields) {
-        Ok(httparse::Status::Complete(end)) => end,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error) => return Err(invalid(&format!("the engine does not answer in HTTP: {error}"))),
-    };
-    let mut response = Response::new(());
-    *response.status_mut() =
-        head.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut reusable = head.version == Some(1);
-    let (mut length, mut coded, mut chunked) = (None, false, false);
-    for field in head.headers.iter() {
-        let is = |name: &HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
-        if is(&header::CONTENT_LENGTH) {
-            let said = std::str::from_utf8(field.value).ok().and_then(|text| text.trim().parse::<u64>().ok());
-            let Some(said) = said.filter(|said| length.is_none_or(|before| before == *said)) else {
-                return Err(invalid("the engine's answer has a senseless length"));
-            };
-            length = Some(said);
-        } else if is(&header::TRANSFER_ENCODING) {
-            coded = true;
-            chunked = field.value.last_chunk().is_some_and(|last: &[u8; 7]| last.eq_ignore_ascii_case(b"chunked"));
-        } else if is(&header::CONNECTION) {
-            let value = field.value.to_ascii_lowercase();
-            reusable = !value.windows(5).any(|word| word == b"close")
-                && (reusable || value.windows(10).any(|word| word == b"keep-alive"));
-        }
-        if let Some(name) = ASKED_FOR.iter().find(|name| is(name))
-            && let Ok(value) = HeaderValue::from_bytes(field.value)
-        {
-            response.headers_mut().append(name, value);
-        }
-    }
-    let framed = match (response.status().as_u16(), coded, length) {
-        (100..=199 | 204 | 304, ..) => Framed::Length(0),
-        (_, true, _) if chunked => Framed::Chunks(Chunks::default()),
-        (_, false, Some(length)) => Framed::Length(length),
-        _ => Framed::Close,
-    };
-    Ok(Some((response, framed, reusable, end)))
 }
 
 /// The body of an answer.

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod answer;
+mod answer_head;
 mod auth;
 mod backend;
 mod bell;

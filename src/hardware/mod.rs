@@ -144,6 +144,9 @@ pub struct Memory {
     pub available_bytes: u64,
 }
 
+/// The name in [`Hardware::versions`] of the WSL that this Linux runs in.
+pub const WSL: &str = "WSL";
+
 /// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hardware {
@@ -158,7 +161,7 @@ pub struct Hardware {
     /// How devices of one vendor reach each other, each pair once; empty where it is not known.
     #[serde(default)]
     pub links: Vec<Link>,
-    /// Driver versions and the like, by name (`nvidia driver`: `570.86`).
+    /// Driver versions and the like, by name (`nvidia driver`: `570.86`, [`WSL`]: `2 (Ubuntu)`).
     #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,
     /// What is wrong with the machine, with cures.
@@ -203,7 +206,7 @@ fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
             memory: memory::read(host),
             devices: Vec::new(),
             links: Vec::new(),
-            versions: std::collections::BTreeMap::new(),
+            versions: wsl::inside::here(host).map(|here| (WSL.to_owned(), here.to_string())).into_iter().collect(),
             problems: Vec::new(),
             wsl: wsl.join().unwrap_or_default(),
         };

@@ -237,7 +237,8 @@ fn judge(record: &Value, facts: &Map<String, Value>) -> Option<Row> {
         engine_args: flags(record),
         ..Request::default()
     };
-    let installed = [Installed { engine: EngineId::Vllm, cpu_build: false, accelerator: None, version }];
+    let installed =
+        [Installed { engine: EngineId::Vllm, cpu_build: false, accelerator: None, version, limits_prompts: false }];
     let facts = Facts {
         request: &request,
         hardware: &hardware,

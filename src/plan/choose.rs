@@ -1,7 +1,7 @@
 //! Which engine, and what it computes on: format × system × devices × what is installed.
 
-use super::{Facts, Needs, PlanError, Reason, platform};
-use crate::engine::{Accelerator, EngineId};
+use super::{Facts, Installed, Needs, PlanError, Reason, platform};
+use crate::engine::{Accelerator, EngineId, brings};
 use crate::hardware::{Device, Hardware, VendorId};
 use crate::host::Os;
 use crate::model::Format;
@@ -77,12 +77,35 @@ pub fn engine<'a>(facts: &Facts<'a>) -> Result<Choice<'a>, PlanError> {
     Ok(choice)
 }
 
-/// llama.cpp computes on what its build is for. What llmup installs itself is for Apple's GPU on a Mac, and for the
-/// processor elsewhere; of another machine the right build is assumed.
+/// What llmup installs of llama.cpp on this machine: the build for its accelerators where one is pinned (Apple's own,
+/// Vulkan for the GPUs of others), else the processor's.
+pub fn installs_llama_cpp(hardware: &Hardware) -> Accelerator {
+    let natural = best_vendor(hardware).map_or(Accelerator::Cpu, Accelerator::of);
+    let arch = match hardware.cpu.architecture.as_str() {
+        "" => std::env::consts::ARCH,
+        known => known,
+    };
+    let pinned = |accelerator: Accelerator| brings(EngineId::LlamaCpp, accelerator, hardware.os, arch);
+    let sees = |accelerator: Accelerator| !seen_by_llama_cpp(hardware, accelerator).is_empty();
+    let suits = |accelerator: &Accelerator| pinned(*accelerator) && sees(*accelerator);
+    // Whoever makes the accelerator, Vulkan does for those it sees; it never stands in for what it does not.
+    let vulkan = natural.vendor().filter(|vendor| VULKAN.contains(vendor)).map(|_| Accelerator::Vulkan);
+    std::iter::once(natural).chain(vulkan).find(suits).unwrap_or(match hardware.os {
+        // The same wheel computes on the processor.
+        Os::Macos => Accelerator::Metal,
+        _ => Accelerator::Cpu,
+    })
+}
+
+/// llama.cpp computes on what its build is for. Of another machine the right build is assumed.
 fn llama_cpp<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
     let hardware = facts.hardware;
-    let installed = facts.installed.iter().find(|i| i.engine == EngineId::LlamaCpp);
+    let mut builds = facts.installed.iter().filter(|i| i.engine == EngineId::LlamaCpp);
+    // The first that is found, unless that one leaves accelerators alone which another one uses.
+    let uses = |i: &&Installed| i.accelerator.is_some_and(|built| !seen_by_llama_cpp(hardware, built).is_empty());
+    let installed = builds.clone().find(uses).or_else(|| builds.next());
     let natural = best_vendor(hardware).map_or(Accelerator::Cpu, Accelerator::of);
+    let own = installs_llama_cpp(hardware);
     let (accelerator, told) = match installed {
         Some(build) if build.cpu_build => (Accelerator::Cpu, true),
         Some(build) => match build.accelerator {
@@ -92,8 +115,8 @@ fn llama_cpp<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
             None => (Accelerator::Cpu, false),
         },
         None if facts.request.elsewhere => (natural, false),
-        None if hardware.os == Os::Macos => (natural, true),
-        None => (Accelerator::Cpu, true),
+        None if outgrows(facts, own) => (Accelerator::Cpu, true),
+        None => (own, true),
     };
     let devices = seen_by_llama_cpp(hardware, accelerator);
     let accelerator = if devices.is_empty() { Accelerator::Cpu } else { accelerator };
@@ -105,6 +128,10 @@ fn llama_cpp<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
     let place = match (accelerator, natural) {
         (Accelerator::Cpu, Accelerator::Cpu) => "the processor".to_owned(),
         (Accelerator::Cpu, natural) => match build_for(natural) {
+            Some(_) if installed.is_some() && own != Accelerator::Cpu => format!(
+                "the processor (the llama.cpp that is there has nothing for the {}; one that does: `llmup engine install llama-cpp`)",
+                natural.device()
+            ),
             Some(name) => {
                 let why = if told {
                     "this build of llama.cpp has"
@@ -139,6 +166,15 @@ fn llama_cpp<'a>(facts: &Facts<'a>, asked: &str) -> Choice<'a> {
     choice
 }
 
+/// Whether the weights are too large for a GPU that only has a part of main memory (an APU's share is about half):
+/// then the processor, which has all of it, does better than a refusal. On a Mac one build does both.
+fn outgrows(facts: &Facts<'_>, accelerator: Accelerator) -> bool {
+    let devices = seen_by_llama_cpp(facts.hardware, accelerator);
+    let most = devices.iter().filter(|d| d.unified).map(|d| d.memory_total_bytes).max();
+    let weights = facts.weights.bytes.unwrap_or(0);
+    accelerator == Accelerator::Vulkan && most.is_some_and(|most| weights > most / 10 * 9)
+}
+
 /// What llama.cpp calls its build for an accelerator (docs/build.md and docs/backend of its repository).
 fn build_for(accelerator: Accelerator) -> Option<&'static str> {
     match accelerator {
@@ -153,6 +189,9 @@ fn build_for(accelerator: Accelerator) -> Option<&'static str> {
     }
 }
 
+/// Makers with drivers for Vulkan.
+const VULKAN: [VendorId; 4] = [VendorId::Nvidia, VendorId::Amd, VendorId::Intel, VendorId::MooreThreads];
+
 /// Vulkan sees the GPUs of every vendor that makes drivers for it; cards with memory of their own go before those of the
 /// processor.
 fn seen_by_llama_cpp(hardware: &Hardware, accelerator: Accelerator) -> Vec<&Device> {
@@ -162,8 +201,7 @@ fn seen_by_llama_cpp(hardware: &Hardware, accelerator: Accelerator) -> Vec<&Devi
     if let Some(vendor) = accelerator.vendor() {
         return discrete_first(hardware.usable(vendor));
     }
-    let vendors = [VendorId::Nvidia, VendorId::Amd, VendorId::Intel, VendorId::MooreThreads];
-    discrete_first(vendors.into_iter().flat_map(|vendor| hardware.usable(vendor)).collect())
+    discrete_first(VULKAN.into_iter().flat_map(|vendor| hardware.usable(vendor)).collect())
 }
 
 fn discrete_first(devices: Vec<&Device>) -> Vec<&Device> {

@@ -22,6 +22,8 @@ pub(super) struct Fitted {
     pub warnings: Vec<String>,
     /// What of the model lies where, on engines that can use several places.
     pub offload: Option<Offload>,
+    /// What llama.cpp's cache of prompts may grow to, bytes.
+    pub prompt_cache_bytes: Option<u64>,
 }
 
 /// Finds sizes that fit, or says by how much they do not.

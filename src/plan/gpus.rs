@@ -213,6 +213,7 @@ fn chosen(facts: &Facts<'_>, choice: &Choice<'_>, job: &Job<'_>, best: &Try, wan
         reasons,
         warnings,
         offload: None,
+        prompt_cache_bytes: None,
     }
 }
 

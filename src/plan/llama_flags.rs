@@ -35,6 +35,8 @@ pub(super) struct LlamaFlags {
     pub values: Option<String>,
     /// `-ub`, 512 unless given.
     pub step: Option<u64>,
+    /// `-cram`: the cache of prompts, MiB; below 0 it has no limit.
+    pub prompts_mib: Option<i64>,
 }
 
 impl LlamaFlags {
@@ -116,6 +118,7 @@ fn setter(name: &str) -> Option<Setter> {
         "-ot" | "--override-tensor" => |flags, _| flags.by_hand = true,
         "-ctk" | "--cache-type-k" => |flags, value| flags.keys = Some(value.to_owned()),
         "-ctv" | "--cache-type-v" => |flags, value| flags.values = Some(value.to_owned()),
+        "-cram" | "--cache-ram" => |flags, value| flags.prompts_mib = value.parse().ok(),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::engine::find::Found;
-use crate::engine::{Accelerator, EngineId};
+use crate::engine::{Accelerator, EngineId, prompt_cache};
 use crate::hardware::{Device, Hardware, VendorId};
 use crate::model::Weights;
 use crate::profile::{EngineRecipe, ModelProfile};
@@ -25,6 +25,7 @@ mod pick;
 mod places;
 pub mod platform;
 mod pool;
+mod prompts;
 mod recipe;
 mod sampling;
 mod spread;
@@ -81,6 +82,8 @@ pub struct Installed {
     pub accelerator: Option<Accelerator>,
     /// Its major and minor version, when known.
     pub version: Option<(u32, u32)>,
+    /// llama.cpp: this version takes a limit for its cache of prompts.
+    pub limits_prompts: bool,
 }
 
 impl Installed {
@@ -91,6 +94,7 @@ impl Installed {
             cpu_build: found.build.as_deref() == Some("cpu"),
             accelerator: found.build.as_deref().and_then(Accelerator::of_build),
             version: found.version.as_deref().and_then(version),
+            limits_prompts: prompt_cache(found.engine, found.version.as_deref()).is_some(),
         }
     }
 }
@@ -193,6 +197,9 @@ pub struct LaunchPlan {
     pub offload: Option<Offload>,
     /// One bill per GPU, or one for main memory.
     pub per_gpu: Vec<Bill>,
+    /// llama.cpp: what its cache of other conversations' prompts may grow to in main memory, beside what the bills say;
+    /// `None`: it has none, or no limit.
+    pub prompt_cache_bytes: Option<u64>,
     /// What the profile asks of this engine.
     #[serde(skip)]
     pub recipe: EngineRecipe,
@@ -315,6 +322,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         kv_cache_gib: fitted.kv_cache_gib,
         offload: fitted.offload,
         per_gpu: fitted.bills,
+        prompt_cache_bytes: fitted.prompt_cache_bytes,
         recipe,
         reasons,
         warnings,

@@ -62,7 +62,7 @@ pub(super) struct Pool<'a> {
     pub flags: LlamaFlags,
     pub parts: Parts,
     /// Compute buffers, on each GPU that is used or in main memory.
-    overhead: u64,
+    pub overhead: u64,
 }
 
 /// A layout on chosen GPUs.

@@ -7,6 +7,7 @@ use super::flags::Flags;
 use super::llama_flags::LlamaFlags;
 use super::offload::Offload;
 use super::places::{Places, Pool, least, longest, main_memory, refusal};
+use super::prompts::Prompts;
 use super::{AGENT_CONTEXT, Bill, Facts, MEMORY, PlanError, Verdict};
 use crate::model::{CacheTerms, Format};
 use crate::output::bytes;
@@ -64,6 +65,7 @@ pub(super) fn processor(facts: &Facts<'_>, recipe: &EngineRecipe) -> Result<Fitt
         reasons: vec![reason(format!("context: {longest}"), shortened(longest, wanted, because))],
         warnings,
         offload: None,
+        prompt_cache_bytes: None,
     })
 }
 
@@ -96,8 +98,14 @@ pub(super) fn llama_cpp<'a>(
     }
     let because = pool.because(context, wanted, asked, &places, because);
     reasons.push(reason(format!("context: {context}"), because));
+    let prompts = Prompts::new(facts, choice, &pool, &places);
+    reasons.extend(prompts.reason);
+    args.extend(prompts.args);
+    warnings.extend(prompts.warning);
     warnings.extend(unpriced(facts));
-    Ok(pool.fitted(context, places, args, reasons, warnings))
+    let mut fitted = pool.fitted(context, places, args, reasons, warnings);
+    fitted.prompt_cache_bytes = prompts.bytes;
+    Ok(fitted)
 }
 
 /// Ollama lays a model out itself; what it does is foretold by the same rules, because it runs llama.cpp.
@@ -135,6 +143,7 @@ pub(super) fn ollama<'a>(facts: &Facts<'a>, choice: &Choice<'a>, recipe: &Engine
                 "the size of this tag is not known before it is pulled; Ollama says if it does not fit".into(),
             ],
             offload: None,
+            prompt_cache_bytes: None,
         });
     }
     let (wanted, because) = match (asked, &facts.weights.shape) {
@@ -298,6 +307,7 @@ impl<'a> Pool<'a> {
             reasons,
             warnings,
             offload: (!self.gpus.is_empty()).then_some(places.layout.offload),
+            prompt_cache_bytes: None,
         }
     }
 }

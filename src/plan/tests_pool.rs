@@ -5,8 +5,14 @@ use super::*;
 use crate::model::Format;
 use crate::profile::{EngineRecipe, ModelProfile};
 
-const CUDA: [Installed; 1] =
-    [Installed { engine: EngineId::LlamaCpp, cpu_build: false, accelerator: Some(Accelerator::Cuda), version: None }];
+const CUDA: [Installed; 1] = [Installed {
+    engine: EngineId::LlamaCpp,
+    cpu_build: false,
+    accelerator: Some(Accelerator::Cuda),
+    version: None,
+    // Its flag would be in every command line here; `prompts` has tests of its own.
+    limits_prompts: false,
+}];
 
 fn request(context: Option<u64>, args: &str) -> Request {
     Request { context, engine_args: args.split_whitespace().map(str::to_owned).collect(), ..Request::default() }

@@ -40,6 +40,10 @@ pub fn render(plan: &LaunchPlan, model: &str, command: &str, width: usize) -> St
             bytes(bill.overhead_bytes)
         )));
     }
+    if let Some(limit) = plan.prompt_cache_bytes.filter(|limit| *limit > 0) {
+        let told = format!("  prompts of other conversations\n    up to {} of main memory\n", bytes(limit));
+        out.push_str(&words::say(&told));
+    }
     for warning in &plan.warnings {
         out.push_str(&wrap(&words::say("note: "), &words::say(warning), width));
     }

@@ -50,7 +50,13 @@ fn weights(format: Format, gib: u64, quantization: Option<&str>) -> Weights {
 }
 
 fn built(engine: EngineId, accelerator: Accelerator) -> Installed {
-    Installed { engine, cpu_build: accelerator == Accelerator::Cpu, accelerator: Some(accelerator), version: None }
+    Installed {
+        engine,
+        cpu_build: accelerator == Accelerator::Cpu,
+        accelerator: Some(accelerator),
+        version: None,
+        limits_prompts: false,
+    }
 }
 
 fn make(hardware: &Hardware, weights: &Weights, installed: &[Installed]) -> Result<LaunchPlan, PlanError> {
@@ -246,8 +252,21 @@ fn llama_cpp_computes_on_what_its_build_is_for() {
     assert_eq!(on(&amd, Accelerator::Vulkan), (Accelerator::Vulkan, 1));
     assert_eq!(on(&amd, Accelerator::Cuda), (Accelerator::Cpu, 0), "a CUDA build sees nothing here");
     assert_eq!(on(&amd, Accelerator::Cpu), (Accelerator::Cpu, 0));
-    // What llmup installs on Linux is the processor's, and the reason says how to get more.
-    let plan = make(&amd, &model, &[]).unwrap();
+    // Beside a build that leaves it alone, the one that uses it is taken.
+    let both = [built(EngineId::LlamaCpp, Accelerator::Cpu), built(EngineId::LlamaCpp, Accelerator::Vulkan)];
+    assert_eq!(make(&amd, &model, &both).unwrap().accelerator, Accelerator::Vulkan);
+    // What llmup would install is Vulkan's where that is pinned; the processor's stays one step away from it.
+    let with = |arch: &str, installed: &[Installed]| {
+        let mut amd = amd.clone();
+        amd.cpu.architecture = arch.into();
+        make(&amd, &model, installed).unwrap()
+    };
+    let plan = with("x86_64", &[]);
+    assert_eq!((plan.accelerator, plan.to_install), (Accelerator::Vulkan, true));
+    let plan = with("x86_64", &[built(EngineId::LlamaCpp, Accelerator::Cpu)]);
+    assert!(plan.reasons[0].because.contains("`llmup engine install llama-cpp`"), "{:?}", plan.reasons);
+    // Where none is, the reason says how to get more.
+    let plan = with("aarch64", &[]);
     assert_eq!(plan.accelerator, Accelerator::Cpu);
     assert!(
         plan.reasons[0].because.contains("put a HIP (ROCm) or Vulkan `llama-server` on PATH"),

@@ -36,6 +36,8 @@ pub struct EngineProfile {
     /// By protocol (`chat`, `messages`, `count_tokens`, `responses`): whether its own endpoint is right.
     #[serde(default)]
     pub native: BTreeMap<String, Native>,
+    /// llama.cpp: the cache of prompts it keeps in main memory.
+    pub prompt_cache: Option<PromptCache>,
     /// By accelerator (`rocm`, `ascend`, …): what this engine needs there.
     #[serde(default)]
     pub platforms: BTreeMap<String, Platform>,
@@ -144,6 +146,20 @@ pub struct Limit {
     pub context: Option<u64>,
     /// In words.
     pub note: String,
+    /// Where that comes from.
+    pub source: String,
+}
+
+/// A cache in main memory of the prompts of other conversations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptCache {
+    /// The flag that limits it, in MiB; 0 switches it off.
+    pub flag: String,
+    /// Its limit unless it is told, MiB.
+    pub default_mib: u64,
+    /// The oldest version that is known to have the flag.
+    pub since: String,
     /// Where that comes from.
     pub source: String,
 }

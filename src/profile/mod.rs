@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use accelerator::{Accelerator, Named, accelerator, accelerators};
 pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
-pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, engine};
+pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, PromptCache, engine};
 pub use error::ProfileError;
 pub use finding::{Finding, LETTERS, Told, finding, findings, full_code, nearest as nearest_findings};
 pub use size::Size;

@@ -38,11 +38,18 @@ use crate::fs::FileError;
 use crate::host::Os;
 
 pub use owner::{Child, Stopped};
-pub use reap::{Remains, reap};
+pub use reap::{Remains, orphan, reap};
 
-/// Makes a command start without this terminal: it lives on when the terminal closes, and hears none of its keys.
+/// Makes a command start without this terminal: it lives on when the terminal closes, and hears none of its keys. Whoever
+/// reads what llmup says does not wait for it: see [`keep_streams`].
 pub fn without_terminal(command: &mut std::process::Command) {
     os::without_terminal(command);
+}
+
+/// From now on a child gets llmup's own streams only when it is given them. To be called before something is started that
+/// lives on, also when another process starts it: on Windows whoever reads a stream waits for all who have inherited it.
+pub fn keep_streams() {
+    os::keep_streams();
 }
 
 /// Leaves the terminal's session, for a process that was started by [`without_terminal`].

@@ -2,8 +2,9 @@
 //! `/proc`; elsewhere only [`birth`], [`alive`], [`name`], [`memory`], [`trees`] and [`processor_time`] know something, the
 //! other lists are empty.
 
-use std::io::Read;
 use std::path::PathBuf;
+
+use proc::{all, boot, children, field, pids, resident, small, spent, stat};
 
 #[cfg(unix)]
 #[path = "process/unix.rs"]
@@ -11,64 +12,7 @@ mod elsewhere;
 #[cfg(windows)]
 #[path = "process/windows.rs"]
 mod elsewhere;
-
-/// What `/proc/<pid>/stat` says that we need. Field numbers as in proc_pid_stat(5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    pid: u32,
-    /// Field 3; `Z` is a zombie: dead, but not yet fetched by its parent.
-    state: char,
-    /// Field 4.
-    ppid: u32,
-    /// Field 5.
-    pgrp: u32,
-    /// Field 6.
-    session: u32,
-    /// Field 22: clock ticks between the system's boot and the process's start.
-    start: u64,
-}
-
-impl Stat {
-    fn dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
-    }
-}
-
-fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
-    // The name stands in parentheses and may hold blanks and parentheses itself: count from the last one.
-    let rest = &text[text.rfind(')')? + 1..];
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    Some(Stat {
-        pid,
-        state: fields.first()?.chars().next()?,
-        ppid: fields.get(1)?.parse().ok()?,
-        pgrp: fields.get(2)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
-        start: fields.get(19)?.parse().ok()?,
-    })
-}
-
-/// A small file below `/proc`, with one read: whoever asks all processes feels each call more.
-fn small(pid: u32, name: &str) -> Option<String> {
-    let mut file = std::fs::File::open(format!("/proc/{pid}/{name}")).ok()?;
-    let mut buffer = [0_u8; 4096];
-    let length = file.read(&mut buffer).ok()?;
-    // Bytes, not text: the name in it can be cut inside a character.
-    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
-}
-
-fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(pid, &small(pid, "stat")?)
-}
-
-fn pids() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-fn all() -> Vec<Stat> {
-    pids().into_iter().filter_map(stat).collect()
-}
+mod proc;
 
 /// When a living process was born, in a form that no other process of this machine shares, also not after a reboot:
 /// `boot id:ticks` on Linux, the time of its start elsewhere. `None`: there is no such process (a zombie is none).
@@ -78,14 +22,6 @@ pub fn birth(pid: u32) -> Option<String> {
         return Some(format!("{boot}:{}", stat.start));
     }
     elsewhere::birth(pid)
-}
-
-fn boot() -> Option<String> {
-    if !cfg!(target_os = "linux") {
-        return None;
-    }
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
 }
 
 /// Whether `pid` lives and is the process whose [`birth`] was recorded, not a later one under the same number.
@@ -105,12 +41,6 @@ pub fn memory(pids: &[u32]) -> Option<u64> {
     system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::Some(&ids), true, what);
     let found: Vec<u64> = ids.iter().filter_map(|id| Some(system.process(*id)?.memory())).collect();
     (!found.is_empty()).then(|| found.iter().sum())
-}
-
-/// `VmRSS:     1234 kB`; a zombie has no such line.
-fn resident(status: &str) -> Option<u64> {
-    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Each of these processes with all its descendants. Where the kernel tells a process's children only they are looked
@@ -145,14 +75,6 @@ fn walk(root: u32, children: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
         at += 1;
     }
     tree
-}
-
-/// The children of a process, by each of its threads.
-fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).ok();
-    let told: Vec<String> = threads.flatten().filter_map(of).collect();
-    told.iter().flat_map(|pids| pids.split_ascii_whitespace()).filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// All processes with their parents, where there is no `/proc`.
@@ -202,20 +124,6 @@ pub fn activity(pid: u32) -> Option<Activity> {
         all.resident = all.resident.saturating_add(field(&status, "VmRSS").saturating_mul(1024));
     }
     Some(Activity { pids, ..all })
-}
-
-/// From `/proc/<pid>/stat`: fields 14 and 15, ticks in user and kernel mode, of which Linux tells 100 a second everywhere.
-fn spent(stat: &str) -> Option<std::time::Duration> {
-    let rest = &stat[stat.rfind(')')? + 1..];
-    let ticks = rest.split_ascii_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
-    Some(std::time::Duration::from_millis(ticks.fold(0, u64::saturating_add).saturating_mul(10)))
-}
-
-/// The number behind `name:` in a file of `/proc`; 0 when it is not there.
-fn field(text: &[u8], name: &str) -> u64 {
-    let text = String::from_utf8_lossy(text);
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The same from the system's list of all processes. On Windows, too, an engine can be the child of a launcher (Python's
@@ -285,6 +193,19 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
+/// A variable in the environment that a process was started with, where the system shows it.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let all = std::fs::read(PathBuf::from(format!("/proc/{pid}/environ"))).ok()?;
+    let found = all.split(|b| *b == 0).find_map(|one| one.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(found).into_owned())
+}
+
+/// The argument of a process at that place, 0 being what it calls itself, where the system shows it.
+pub fn argument(pid: u32, at: usize) -> Option<String> {
+    let all = std::fs::read(PathBuf::from(format!("/proc/{pid}/cmdline"))).ok()?;
+    Some(String::from_utf8_lossy(all.split(|b| *b == 0).nth(at)?).into_owned())
+}
+
 /// The living processes whose environment says `name=value`, as far as we may look. A program that overwrites its
 /// environment to change its title is not found this way.
 pub fn marked(name: &str, value: &str) -> Vec<u32> {
@@ -312,15 +233,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_blanks_and_parentheses_does_not_shift_the_fields() {
-        let text = "77 (a) b (c)) S 5 6 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200";
-        let stat = parse_stat(77, text).unwrap();
-        assert_eq!(stat, Stat { pid: 77, state: 'S', ppid: 5, pgrp: 6, session: 7, start: 987_654 });
-        assert_eq!(parse_stat(1, "1 (cut off) S 1"), None);
-        assert_eq!(parse_stat(1, ""), None);
-    }
-
-    #[test]
     fn a_tree_is_everything_below_its_root_and_no_circle_is_walked_twice() {
         // 1 and 5 are each other's parent, as a table read while numbers are reused can say.
         let parents = [(2, 1), (3, 2), (4, 9), (5, 1), (1, 5)];
@@ -336,8 +248,6 @@ mod tests {
         let own = memory(&[std::process::id()]).unwrap();
         assert!(own > 1 << 20, "{own}");
         assert_eq!(memory(&[u32::MAX - 7]), None);
-        assert_eq!(resident("Name:\tx\nVmRSS:\t   12 kB\nThreads:\t1\n"), Some(12 * 1024));
-        assert_eq!(resident("Name:\tx\nState:\tZ (zombie)\n"), None);
     }
 
     #[test]
@@ -364,16 +274,6 @@ mod tests {
         let name = name(me).unwrap();
         // Linux cuts it after 15 bytes.
         assert!(own.starts_with(&name) && name.len() >= 4, "{name} {own}");
-    }
-
-    #[test]
-    fn what_proc_says_is_read_and_what_it_does_not_say_is_nothing() {
-        let io = b"rchar: 10\nwchar: 20\nsyscr: 1\nread_bytes: 4096\n";
-        assert_eq!(["rchar", "read_bytes", "write_bytes"].map(|name| field(io, name)), [10, 4096, 0]);
-        assert_eq!(field(b"VmPeak:\t 9 kB\nVmRSS:\t  1234 kB\n", "VmRSS"), 1234);
-        let ms = std::time::Duration::from_millis;
-        assert_eq!(spent("1 (a b) c) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20"), Some(ms(110)));
-        assert_eq!(spent(""), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Ends what a dead llmup left behind: when both llmup and its guard were killed, parts of the engine's tree may live
 //! on (vLLM's workers outlive their API server and keep the accelerator's memory).
 
-use super::{MARK, os, process};
+use super::{MARK, guard, os, process};
 
 /// What run state remembers of a child's tree.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,14 @@ pub fn remains(of: Remains<'_>) -> Vec<u32> {
     left.dedup();
     left.retain(|pid| *pid != std::process::id());
     left
+}
+
+/// The mark of a process that belongs to an engine of llmup's and has no guard any more; `None` for every other one, and
+/// where the system does not show environments.
+pub fn orphan(pid: u32) -> Option<String> {
+    let mark = process::variable(pid, MARK).filter(|mark| !mark.is_empty())?;
+    let guards = |pid: u32| process::argument(pid, 1).as_deref() == Some(guard::ARGUMENT);
+    (!process::marked(MARK, &mark).into_iter().any(guards)).then_some(mark)
 }
 
 /// Kills what is left of a tree and returns the pids it killed. Looks again until a look finds nothing, at most

@@ -130,6 +130,7 @@ fn a_child_starts_becomes_ready_and_stops_when_asked() {
         assert_eq!(process::name(guard).as_deref(), Some("llmup-guard"));
         assert_eq!(process::group(child.pgid()), [child.pid()], "the guard is not in the child's group");
         assert!(process::marked(MARK, child.mark()).contains(&child.pid()));
+        assert_eq!(orphan(child.pid()), None, "it has its guard");
 
         assert_eq!(child.stop(LONG).await, Stopped::Asked(ExitStatus::Code(0)));
         assert!(!lives(child.pid()) && !lives(guard));
@@ -138,6 +139,23 @@ fn a_child_starts_becomes_ready_and_stops_when_asked() {
         let mode = std::fs::metadata(bench.path("log")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     });
+}
+
+#[test]
+fn a_marked_process_without_a_guard_is_an_orphan() {
+    let mark = format!("orphan-{}", std::process::id());
+    let mut sleeper = std::process::Command::new("sleep").arg("60").env(MARK, &mark).spawn().unwrap();
+    let pid = sleeper.id();
+    // Until it is the program, it has the environment of this one.
+    let deadline = Instant::now() + LONG;
+    while orphan(pid).is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(orphan(pid).as_deref(), Some(mark.as_str()));
+    assert_eq!(orphan(std::process::id()), None);
+    let birth = process::birth(pid).unwrap();
+    assert_eq!(reap(Remains { pid, birth: &birth, mark: Some(&mark) }), [pid]);
+    sleeper.wait().unwrap();
 }
 
 #[test]

@@ -24,6 +24,9 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// own can be had before.
 pub(super) fn without_terminal(_command: &mut std::process::Command) {}
 
+/// Nothing but what a child is given is inherited.
+pub(super) fn keep_streams() {}
+
 /// Fails only for who leads a group already, and then there is no session to leave.
 pub(super) fn leave_terminal() {
     let _ = nix::unistd::setsid();

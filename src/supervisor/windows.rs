@@ -25,7 +25,8 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, DETACHED_PROCESS, OpenThread, ResumeThread, THREAD_SUSPEND_RESUME,
+    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, DETACHED_PROCESS, OpenProcess, OpenThread, PROCESS_TERMINATE,
+    ResumeThread, THREAD_SUSPEND_RESUME, TerminateProcess,
 };
 
 use super::owner::Event;
@@ -188,8 +189,19 @@ fn resume(pid: u32) -> io::Result<()> {
     Err(io::Error::other("it has no thread to resume"))
 }
 
-/// Nothing to do: a job dies with the llmup that held it, so it leaves nothing to be found later.
-pub(super) fn kill_process(_pid: u32) {}
+/// Kills one process, if it is there and ours. Of an engine's tree nothing is left to be killed: a job dies with the llmup
+/// that held it.
+pub(super) fn kill_process(pid: u32) {
+    // SAFETY: takes numbers.
+    let raw = unsafe { OpenProcess(PROCESS_TERMINATE, 0, pid) };
+    if raw.is_null() {
+        return;
+    }
+    // SAFETY: just opened, owned by nobody else.
+    let process = unsafe { OwnedHandle::from_raw_handle(raw) };
+    // SAFETY: the handle is open and has the right it needs.
+    unsafe { TerminateProcess(process.as_raw_handle(), 1) };
+}
 
 /// What asks llmup to end: Ctrl-C, Ctrl-Break, the console's closing.
 #[derive(Debug)]
@@ -220,15 +232,19 @@ impl Signals {
     }
 }
 
-/// Not of this console: neither its closing nor its Ctrl-C is for such a process. Whoever reads what llmup says must
-/// not wait for that process to end: llmup's own streams are inherited by nobody from now on.
+/// Not of this console: neither its closing nor its Ctrl-C is for such a process.
 pub(super) fn without_terminal(command: &mut std::process::Command) {
     use std::os::windows::process::CommandExt;
+    keep_streams();
+    command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
+}
+
+/// A child gets every handle that may be inherited, not only its three streams, and hands them on in turn.
+pub(super) fn keep_streams() {
     for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
         // SAFETY: takes numbers; a stream that is not there has no handle, and then nothing changes.
         unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
     }
-    command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
 /// It was started without a console.

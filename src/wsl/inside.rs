@@ -7,13 +7,44 @@ use super::mounts::Mounts;
 use super::path::{self, Kind, WindowsPath};
 use crate::host::{Host, Os};
 
+/// The WSL that this Linux runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// Its architecture: 1 or 2.
+    pub version: u8,
+    /// What the distribution is called in Windows; `None` where it does not say (in a service of systemd).
+    pub distribution: Option<String>,
+}
+
+impl std::fmt::Display for Here {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.distribution {
+            Some(name) => write!(f, "{} ({name})", self.version),
+            None => write!(f, "{}", self.version),
+        }
+    }
+}
+
+/// Which WSL this is, and which distribution of it; `None`: none.
+pub fn here(host: &dyn Host) -> Option<Here> {
+    if !is_wsl(host) {
+        return None;
+    }
+    // WSL 1 has no kernel but says one, and a capital letter is all it differs by; every other kernel is one of WSL 2.
+    let release = host.read(Path::new(RELEASE)).unwrap_or_default();
+    let version = if String::from_utf8_lossy(&release).trim_end().ends_with("-Microsoft") { 1 } else { 2 };
+    Some(Here { version, distribution: name(host) })
+}
+
+const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
 /// Whether this Linux is one of WSL: its kernels say `microsoft` in their release (`5.15.153.1-microsoft-standard-WSL2`,
 /// WSL 1 `4.4.0-19041-Microsoft`); with a kernel of the user's own, WSL still sets the distribution's name.
 pub fn is_wsl(host: &dyn Host) -> bool {
     if host.os() != Os::Linux {
         return false;
     }
-    let release = host.read(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default();
+    let release = host.read(Path::new(RELEASE)).unwrap_or_default();
     String::from_utf8_lossy(&release).to_lowercase().contains("microsoft") || name(host).is_some()
 }
 

@@ -45,6 +45,21 @@ impl Host for Machine {
 }
 
 #[test]
+fn which_wsl_this_is_is_told_by_the_kernel_and_its_name_by_a_variable() {
+    let told = |more: &[(&'static str, &'static str)]| here(&Machine::wsl(more)).map(|here| here.to_string());
+    assert_eq!(told(&[]).as_deref(), Some("2 (Ubuntu)"));
+    assert_eq!(told(&[("$WSL_DISTRO_NAME", "")]).as_deref(), Some("2"));
+    assert_eq!(told(&[("/proc/sys/kernel/osrelease", "4.4.0-19041-Microsoft\n")]).as_deref(), Some("1 (Ubuntu)"));
+    // A kernel of the user's own, and the first ones of WSL 2.
+    for release in ["6.9.0-mine\n", "4.19.84-microsoft-standard\n"] {
+        assert_eq!(told(&[("/proc/sys/kernel/osrelease", release)]).as_deref(), Some("2 (Ubuntu)"), "{release}");
+    }
+    let elsewhere = [("/proc/sys/kernel/osrelease", "6.8.0-41-generic\n"), ("$WSL_DISTRO_NAME", "")];
+    assert_eq!(told(&elsewhere), None);
+    assert_eq!(here(&Machine(Os::Windows, [("$WSL_DISTRO_NAME", "Ubuntu")].into())), None);
+}
+
+#[test]
 fn in_wsl_a_windows_path_is_the_file_it_names() {
     let machine = Machine::wsl(&[("/mnt/d", "")]);
     let is = |given: &str, want: &str| assert_eq!(machine.local(given), Ok(Some(want.into())), "{given}");

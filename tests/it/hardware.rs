@@ -24,6 +24,22 @@ fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap()
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn in_wsl_hardware_and_doctor_say_so() {
+    let home = Home::new();
+    let inside = |args: &[&str]| {
+        let mut command = home.llmup(args);
+        command.env("WSL_DISTRO_NAME", "Ubuntu-24.04");
+        crate::support::finish(command)
+    };
+    let shown = inside(&["hardware"]);
+    assert!(shown.out.contains("\nsystem     Linux in WSL 2 (Ubuntu-24.04)\n"), "{}", shown.out);
+    assert_eq!(json(&inside(&["hardware", "--json"]))["versions"]["WSL"], "2 (Ubuntu-24.04)");
+    let doctor = inside(&["doctor"]);
+    assert!(doctor.out.contains("this Linux runs in WSL 2 (Ubuntu-24.04)\n"), "{}", doctor.out);
+}
+
 fn from(home: &Home, kind: &str, name: &str, text: &str) -> String {
     std::fs::write(home.path().join(name), text).unwrap();
     format!("{kind}={name}")

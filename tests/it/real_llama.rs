@@ -265,3 +265,49 @@ fn doctor_goes_through_every_step_with_a_real_engine() {
     assert!(all.iter().any(|f| f["text"].as_str().unwrap().starts_with("its key is accepted")), "{report}");
     assert_eq!(steps.len(), 9, "{report}");
 }
+
+/// llama.cpp keeps the prompts of other conversations in main memory, by itself up to 8 GiB of them: it is told how much
+/// there is for that, takes it, and stays within it.
+#[test]
+fn the_prompts_of_other_conversations_stay_within_what_the_plan_gives_them() {
+    let Some(home) = home_with_engine() else { return };
+    let planned = home.run(&["plan", "demo", "--json"]);
+    let planned: Value = serde_json::from_str(&planned.out).unwrap_or_else(|e| panic!("{e}: {}", planned.err));
+    let command: Vec<&str> = planned["command"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let flag = command.windows(2).find(|pair| pair[0] == "--cache-ram").unwrap_or_else(|| panic!("{command:?}"));
+    assert_eq!(planned["prompt_cache_bytes"].as_u64().unwrap() >> 20, flag[1].parse::<u64>().unwrap());
+    let limit = |ready: &Value| {
+        let log = std::fs::read_to_string(text(ready, "log")).unwrap();
+        let line = log.lines().find(|line| line.contains("prompt cache is")).unwrap_or_else(|| panic!("{log}"));
+        line.rsplit_once("prompt cache is ").unwrap().1.to_owned()
+    };
+    let (mut llmup, ready) = start_demo(&home, &[]);
+    match flag[1] {
+        "0" => assert!(limit(&ready).starts_with("disabled"), "{}", limit(&ready)),
+        mib => assert_eq!(limit(&ready), format!("enabled, size limit: {mib} MiB")),
+    }
+    llmup.child.kill().unwrap();
+    llmup.child.wait().unwrap();
+
+    let (_llmup, ready) = start_demo(&home, &["--", "--cache-ram", "16"]);
+    assert_eq!(limit(&ready), "enabled, size limit: 16 MiB");
+    let (url, bearer) = (text(&ready, "url"), format!("Bearer {}", text(&ready, "key")));
+    let auth = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    // 12,000 tokens of 512 bytes each.
+    let converse = |number: usize| {
+        let words = format!("word{number} ").repeat(4000);
+        let body = json!({"model": "m", "max_tokens": 4, "messages": [{"role": "user", "content": words}]});
+        let (status, answer) = http(&url, "POST", "/v1/chat/completions", &auth, &body.to_string());
+        assert_eq!(status, 200, "{answer}");
+    };
+    let held = || {
+        let ran = home.run(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.err));
+        status["running"][0]["memory"]["engine_bytes"].as_u64().unwrap()
+    };
+    (10..14).for_each(converse);
+    let filled = held();
+    (14..26).for_each(converse);
+    let grown = held().saturating_sub(filled);
+    assert!(grown < 24 << 20, "12 more conversations of 6 MiB each took {} MiB", grown >> 20);
+}

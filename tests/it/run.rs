@@ -409,7 +409,8 @@ fn a_start_that_ends_before_it_is_ready_ends_it_too() {
         }
     }
     assert!(run.err().contains("waiting for demo"), "{}", run.err());
-    assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
+    let stop = home.run(&["stop", "--all"]);
+    assert_eq!(stop.code, Some(0), "{}{}", stop.err, llmup.err());
     assert_eq!(run.wait(LONG).code(), Some(6), "{}", run.err());
     assert!(run.err().contains("ended before it was ready") && run.out().is_empty(), "{}", run.err());
     llmup.wait(LONG);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Recorded, gateway};
+use super::{Recorded, gateway, own};
 use crate::client::shell::{Shell, render};
 use crate::client::{Client, Overlay, Session, find};
 use crate::host::Os;
@@ -85,14 +85,15 @@ fn opencode_has_fewer_tools_where_the_context_is_small() {
 #[test]
 fn qwen_code_gets_settings_that_beat_the_users() {
     let gateway = gateway(65_536);
-    assert_eq!(
-        session("qwen", &gateway),
-        "# Qwen Code learns the context only from a file: llmup wrote /own/settings.json\n\
-         export QWEN_CODE_SYSTEM_SETTINGS_PATH='/own/settings.json'\n\
+    let settings = own("settings.json");
+    let expected = format!(
+        "# Qwen Code learns the context only from a file: llmup wrote {settings}\n\
+         export QWEN_CODE_SYSTEM_SETTINGS_PATH='{settings}'\n\
          export LLMUP_API_KEY='sk-test'\n\
          export QWEN_USAGE_STATISTICS_ENABLED='false'\n\
          unset QWEN_CODE_SIMPLE\n"
     );
+    assert_eq!(session("qwen", &gateway), expected);
     let text = file("qwen", &gateway, "settings.json");
     assert!(!text.contains("sk-test"), "the key stays in the environment");
     let expected = json!({
@@ -167,14 +168,15 @@ fn continue_gets_a_folder_of_its_own_or_only_a_configuration() {
     });
     assert_eq!(serde_yaml::from_str::<Value>(&text).unwrap(), expected);
     let overlay = overlay("continue", 65_536);
-    assert_eq!(overlay.arguments, ["--config", "/own/config.yaml"]);
+    assert_eq!(overlay.arguments, ["--config", &own("config.yaml")]);
     assert_eq!(render(&overlay.exports, Shell::Posix).unwrap(), "export LLMUP_API_KEY='sk-test'\n");
     assert_eq!(overlay.files.len(), 1);
 }
 
 #[test]
 fn copilot_gets_its_provider_and_loses_what_would_change_it() {
-    let expected = "\
+    let expected = format!(
+        "\
 export COPILOT_PROVIDER_TYPE='openai'
 export COPILOT_PROVIDER_WIRE_API='completions'
 export COPILOT_PROVIDER_BASE_URL='http://127.0.0.1:4242/v1'
@@ -182,7 +184,7 @@ export COPILOT_PROVIDER_API_KEY='sk-test'
 export COPILOT_MODEL='demo'
 export COPILOT_PROVIDER_MAX_PROMPT_TOKENS='57344'
 export COPILOT_PROVIDER_MAX_OUTPUT_TOKENS='8192'
-export COPILOT_PROVIDERS_CONFIG='/own/providers.json'
+export COPILOT_PROVIDERS_CONFIG='{}'
 export COPILOT_OFFLINE='true'
 export COPILOT_AUTO_UPDATE='false'
 unset COPILOT_PROVIDER_TRANSPORT
@@ -194,7 +196,9 @@ unset COPILOT_PROVIDER_WIRE_MODEL
 unset COPILOT_PROVIDER_AZURE_API_VERSION
 unset COPILOT_PROVIDER_GHES_HOST
 unset COPILOT_PROVIDER_GHES_TOKEN
-";
+",
+        own("providers.json")
+    );
     assert_eq!(session("copilot", &gateway(65_536)), expected);
     let none: Value = serde_json::from_str(&file("copilot", &gateway(65_536), "providers.json")).unwrap();
     assert_eq!(none, json!({ "providers": [], "models": [] }));
@@ -225,8 +229,9 @@ fn aider_gets_a_file_that_it_reads_last() {
     let gateway = with_small(65_536);
     let text = session("aider", &gateway);
     assert!(text.starts_with("# aider reads .env files over its environment"), "{text}");
-    assert!(text.ends_with("export AIDER_ENV_FILE='/own/llmup.env'\n"), "{text}");
-    let expected = "\
+    assert!(text.ends_with(&format!("export AIDER_ENV_FILE='{}'\n", own("llmup.env"))), "{text}");
+    let expected = format!(
+        "\
 # Written by llmup for one session of aider.
 AIDER_MODEL='openai/org/demo'
 AIDER_EDITOR_MODEL='openai/org/demo'
@@ -236,13 +241,16 @@ OPENAI_API_BASE='http://127.0.0.1:4242/v1'
 AIDER_OPENAI_API_BASE='http://127.0.0.1:4242/v1'
 OPENAI_API_KEY='sk-test'
 AIDER_OPENAI_API_KEY='sk-test'
-AIDER_MODEL_METADATA_FILE='/own/models.json'
+AIDER_MODEL_METADATA_FILE='{}'
 AIDER_SHOW_MODEL_WARNINGS='false'
 AIDER_SHOW_RELEASE_NOTES='false'
 AIDER_CHECK_UPDATE='false'
 AIDER_ANALYTICS='false'
 LITELLM_LOCAL_MODEL_COST_MAP='True'
-";
+",
+        // Its reader takes a backslash as the sign before another one.
+        own("models.json").replace('\\', "\\\\")
+    );
     assert_eq!(file("aider", &gateway, "llmup.env"), expected);
     let about = json!({
         "max_input_tokens": 65_536, "max_tokens": 8192, "max_output_tokens": 8192,

@@ -11,6 +11,8 @@ mod shells;
 
 pub(crate) use recorded::Recorded;
 
+use std::path::Path;
+
 use super::Session;
 
 /// A gateway with a context of `context` tokens.
@@ -23,4 +25,9 @@ pub(crate) fn gateway(context: u64) -> Session {
         context,
         max_output: super::output_limit(context),
     }
+}
+
+/// The file of that name in the folder `/own`, as this system writes it.
+fn own(name: &str) -> String {
+    Path::new("/own").join(name).display().to_string()
 }

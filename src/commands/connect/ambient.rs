@@ -1,5 +1,6 @@
 //! What would lead a connected client elsewhere: settings of a stronger place, and variables where these win.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,38 @@ pub(super) fn conflicts(client: &dyn Client, host: &dyn Host, places: &Places, r
     let mut found = client.conflicts(seen, places, Some(root));
     found.retain(|conflict| conflict.weight != Weight::Note);
     found
+}
+
+/// The machine as it is once these files have other texts.
+pub(super) struct Rewritten<'h> {
+    pub(super) host: &'h dyn Host,
+    pub(super) files: &'h BTreeMap<PathBuf, String>,
+}
+
+impl Host for Rewritten<'_> {
+    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
+        self.host.run(program, args, limit)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.get(path).map_or_else(|| self.host.read(path), |text| Ok(text.clone().into_bytes()))
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        self.host.entries(dir)
+    }
+
+    fn which(&self, name: &str) -> Option<PathBuf> {
+        self.host.which(name)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.host.env(name)
+    }
+
+    fn os(&self) -> Os {
+        self.host.os()
+    }
 }
 
 /// The machine without the variables that lose against settings.

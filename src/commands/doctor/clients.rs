@@ -55,6 +55,6 @@ impl Check for ClientCheck {
                 Finding::ok(section, format!("{title} {version} at {}", program.display()))
             }
         };
-        vec![finding]
+        vec![finding.of(*client)]
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Check, Finding, Scene, Section, Status};
 use crate::engine::find::{Found, Origin};
-use crate::hardware::Device;
+use crate::hardware::{Device, Hardware, WSL};
 use crate::output::bytes;
+use crate::wsl::Standing;
 
 /// Less memory than this runs the demo model only.
 const LITTLE_MEMORY_BYTES: u64 = 4 << 30;
@@ -24,7 +25,8 @@ impl Check for HardwareCheck {
         };
         let cpu = &hardware.cpu;
         let name = if cpu.name.is_empty() { &cpu.architecture } else { &cpu.name };
-        let mut findings = vec![Finding::ok(section, format!("{name}, {} threads", cpu.threads))];
+        let mut findings: Vec<Finding> = system(hardware).into_iter().collect();
+        findings.push(Finding::ok(section, format!("{name}, {} threads", cpu.threads)));
         let memory = hardware.memory;
         let text = format!("{} memory, {} free", bytes(memory.total_bytes), bytes(memory.available_bytes));
         findings.push(if memory.total_bytes == 0 {
@@ -59,12 +61,37 @@ impl Check for HardwareCheck {
         if hardware.devices.is_empty() {
             findings.push(Finding::ok(section, "no accelerator: models run on the processor"));
         }
-        findings
-            .extend(hardware.versions.iter().map(|(name, version)| Finding::ok(section, format!("{name} {version}"))));
+        let versions = hardware.versions.iter().filter(|(name, _)| *name != WSL);
+        findings.extend(versions.map(|(name, version)| Finding::ok(section, format!("{name} {version}"))));
         let trouble = |text: &String| Finding { cure: None, ..Finding::warning("LLMUP-H006", section, text, "") };
         findings.extend(hardware.problems.iter().map(trouble));
         findings
     }
+}
+
+/// Which side of WSL this is, and what there is on the other one; nothing where there is no WSL to speak of.
+fn system(hardware: &Hardware) -> Option<Finding> {
+    let section = Section::Hardware;
+    if let Some(inside) = hardware.versions.get(WSL) {
+        let finding = Finding::ok(section, format!("this Linux runs in WSL {inside}"));
+        // The cure is for Windows: inside, nothing can be done about it.
+        let name = inside.strip_prefix("1 (").and_then(|name| name.strip_suffix(')'));
+        let cure = name.map(|name| {
+            format!("WSL 1 has no GPU; convert it, in a PowerShell of Windows: `wsl --set-version {name} 2`")
+        });
+        return Some(Finding { cure, ..finding });
+    }
+    let standing = hardware.wsl.as_ref()?;
+    if let Some(name) = standing.usable() {
+        return Some(Finding::ok(section, format!("Windows with WSL 2: vLLM can run in {name}")));
+    }
+    let (why, cure) = standing.missing()?;
+    if matches!(standing, Standing::Unknown(_)) {
+        return Some(Finding::warning("LLMUP-E031", section, why, cure));
+    }
+    // Nobody needs it for anything else.
+    let text = format!("{why}, which only vLLM needs here");
+    Some(Finding { cure: Some(cure), ..Finding::ok(section, text) })
 }
 
 /// Left out on purpose, or by nature: with another device to use, nothing is wrong.

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::DoctorArgs;
-use crate::client::{Places, Session};
+use crate::client::{Client, Origin, Places, Session};
 use crate::engine::find::Found;
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::Hardware;
 use crate::host::Host;
 use crate::output;
 use crate::paths::Paths;
 use crate::progress::Progress;
-use crate::state::Instance;
+use crate::state::{Instance, Process};
 
 mod ask;
 mod clients;
@@ -26,6 +27,7 @@ mod fix;
 mod machine;
 mod models;
 mod network;
+mod ports;
 pub mod record;
 mod report;
 mod running;
@@ -79,6 +81,11 @@ pub struct Finding {
     pub code: Option<&'static str>,
     /// Where in the chain.
     pub section: Section,
+    /// Whose settings or program it is about, as one types it; `None`: no single client's.
+    pub client: Option<&'static str>,
+    /// Where that which disturbs the client stands.
+    #[serde(skip)]
+    pub origin: Option<Origin>,
     /// How bad.
     pub status: Status,
     /// What was found.
@@ -91,7 +98,16 @@ pub struct Finding {
 
 impl Finding {
     fn ok(section: Section, text: impl Into<String>) -> Finding {
-        Finding { code: None, section, status: Status::Ok, text: text.into(), evidence: Vec::new(), cure: None }
+        Finding {
+            code: None,
+            section,
+            client: None,
+            origin: None,
+            status: Status::Ok,
+            text: text.into(),
+            evidence: Vec::new(),
+            cure: None,
+        }
     }
 
     fn warning(code: &'static str, section: Section, text: impl Into<String>, cure: impl Into<String>) -> Finding {
@@ -105,6 +121,10 @@ impl Finding {
 
     fn because(self, evidence: Vec<String>) -> Finding {
         Finding { evidence, ..self }
+    }
+
+    fn of(self, client: &dyn Client) -> Finding {
+        Finding { client: Some(client.id()), ..self }
     }
 }
 
@@ -159,6 +179,10 @@ pub struct Inputs {
     pub models: PathBuf,
     /// A running instance.
     pub running: Option<Running>,
+    /// Every llmup that runs, ready or not.
+    pub instances: Vec<Instance>,
+    /// Those whose files only another version reads.
+    pub other_versions: Vec<Process>,
     /// Instances that ended without removing their file.
     pub crashed: Vec<Instance>,
     /// The port the gateway uses or would use.
@@ -185,7 +209,7 @@ const BEFORE: &[&dyn Check] = &[
     &machine::HardwareCheck,
     &machine::EnginesCheck,
     &models::ModelsCheck,
-    &network::PortsCheck,
+    &ports::PortsCheck,
     &network::ProxyCheck,
     &network::FirewallCheck,
     &running::RunningCheck,
@@ -198,28 +222,49 @@ fn checks() -> Vec<&'static dyn Check> {
     BEFORE.iter().copied().chain(each).chain([&surroundings::ConflictsCheck as &dyn Check]).collect()
 }
 
-/// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem.
-pub fn run(args: &DoctorArgs, inputs: Inputs, host: Arc<dyn Host>, paths: &Paths) -> crate::error::Result<Exit> {
-    let home = directories::BaseDirs::new().map_or_else(PathBuf::new, |dirs| dirs.home_dir().to_owned());
+/// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem. `inputs` detects; it is
+/// asked again when something was put in order.
+pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, paths: &Paths) -> Result<Exit> {
+    // As the clients ask for it: on Windows by USERPROFILE, not by the account.
+    let home = std::env::home_dir().filter(|home| home.is_absolute()).unwrap_or_default();
     let project = std::env::current_dir().unwrap_or_default();
-    let scene = Arc::new(Scene { inputs, host, places: Places { home, project } });
-    let mut findings = examine(&checks(), &scene, LIMIT);
+    let places = Places { home, project };
+    let look = || {
+        let scene = Arc::new(Scene { inputs: inputs(), host: Arc::clone(&host), places: places.clone() });
+        let findings = examine(&checks(), &scene, LIMIT);
+        (scene, findings)
+    };
+    let (scene, mut findings) = look();
     if args.deep {
         findings.extend(deep::examine(&scene, &Progress::new()));
     }
-    let problems = findings.iter().filter(|finding| finding.status == Status::Problem).count();
+    let problems = count(&findings, Status::Problem);
     if !args.json {
         output::data(&report::render(&findings, report::Look::of_stdout()));
     }
     let fixes = if args.fix { fix::run(args, &findings, &scene, paths)? } else { Vec::new() };
+    // What was put in order is no problem any more; nor did it change what --deep asked.
+    let left = if fixes.iter().any(|fix| fix.done) {
+        let deep = findings.iter().filter(|finding| finding.section == Section::Gateway);
+        let now: Vec<Finding> = look().1.into_iter().chain(deep.cloned()).collect();
+        output::note(&format!("looked again: {}", report::counted(&now)));
+        count(&now, Status::Problem)
+    } else {
+        problems
+    };
     if args.json {
         let mut report = serde_json::json!({ "findings": findings, "problems": problems });
         if args.fix {
             report["fixes"] = serde_json::json!(fixes);
+            report["problems_left"] = serde_json::json!(left);
         }
         output::json(&report);
     }
-    Ok(if problems == 0 { Exit::Ok } else { Exit::Bug })
+    Ok(if left == 0 { Exit::Ok } else { Exit::Bug })
+}
+
+fn count(findings: &[Finding], status: Status) -> usize {
+    findings.iter().filter(|finding| finding.status == status).count()
 }
 
 /// What every check finds, each within `limit`, in the order of `checks`.

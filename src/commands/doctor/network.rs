@@ -1,15 +1,12 @@
-//! Between clients and the gateway: the port, proxies, and the firewall where it can be known.
+//! Between clients and the gateway: proxies, and the firewall where it can be known.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::{Check, Finding, Scene, Section};
 use crate::host::{Host, Os};
-use crate::supervisor::port;
 
 /// Variables that name a proxy. Clients and curl know both spellings.
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn set(host: &dyn Host, name: &str) -> bool {
     host.env(name).is_some_and(|value| !value.is_empty())
@@ -33,40 +30,6 @@ pub(super) fn port_of(url: &str) -> Option<u16> {
     let uri: http::Uri = url.parse().ok()?;
     uri.host()?;
     Some(uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
-}
-
-/// Whether the gateway's port is the gateway's.
-pub(super) struct PortsCheck;
-
-impl Check for PortsCheck {
-    fn section(&self) -> Section {
-        Section::Ports
-    }
-
-    fn look(&self, scene: &Scene) -> Vec<Finding> {
-        let (section, wanted) = (Section::Ports, scene.inputs.gateway_port);
-        let running = scene.inputs.running.as_ref().and_then(|running| port_of(&running.session.base_url));
-        if running == Some(wanted) {
-            return vec![Finding::ok(section, format!("port {wanted} is the running gateway's"))];
-        }
-        let Some(refusal) = port::refusal(LOOPBACK, wanted) else {
-            return vec![Finding::ok(section, format!("port {wanted} is free"))];
-        };
-        let other = port::next_free(LOOPBACK, wanted.saturating_add(1)).unwrap_or(0);
-        let cure = format!("port {other} is free: `llmup start MODEL --port {other}`");
-        if port::kept_back(scene.host.os(), &refusal) {
-            let text = format!("port {wanted} is kept back by Windows: nobody listens there, and nobody may");
-            let cure = format!("{cure}; the ranges: `{}`", port::EXCLUDED);
-            return vec![Finding::problem("LLMUP-G002", section, text, cure)];
-        }
-        let who = match port::holder(wanted) {
-            Some(holder) if !holder.name.is_empty() => format!("{} (pid {})", holder.name, holder.pid),
-            Some(holder) => format!("pid {}", holder.pid),
-            None => "another program".to_owned(),
-        };
-        let finding = Finding::problem("LLMUP-G001", section, format!("port {wanted} is taken by {who}"), cure);
-        vec![finding.because(vec![refusal.to_string()])]
-    }
 }
 
 /// A proxy between the client and the gateway.

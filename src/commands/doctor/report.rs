@@ -2,9 +2,10 @@
 
 use std::io::IsTerminal;
 
-use super::{Finding, Section, Status};
+use super::fix::Fix;
+use super::{Finding, Section, Status, count};
 use crate::commands::columns;
-use crate::output::{Style, paint};
+use crate::output::{Style, paint, watched};
 use crate::words;
 use crate::wrapped::{self, fold};
 
@@ -21,8 +22,17 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn of_stdout() -> Look {
+        Look { terminal: std::io::stdout().is_terminal(), unicode: Self::unicode(), columns: columns::of_output() }
+    }
+
+    /// For what is said while something is put in order.
+    pub(super) fn of_stderr() -> Look {
+        Look { terminal: watched(), unicode: Self::unicode(), columns: columns::of_output() }
+    }
+
+    fn unicode() -> bool {
         // Elsewhere than on Windows the locale says what the terminal shows; Windows Terminal names itself.
-        let unicode = if cfg!(windows) {
+        if cfg!(windows) {
             std::env::var_os("WT_SESSION").is_some()
         } else {
             let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
@@ -31,8 +41,12 @@ impl Look {
                 .unwrap_or_default()
                 .to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
-        };
-        Look { terminal: std::io::stdout().is_terminal(), unicode, columns: columns::of_output() }
+        }
+    }
+
+    /// What stands before a cure.
+    fn arrow(self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
     }
 }
 
@@ -65,23 +79,26 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
         }
         text.push_str(&one(finding, look));
     }
-    let count = |status| findings.iter().filter(|finding| finding.status == status).count();
-    let problems = match count(Status::Problem) {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
-    let warnings = match count(Status::Warning) {
-        1 => "1 warning".to_owned(),
-        n => format!("{n} warnings"),
-    };
-    let counted = format!("{problems}, {warnings}");
-    text.push_str(&format!("\n{}\n", words::say(&counted)));
+    text.push_str(&format!("\n{}\n", words::say(&counted(findings))));
     let code = findings.iter().filter(|finding| finding.status != Status::Ok).find_map(|finding| finding.code);
     if let Some(code) = code {
         let more = format!("what a code means: `llmup explain {code}`");
         text.push_str(&format!("{}\n", words::say(&more)));
     }
     text
+}
+
+/// How many problems and warnings there are, in words.
+pub(super) fn counted(findings: &[Finding]) -> String {
+    let problems = match count(findings, Status::Problem) {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    let warnings = match count(findings, Status::Warning) {
+        1 => "1 warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    format!("{problems}, {warnings}")
 }
 
 /// Clients that are not here in one line: there are many, and nobody needs all.
@@ -135,10 +152,23 @@ fn one(finding: &Finding, look: Look) -> String {
         }
     }
     if let Some(cure) = &finding.cure {
-        let arrow = if look.unicode { "→" } else { "->" };
+        let arrow = look.arrow();
         let indent = " ".repeat(7 + wrapped::width(arrow));
         let line = fold(&words::say(cure), look.columns, &format!("      {arrow} "), &indent);
         text.push_str(&format!("{}\n", line.replacen(arrow, &paint(Style::Faint, arrow, look.terminal), 1)));
     }
     text
+}
+
+/// What was put in order, or how it is: two lines or more, without a final newline.
+pub(super) fn fixed(fix: &Fix, look: Look) -> String {
+    let (style, word) = if fix.done { (Style::Good, "fixed") } else { (Style::Strong, "to do") };
+    let word = words::say(word).into_owned();
+    let indent = " ".repeat(wrapped::width(&word) + 2);
+    let what = fold(&words::say(&fix.what), look.columns, &format!("{word}  "), &indent);
+    let arrow = look.arrow();
+    let deeper = " ".repeat(indent.len() + wrapped::width(arrow) + 1);
+    let said = fold(&words::say(&fix.said), look.columns, &format!("{indent}{arrow} "), &deeper);
+    let what = what.replacen(&word, &paint(style, &word, look.terminal), 1);
+    format!("{what}\n{}", said.replacen(arrow, &paint(Style::Faint, arrow, look.terminal), 1))
 }

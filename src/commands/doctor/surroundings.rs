@@ -1,7 +1,7 @@
 //! Variables and settings files that lead clients elsewhere than to the gateway, and which of them wins.
 
 use super::{Check, Finding, Scene, Section, Status};
-use crate::client::{CLIENTS, Client, Conflict, Weight};
+use crate::client::{CLIENTS, Client, Conflict, Origin, Weight};
 
 /// What each client says about its surroundings.
 pub(super) struct ConflictsCheck;
@@ -17,8 +17,8 @@ impl Check for ConflictsCheck {
         let mut findings = Vec::new();
         for client in CLIENTS {
             let conflicts = client.conflicts(&*scene.host, &scene.places, gateway);
-            findings.extend(who_wins(scene, *client, &conflicts));
-            findings.extend(conflicts.into_iter().map(finding));
+            findings.extend(who_wins(scene, *client, &conflicts).map(|finding| finding.of(*client)));
+            findings.extend(conflicts.into_iter().map(|conflict| finding(scene, *client, conflict)));
         }
         if findings.iter().all(|finding| finding.status == Status::Ok) {
             findings.insert(0, Finding::ok(section, "nothing leads the clients away from the gateway"));
@@ -27,27 +27,27 @@ impl Check for ConflictsCheck {
     }
 }
 
-fn finding(conflict: Conflict) -> Finding {
+fn finding(scene: &Scene, client: &dyn Client, conflict: Conflict) -> Finding {
     let status = match conflict.weight {
         Weight::Note => Status::Ok,
         Weight::Disturbs => Status::Warning,
         Weight::Beats | Weight::Managed => Status::Problem,
     };
-    let code = match conflict.weight {
-        _ if conflict.text.contains("Git Bash") => "LLMUP-C016",
-        _ if conflict.text.contains("cannot be read: ") => "LLMUP-C007",
-        _ if leads_to_v1(&conflict.text) => "LLMUP-C009",
-        Weight::Note => "LLMUP-C008",
-        Weight::Disturbs => "LLMUP-C006",
-        Weight::Beats | Weight::Managed => "LLMUP-C005",
+    let code = match (&conflict.origin, conflict.weight) {
+        (Origin::Program, _) => "LLMUP-C016",
+        (Origin::Broken(_), _) => "LLMUP-C007",
+        (Origin::Variable(name), _) if leads_to_v1(scene, name) => "LLMUP-C009",
+        (_, Weight::Note) => "LLMUP-C008",
+        (_, Weight::Disturbs) => "LLMUP-C006",
+        (_, Weight::Beats | Weight::Managed) => "LLMUP-C005",
     };
-    let cure = conflict.cure;
-    Finding { code: Some(code), status, cure, ..Finding::ok(Section::Environment, conflict.text) }
+    let (cure, origin) = (conflict.cure, Some(conflict.origin));
+    Finding { code: Some(code), status, cure, origin, ..Finding::ok(Section::Environment, conflict.text) }.of(client)
 }
 
 /// Claude Code adds `/v1` to its address itself.
-fn leads_to_v1(text: &str) -> bool {
-    let url = text.strip_prefix("ANTHROPIC_BASE_URL=").and_then(|rest| rest.split(": ").next());
+fn leads_to_v1(scene: &Scene, variable: &str) -> bool {
+    let url = scene.host.env(variable).filter(|_| variable == "ANTHROPIC_BASE_URL");
     url.is_some_and(|url| url.trim_end_matches('/').ends_with("/v1"))
 }
 

@@ -31,7 +31,7 @@ const LEAST: usize = 8;
 
 /// Columns of the terminal behind standard output; 100 without one.
 pub fn width() -> usize {
-    let terminal = dialoguer::console::Term::stdout();
+    let terminal = console::Term::stdout();
     let (_, columns) = terminal.size();
     if terminal.is_term() { usize::from(columns).clamp(40, 200) } else { 100 }
 }

@@ -18,7 +18,7 @@ use crate::model::demo;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::state::Instance;
-use crate::supervisor::port;
+use crate::supervisor::{self, port};
 use crate::{fs, output, profile};
 
 /// Between two looks at one that is being started.
@@ -172,6 +172,7 @@ fn start(model: &str, yes: bool, paths: &Paths) -> Result<std::result::Result<(I
     if yes {
         command.arg("--yes");
     }
+    supervisor::keep_streams();
     let ran = command.env(FOR_A_CLIENT, "1").stderr(Stdio::inherit()).stdin(Stdio::inherit()).output().map_err(bug)?;
     if !ran.status.success() {
         return Ok(Err(ran.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Exit::Bug.code())));

@@ -14,7 +14,8 @@ use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
-use crate::engine::{EngineId, KnownFlags, Measured, Serves, driver};
+use crate::engine::install::Aim;
+use crate::engine::{Accelerator, EngineId, KnownFlags, Measured, Serves, driver};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs;
@@ -93,14 +94,19 @@ pub fn install(args: &StartArgs, paths: &Paths, plan: &LaunchPlan) -> Result<Fou
         if !output::interactive() {
             return Err(missing());
         }
-        let size = if engine == EngineId::Vllm { "a download of about 3 GB" } else { "a download of about 35 MB" };
+        let size = match (engine, plan.accelerator) {
+            (EngineId::Vllm, _) => "a download of about 3 GB",
+            (_, Accelerator::Cpu | Accelerator::Metal) => "a download of about 35 MB",
+            // How large that one is, is known only when the release is asked.
+            _ => "a release archive, up to 600 MB of disk",
+        };
         let question = format!("{engine} is not installed. Install it into {} ({size})?", paths.engines().display());
         if !question::agreed(&question)? {
             return Err(missing());
         }
     }
     // Ways that compute on the processor are the same for every machine.
-    engines::install_with_bar(engine, plan.accelerator, Arc::new(RealHost), paths)
+    engines::install_with_bar(engine, Aim::Best(plan.accelerator), Arc::new(RealHost), paths)
 }
 
 /// Tells when the child that is being launched, and all it started, is gone: an interrupt drops the launch, and with

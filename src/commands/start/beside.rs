@@ -9,6 +9,9 @@ use crate::hardware::Hardware;
 
 /// Plans what is to be started at once for what the others leave. The plans so far are for each alone.
 pub(super) fn plan(models: &mut [Chosen], hardware: &Hardware, found: &[Found]) {
+    // Each alone would give half of what is left to its prompts.
+    let caches = models.iter().filter(|model| model.plan.prompt_cache_bytes.is_some_and(|bytes| bytes > 0)).count();
+    models.iter_mut().for_each(|model| model.plan.share_prompt_cache(caches as u64));
     let at_once: Vec<usize> = (0..models.len()).filter(|at| models[*at].one.policy.preload).collect();
     if at_once.len() < 2 {
         return;

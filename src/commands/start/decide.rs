@@ -2,7 +2,7 @@
 
 use super::target::{self, Target};
 use super::wanted::One;
-use super::{Chosen, flags, in_wsl, launch, pulled};
+use super::{Chosen, flags, in_wsl, launch, options, pulled};
 use crate::cli::StartArgs;
 use crate::engine::find::Found;
 use crate::engine::{Accelerator, KnownFlags};
@@ -36,6 +36,7 @@ pub(super) fn choose(
 
 /// With the engine that will run it, and the flags that one takes.
 pub(super) fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
+    options::check(&one.args, &target.name, &plan)?;
     let engine = engine_for(&plan, found);
     in_wsl::check(&plan, engine.as_ref(), &target, one.args.dry_run, &RealHost)?;
     let known = known_flags(&one.args, &target, &mut plan, engine.as_ref(), paths)?;

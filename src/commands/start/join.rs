@@ -184,7 +184,7 @@ impl Host {
         let mut installed = Vec::new();
         for mut model in models {
             let reused = model.plan.engine == EngineId::Ollama && ollama::running().is_some();
-            equip(&mut model, reused, &mut installed, paths)?;
+            equip(&mut model, reused, &mut installed, (&self.told.hardware, paths))?;
             let is_path = model.target.profile.is_none() && model.one.args.model_dir.is_none();
             let wish = serde_json::to_value(Wish::of(&model.one.args, is_path)).unwrap_or_default();
             for said in self.ask(&wish)? {

@@ -16,6 +16,7 @@ mod measure;
 mod member;
 mod nap;
 pub(super) mod ollama;
+mod options;
 mod post;
 mod pulled;
 mod ready;
@@ -160,7 +161,7 @@ fn bring(models: Vec<One>, paths: &Paths) -> Result<()> {
         let model = decide::known(one, target, plan?, &found, paths)?;
         let mut model = with_weights(model, &hardware, &found, paths)?;
         let reused = model.plan.engine == EngineId::Ollama && ollama::running().is_some();
-        serve::equip(&mut model, reused, &mut installed, paths)?;
+        serve::equip(&mut model, reused, &mut installed, (&hardware, paths))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub const FOR_A_CLIENT: &str = "LLMUP_FOR_A_CLIENT";
 
 /// Columns of the terminal behind standard error; 80 without one.
 pub fn width() -> usize {
-    let (_, columns) = dialoguer::console::Term::stderr().size();
+    let (_, columns) = console::Term::stderr().size();
     if output::watched() { usize::from(columns).clamp(40, 160) } else { 100 }
 }
 

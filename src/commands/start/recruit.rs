@@ -71,7 +71,7 @@ impl Recruiter {
             beside::one(&mut model, &self.hardware, &found, held);
         }
         nap::settle(std::slice::from_mut(&mut model), &self.hardware, true);
-        serve::equip(&mut model, reuse.is_some(), &mut Vec::new(), &self.paths)?;
+        serve::equip(&mut model, reuse.is_some(), &mut Vec::new(), (&self.hardware, &self.paths))?;
         model.plan.warnings.iter().for_each(output::warning);
         Ok(serve::post(model, reuse, &self.paths, serve::random_key()?))
     }

@@ -46,6 +46,7 @@ pub(crate) fn plan() -> LaunchPlan {
         kv_cache_gib: 0,
         offload: None,
         per_gpu: vec![bill],
+        prompt_cache_bytes: None,
         recipe: Default::default(),
         reasons: Vec::new(),
         warnings: Vec::new(),

