@@ -18,6 +18,11 @@ pub trait Explain: StdError + Send + Sync {
         Vec::new()
     }
 
+    /// The code of what it is, of those in `profiles/findings/`, where it is one of them.
+    fn finding(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The exit code of what the user ended: nothing is shown then.
     fn ended_by_user(&self) -> Option<u8> {
         None
@@ -69,8 +74,14 @@ impl Error {
         }
         lines.extend(self.0.evidence().into_iter().map(|line| ("  says", line)));
         lines.extend(self.0.hints().into_iter().map(|line| ("hint", line)));
+        lines.extend(self.0.finding().map(|code| ("hint", meaning(code))));
         lines
     }
+}
+
+/// The hint that leads from a code to its meaning.
+pub fn meaning(code: &str) -> String {
+    format!("what that means: `llmup explain {code}`")
 }
 
 /// For the few failures that belong to no module: a message, an exit code and hints.

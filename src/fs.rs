@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
+use crate::host::Os;
 
 #[cfg(unix)]
 #[path = "fs/unix.rs"]
@@ -49,28 +50,45 @@ impl Explain for FileError {
 
     fn hints(&self) -> Vec<String> {
         let FileError::Io { action, path, source } = self;
-        let dir = path.parent().unwrap_or(path).display();
+        let folder = path.parent().unwrap_or(path);
+        let dir = folder.display();
         match source.kind() {
             io::ErrorKind::PermissionDenied => {
-                vec![format!("no permission on {dir}; set LLMUP_DATA_DIR to a folder you may write, or fix its owner")]
+                vec![format!("no permission on {dir}: see whose it is: `ls -ld {}`", paste::path(folder)), elsewhere()]
             }
             io::ErrorKind::StorageFull => {
-                vec![format!(
-                    "the disk that holds {dir} is full; free some space or set LLMUP_DATA_DIR to another disk"
-                )]
+                vec![format!("the disk that holds {dir} is full; free some space on it"), elsewhere()]
             }
             io::ErrorKind::ReadOnlyFilesystem => {
-                vec![format!("{dir} cannot be written to; set LLMUP_DATA_DIR to a folder you may write")]
+                vec![format!("{dir} cannot be written to"), elsewhere()]
             }
             io::ErrorKind::NotADirectory => {
-                vec![format!("{dir} is no folder or lies in none; if it is llmup's own, set LLMUP_DATA_DIR to another")]
+                vec![format!("{dir} is no folder or lies in none"), elsewhere()]
             }
             io::ErrorKind::NotFound if *action == "create" => {
-                vec![format!("nothing can be made in {dir}; set LLMUP_DATA_DIR to a folder you may write")]
+                vec![format!("nothing can be made in {dir}"), elsewhere()]
+            }
+            io::ErrorKind::AlreadyExists if *action == "create" => {
+                vec![format!("{} is a file, and a folder is needed there", path.display()), elsewhere()]
+            }
+            // A limit on the size of files (`ulimit -f`).
+            io::ErrorKind::FileTooLarge => {
+                vec!["this shell allows no larger files: see its limit with `ulimit -f`".to_owned()]
             }
             _ => Vec::new(),
         }
     }
+}
+
+/// How llmup's own files come to another place.
+fn elsewhere() -> String {
+    match Os::current() {
+        Os::Windows => {
+            "if it is llmup's own: `$env:LLMUP_DATA_DIR = \"D:\\llmup\"`, or another folder that you may write"
+        }
+        _ => "if it is llmup's own: `export LLMUP_DATA_DIR=/path/to/llmup`, a folder that you may write",
+    }
+    .to_owned()
 }
 
 /// Creates a folder and its parents.
@@ -141,6 +159,14 @@ pub fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
         Err(std::fs::TryLockError::Error(e)) => Err(FileError::new("lock", path, e)),
+    }
+}
+
+/// Makes `at` another name of `to`, by a symbolic link. What stands at `at` already stays.
+pub fn link(to: &Path, at: &Path) -> io::Result<()> {
+    match os::link(to, at) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

@@ -38,13 +38,9 @@ fn units(text: &str) -> Vec<(String, bool)> {
     let mut all: Vec<(String, bool)> = Vec::new();
     let (mut now, mut spaced, mut quoted) = (String::new(), false, false);
     for c in text.chars() {
+        let begins = c == '`' && !quoted;
         if c == '`' {
             quoted = !quoted;
-            // A command stays whole, and what leads to it is not part of it.
-            if quoted && now.chars().next_back().is_some_and(|last| is_wide(last) && !opens(last)) {
-                all.push((std::mem::take(&mut now), spaced));
-                spaced = false;
-            }
         } else if !quoted && c.is_whitespace() {
             if !now.is_empty() {
                 all.push((std::mem::take(&mut now), spaced));
@@ -54,7 +50,8 @@ fn units(text: &str) -> Vec<(String, bool)> {
         }
         let before = now.chars().next_back();
         let between = is_wide(c) || before.is_some_and(is_wide);
-        if !quoted && between && before.is_some() && !closes(c) && !before.is_some_and(opens) {
+        let may = begins || !quoted && !closes(c);
+        if may && between && before.is_some() && !before.is_some_and(opens) {
             all.push((std::mem::take(&mut now), spaced));
             spaced = false;
         }
@@ -76,12 +73,9 @@ fn opens(c: char) -> bool {
     "（《「『“‘(`".contains(c)
 }
 
-/// Takes two columns: the blocks of Chinese, Japanese and Korean, their punctuation, and pictures.
+/// Takes two columns, as Chinese, Japanese and Korean do: lines may break beside it.
 fn is_wide(c: char) -> bool {
-    matches!(c,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}')
+    width(c.encode_utf8(&mut [0; 4])) == 2
 }
 
 #[cfg(test)]
@@ -102,6 +96,8 @@ mod tests {
     fn chinese_breaks_between_characters_but_not_before_a_full_stop() {
         assert_eq!(fold("模型很慢，请稍候。", 8, "", ""), "模型很\n慢，请稍\n候。");
         assert!(fold("查看状态：`llmup status`。", 12, "", "").ends_with("`llmup status`。"));
+        let command = fold("加进 NO_PROXY；`llmup env`，或者", 12, "", "");
+        assert_eq!(command, "加进\nNO_PROXY；\n`llmup env`，\n或者", "a command begins a line, its comma does not");
         assert_eq!(fold("安装它：`npm install`", 14, "", ""), "安装它：\n`npm install`");
         assert_eq!(width("模型 a"), 6);
     }

@@ -8,13 +8,16 @@ use serde_json::json;
 use super::edit::{Change, Format};
 use super::settings_file;
 use super::{
-    Client, Conflict, Export, Install, Origin, OwnFile, Places, Scope, Session, SettingsFile, Weight,
-    environment_conflicts,
+    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start, Weight,
+    environment_conflicts, run_file, typed,
 };
 use crate::host::Host;
 
 /// aider.
 pub struct Aider;
+
+/// The variable that names the file it reads last.
+const FILE: &str = "AIDER_ENV_FILE";
 
 /// Variables that lead it elsewhere when it is started without llmup; of a `.env` also.
 const ELSEWHERE: [&str; 5] =
@@ -52,7 +55,7 @@ impl Client for Aider {
                 "aider reads .env files over its environment: llmup wrote {}, which it reads last",
                 file.display()
             )),
-            Export::set("AIDER_ENV_FILE", file.to_string_lossy()),
+            Export::set(FILE, file.to_string_lossy()),
         ]
     }
 
@@ -85,6 +88,26 @@ impl Client for Aider {
         let mut files = vec![OwnFile { path: own.join("llmup.env"), text }];
         files.push(OwnFile { path: metadata, text: metadata_text(gateway) });
         files
+    }
+
+    /// A file of the user's own in that place is put into llmup's, in front: what comes later in it counts.
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
+        let (typed, named) = typed::take(start.typed, &["--env-file"], |_| true);
+        let mut overlay = Overlay {
+            exports: self.session(gateway, own),
+            files: self.files(gateway, own, &|_| None),
+            typed: (!named.is_empty()).then_some(typed),
+            ..Overlay::default()
+        };
+        let file = named.last().cloned().or_else(|| settings_file::variable(start.host, FILE));
+        let path = file.map(|file| start.places.project.join(file)).filter(|path| !path.starts_with(own));
+        let theirs = path.and_then(|path| settings_file::text(start.host, &path));
+        if let Some((theirs, ours)) = theirs.zip(overlay.files.first_mut()) {
+            let text = format!("{}\n{}", theirs.trim_start_matches('\u{feff}').trim_end(), ours.text);
+            *ours = OwnFile { path: run_file::path_of(own, gateway, &theirs, "env"), text };
+            overlay.exports.push(Export::set(FILE, ours.path.to_string_lossy()));
+        }
+        Ok(overlay)
     }
 
     fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {

@@ -2,18 +2,20 @@
 //!
 //! `env` in its settings files beats the process environment, and a file given with `--settings` beats those of the user
 //! and of the project, `apiKeyHelper` included; an empty value there counts as unset. Only managed settings beat that file:
-//! llmup says so and starts nothing. Of several `--settings` the last one counts.
+//! llmup says so and starts nothing. Of several `--settings` the last one counts, so that one of the user's own is put
+//! into llmup's file.
 
 use std::path::{Path, PathBuf};
 
 use super::git_bash::{self, GitBash};
 use super::{
     Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
-    Weight, environment_conflicts, run_file,
+    Start, Weight, environment_conflicts, run_file, typed,
 };
 use crate::host::Host;
 
 mod conflicts;
+mod own_settings;
 mod settings;
 
 /// Claude Code.
@@ -124,7 +126,7 @@ impl Client for Claude {
         exports
     }
 
-    fn overlay(&self, gateway: &Session, own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
         let mut exports = self.session(gateway, own);
         exports.extend(ALSO_ELSEWHERE.map(Export::unset));
         let env: serde_json::Map<String, serde_json::Value> = exports
@@ -136,13 +138,22 @@ impl Client for Claude {
             })
             .collect();
         // A file and not the JSON itself: arguments can be read by everyone on the machine, and the key is in it.
-        let path = run_file::path(own, gateway, "json");
-        let text = format!("{:#}\n", serde_json::json!({ "env": env }));
-        Overlay {
+        let (typed, theirs) = typed::take(start.typed, &["--settings"], |_| true);
+        let (path, settings) = match theirs.last() {
+            Some(said) => {
+                let settings = own_settings::with(env, own_settings::read(start, said)?);
+                (run_file::path_of(own, gateway, &settings.to_string(), "json"), settings)
+            }
+            None => (run_file::path(own, gateway, "json"), serde_json::json!({ "env": env })),
+        };
+        let text = format!("{settings:#}\n");
+        Ok(Overlay {
             exports,
             arguments: vec!["--settings".to_owned(), path.to_string_lossy().into_owned()],
+            typed: (!theirs.is_empty()).then_some(typed),
             files: vec![OwnFile { path, text }],
-        }
+            links: Vec::new(),
+        })
     }
 
     fn machine(&self, host: &dyn Host) -> Vec<Export> {

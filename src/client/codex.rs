@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::{
     Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
-    Weight, environment_conflicts, leads_to, run_file,
+    Start, Weight, environment_conflicts, leads_to, run_file, typed,
 };
 use crate::host::{Host, Os};
 
@@ -75,7 +75,9 @@ impl Client for Codex {
         vec![OwnFile { path: config, text }, OwnFile { path: catalog, text: catalog_text(gateway) }]
     }
 
-    fn overlay(&self, gateway: &Session, own: &Path, _old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+    /// Of two `-c` of one key the last counts, and the user's come behind llmup's: those that choose a provider are left
+    /// out.
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
         let catalog = run_file::path(own, gateway, "models.json");
         let provider = format!(
             "{{name={},base_url={},wire_api={},env_key={}}}",
@@ -97,11 +99,19 @@ impl Client for Codex {
         if gateway.context < LEAN_BELOW {
             settings.extend([("agents.enabled", "false".to_owned()), ("features.goals", "false".to_owned())]);
         }
-        Overlay {
-            exports: vec![Export::set("LLMUP_API_KEY", &gateway.key)],
+        let (typed, away) = typed::take(start.typed, &["-c", "--config"], chooses_provider);
+        let mut exports = vec![Export::set("LLMUP_API_KEY", &gateway.key)];
+        exports.extend(away.iter().map(|setting| {
+            let key = setting.split('=').next().unwrap_or_default();
+            Export::Comment(format!("left out, as it leads away from the gateway: -c {key}"))
+        }));
+        Ok(Overlay {
+            exports,
             arguments: settings.into_iter().flat_map(|(key, to)| ["-c".to_owned(), format!("{key}={to}")]).collect(),
+            typed: (!away.is_empty()).then_some(typed),
             files: vec![OwnFile { path: catalog, text: catalog_text(gateway) }],
-        }
+            links: Vec::new(),
+        })
     }
 
     fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
@@ -164,6 +174,13 @@ impl Client for Codex {
         }
         found
     }
+}
+
+/// Whether this `KEY=VALUE` of the user's would take the place of the provider that `llmup run` names.
+fn chooses_provider(setting: &str) -> bool {
+    let key = setting.split('=').next().unwrap_or_default().trim();
+    let ours = ["model_provider", "model_providers", "model_providers.llmup"];
+    ours.contains(&key) || key.starts_with("model_providers.llmup.")
 }
 
 /// A TOML basic string: JSON's escapes are a subset of TOML's.

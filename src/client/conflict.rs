@@ -14,7 +14,7 @@ pub enum Weight {
     Disturbs,
     /// Beats what `llmup env` sets; `llmup run` beats it.
     Beats,
-    /// Set by whoever looks after the machine; leads elsewhere also what `llmup run` starts.
+    /// Leads elsewhere also what `llmup run` starts: mostly set by whoever looks after the machine.
     Managed,
 }
 
@@ -29,6 +29,8 @@ pub enum Origin {
     Broken(PathBuf),
     /// In a file of whoever looks after the machine.
     Machine(PathBuf),
+    /// In what the user typed for this start.
+    Typed,
     /// In a program that is not there, or not where the client looks.
     Program,
 }

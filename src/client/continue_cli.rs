@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder};
 use super::{
-    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start, Weight,
+    run_file, typed,
 };
 use crate::host::Host;
 
@@ -20,6 +21,9 @@ const FOLDER: &str = "CONTINUE_GLOBAL_DIR";
 
 /// The variable that holds the key; configurations name it as a secret.
 const KEY: &str = "LLMUP_API_KEY";
+
+/// A file without these three is refused.
+const HEAD: [(&str, &str); 3] = [("name", "llmup"), ("version", "1.0.0"), ("schema", "v1")];
 
 impl Client for Continue {
     fn id(&self) -> &'static str {
@@ -66,13 +70,24 @@ impl Client for Continue {
         vec![OwnFile { path: own.join("config.yaml"), text: format!("{config:#}\n") }]
     }
 
-    /// The user's folder stays, with permissions and conversations; only the models are others.
-    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
-        Overlay {
-            exports: vec![Export::set(KEY, &gateway.key)],
-            arguments: vec!["--config".into(), own.join("config.yaml").to_string_lossy().into_owned()],
-            files: self.files(gateway, own, old),
+    /// The user's folder stays, with permissions and conversations; only the models are others. Of two `--config` the
+    /// last counts: one of the user's own is put into llmup's file, behind the gateway's models, as `cn` takes the first.
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
+        let (typed, theirs) = typed::take(start.typed, &["--config"], |_| true);
+        let mut files = self.files(gateway, own, &|_| None);
+        if let Some(said) = theirs.last() {
+            let config = with_theirs(gateway, start, said)?;
+            let path = run_file::path_of(own, gateway, &config.to_string(), "yaml");
+            files = vec![OwnFile { path, text: format!("{config:#}\n") }];
         }
+        let path = files.first().map(|file| file.path.to_string_lossy().into_owned());
+        Ok(Overlay {
+            exports: vec![Export::set(KEY, &gateway.key)],
+            arguments: ["--config".to_owned()].into_iter().chain(path).collect(),
+            typed: (!theirs.is_empty()).then_some(typed),
+            files,
+            links: Vec::new(),
+        })
     }
 
     /// There is no file for one folder that `cn` would read.
@@ -83,9 +98,8 @@ impl Client for Continue {
         let dir = user_dir(host, places);
         let path = dir.join("config.yaml");
         let now = settings_file::yaml(host, &path).unwrap_or_default();
-        // A file without these three is refused; the user's own names stay.
-        let head = [("name", "llmup"), ("version", "1.0.0"), ("schema", "v1")];
-        let mut changes: Vec<Change> = head
+        // The user's own names stay.
+        let mut changes: Vec<Change> = HEAD
             .into_iter()
             .filter(|(key, _)| now.get(key).is_none())
             .map(|(key, value)| Change::set(&[key], value))
@@ -128,7 +142,7 @@ impl Client for Continue {
         if chat.any(leads) {
             // Measured: without a terminal it takes the first that can chat, and has no switch for another.
             return vec![Conflict {
-                weight: Weight::Note,
+                weight: Weight::Disturbs,
                 origin: Origin::File(path.clone()),
                 text: format!("{shown} has \"{name}\" before the gateway's model, and cn takes the first"),
                 cure: Some(format!("move the entry \"llmup\" to the top of \"models\" in {shown}")),
@@ -141,6 +155,29 @@ impl Client for Continue {
             cure: None,
         }]
     }
+}
+
+/// The configuration that the user named, with the gateway's models in front of theirs.
+fn with_theirs(gateway: &Session, start: &Start<'_>, said: &str) -> Result<Value, Conflict> {
+    let mut config = settings_file::yaml(start.host, &start.places.project.join(said))
+        .filter(Value::is_object)
+        .ok_or_else(|| Conflict {
+            weight: Weight::Managed,
+            origin: Origin::Typed,
+            text: format!("--config {said} is no file of settings, and would take the place of the gateway's model"),
+            cure: Some("name a file, or leave it out: `llmup run continue`".to_owned()),
+        })?;
+    let ours = models(gateway);
+    let theirs = config.get("models").and_then(Value::as_array).cloned().unwrap_or_default();
+    let others = theirs.into_iter().filter(|model| ours.iter().all(|own| own.get("name") != model.get("name")));
+    let all: Vec<Value> = ours.iter().cloned().chain(others).collect();
+    config["models"] = all.into();
+    for (key, value) in HEAD {
+        if config.get(key).is_none() {
+            config[key] = value.into();
+        }
+    }
+    Ok(config)
 }
 
 fn user_dir(host: &dyn Host, places: &Places) -> PathBuf {

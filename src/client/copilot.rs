@@ -9,7 +9,7 @@ use super::edit::{Change, Format, Step};
 use super::settings_file::{self, folder, variable};
 use super::{
     Client, Conflict, Export, Install, LEAN_BELOW, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile,
-    Weight, environment_conflicts,
+    Start, Weight, environment_conflicts,
 };
 use crate::host::Host;
 
@@ -105,13 +105,14 @@ impl Client for Copilot {
         vec![OwnFile { path: own.join("providers.json"), text }]
     }
 
-    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
+    fn overlay(&self, gateway: &Session, own: &Path, _start: &Start<'_>) -> Result<Overlay, Conflict> {
         let lean = gateway.context < LEAN_BELOW;
-        Overlay {
+        Ok(Overlay {
             exports: self.session(gateway, own),
             arguments: lean.then(without_heavy).into_iter().collect(),
-            files: self.files(gateway, own, old),
-        }
+            files: self.files(gateway, own, &|_| None),
+            ..Overlay::default()
+        })
     }
 
     /// What a folder says about models has no effect there.

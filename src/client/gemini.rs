@@ -1,18 +1,21 @@
 //! Gemini CLI, in its Vertex form: the only one that needs no settings file. Facts measured with 0.61.0.
 //!
-//! A sign-in that was chosen before (`security.auth.selectedType`) beats the environment; the system's settings beat that,
-//! and a variable names their file. `llmup run` names one of its own, with what the machine's has and llmup's on top. It
-//! is refused when a folder above it can be written by others, with a warning; the environment alone holds then. Variables
-//! that must not be set are set to nothing: a `.env` fills in only what is not there at all.
+//! A sign-in that was chosen before (`security.auth.selectedType`) beats the environment. Settings of the system's rank
+//! would beat that, and a variable names their file; but it is read only where it and every folder above it belong to root
+//! and nobody else can write there (on Windows: to the administrators), which no file of an ordinary user does. So a
+//! session of `llmup run` has a home of its own below llmup's folder, where all that the user has in `~/.gemini` is seen,
+//! and only settings.json is another: the user's, with llmup's on top. Variables that must not be set are set to nothing:
+//! a `.env` fills in only what is not there at all.
 
 use std::path::Path;
 
 use super::{
-    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Weight,
+    Client, Conflict, Export, Install, Origin, Overlay, OwnFile, Places, Scope, Session, SettingsFile, Start, Weight,
     environment_conflicts, jsonc, run_file,
 };
 use crate::host::{Host, Os};
 
+mod home;
 mod settings;
 
 /// Gemini CLI.
@@ -74,8 +77,8 @@ impl Client for Gemini {
         exports
     }
 
-    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
-        let path = run_file::path(own, gateway, "json");
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
+        let home = home::Home::of(own, gateway, start);
         let mut exports: Vec<Export> = self
             .session(gateway, own)
             .into_iter()
@@ -86,24 +89,31 @@ impl Client for Gemini {
             })
             .collect();
         exports.extend(ALSO_ELSEWHERE.map(|name| Export::set(name, "")));
-        exports.push(Export::set("GEMINI_CLI_SYSTEM_SETTINGS_PATH", path.to_string_lossy()));
+        exports.push(Export::set(home::VARIABLE, home.root.to_string_lossy()));
         // Most of the context may be filled before the older part of it is compressed.
         let most = gateway.context.saturating_sub(gateway.max_output).min(gateway.context / 5 * 4);
         let threshold = most as f64 / ASSUMED_WINDOW as f64;
-        let mut settings = old(Path::new(managed(Os::current())))
-            .and_then(|text| jsonc::read(&text).ok())
-            .filter(serde_json::Value::is_object)
-            .unwrap_or_else(|| serde_json::json!({}));
-        put(&mut settings, &["security", "auth", "selectedType"], "vertex-ai".into());
+        let mut settings = match home.settings(start) {
+            Ok(settings) => settings,
+            Err(comment) => {
+                exports.push(comment);
+                serde_json::json!({})
+            }
+        };
+        if let Some(refused) = home.beaten(start, &settings) {
+            return Err(refused);
+        }
+        put(&mut settings, &["security", "auth"], serde_json::json!({ "selectedType": "vertex-ai" }));
         put(&mut settings, &["model", "name"], gateway.model.as_str().into());
         put(&mut settings, &["model", "compressionThreshold"], threshold.min(1.0).into());
         put(&mut settings, &["privacy", "usageStatisticsEnabled"], false.into());
         put(&mut settings, &["general", "enableAutoUpdate"], false.into());
-        Overlay { exports, arguments: Vec::new(), files: vec![OwnFile { path, text: format!("{settings:#}\n") }] }
+        let file = OwnFile { path: home.root.join(".gemini/settings.json"), text: format!("{settings:#}\n") };
+        Ok(Overlay { exports, files: vec![file], links: home.links(start), ..Overlay::default() })
     }
 
-    fn settings(&self, gateway: &Session, _host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
-        settings::settings(gateway, places, scope)
+    fn settings(&self, gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+        settings::settings(gateway, host, places, scope)
     }
 
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
@@ -118,10 +128,10 @@ impl Client for Gemini {
             let read = host.read(&places.home.join(".gemini/.env"));
             read.is_ok_and(|bytes| settings::leads_home(&String::from_utf8_lossy(&bytes), root))
         });
-        for dir in &dirs {
-            found.extend(auth_conflict(host, &dir.join("settings.json"), connected));
+        for (at, dir) in dirs.iter().enumerate() {
+            found.extend(auth_conflict(host, &dir.join("settings.json"), connected, at > 0));
         }
-        found.extend(enforced(host));
+        found.extend(prescribed(host));
         for dir in dirs.iter().chain([&places.project, &places.home]) {
             let before = found.len();
             // Ours, and what it hides.
@@ -161,22 +171,24 @@ fn managed(os: Os) -> &'static str {
     }
 }
 
-/// Where only one sign-in is allowed, Gemini CLI starts with no other.
-fn enforced(host: &dyn Host) -> Option<Conflict> {
+/// The sign-in that the machine's settings choose, or the only one that they allow.
+fn prescribed(host: &dyn Host) -> Option<Conflict> {
     let path = managed(host.os());
     let settings = jsonc::read(&String::from_utf8_lossy(&host.read(Path::new(path)).ok()?)).ok()?;
-    let only = settings.pointer("/security/auth/enforcedType").and_then(serde_json::Value::as_str)?;
-    (only != "vertex-ai").then(|| Conflict {
-        weight: Weight::Managed,
-        origin: Origin::Machine(path.into()),
-        text: format!("{path} allows no sign-in but \"{only}\" (security.auth.enforcedType)"),
-        cure: Some(format!("ask whoever looks after the machine to remove security.auth.enforcedType from {path}")),
+    ["enforcedType", "selectedType"].into_iter().find_map(|key| {
+        let how = settings.pointer(&format!("/security/auth/{key}")).and_then(serde_json::Value::as_str)?;
+        (how != "vertex-ai").then(|| Conflict {
+            weight: Weight::Managed,
+            origin: Origin::Machine(path.into()),
+            text: format!("{path} signs in by \"{how}\" (security.auth.{key}), and nothing beats it"),
+            cure: Some(format!("ask whoever looks after the machine to remove security.auth.{key} from {path}")),
+        })
     })
 }
 
 /// `security.auth.selectedType` beats the variables unless it names the Vertex form itself, or the one that a lasting
 /// connection uses.
-fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Conflict> {
+fn auth_conflict(host: &dyn Host, path: &Path, connected: bool, project: bool) -> Option<Conflict> {
     let bytes = host.read(path).ok()?;
     let shown = path.display();
     let settings = match jsonc::read(&String::from_utf8_lossy(&bytes)) {
@@ -192,14 +204,19 @@ fn auth_conflict(host: &dyn Host, path: &Path, connected: bool) -> Option<Confli
     };
     let chosen = settings.pointer("/security/auth/selectedType").and_then(serde_json::Value::as_str)?;
     let ours = chosen == "vertex-ai" || (connected && chosen == "gemini-api-key");
-    (!ours).then(|| Conflict {
-        weight: Weight::Beats,
-        origin: Origin::File(path.to_owned()),
-        text: format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment"),
-        cure: Some(format!(
-            "`llmup run gemini` beats it; or remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""
-        )),
-    })
+    let text = format!("{shown} signs in by \"{chosen}\" (security.auth.selectedType), which beats the environment");
+    // A folder's settings beat all that a user has, in a folder that is trusted.
+    let (weight, cure) = if project {
+        (Weight::Managed, format!("remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""))
+    } else {
+        (
+            Weight::Beats,
+            format!(
+                "`llmup run gemini` beats it; or remove security.auth.selectedType from {shown}, or set it to \"vertex-ai\""
+            ),
+        )
+    };
+    (!ours).then_some(Conflict { weight, origin: Origin::File(path.to_owned()), text, cure: Some(cure) })
 }
 
 /// A `.env` fills in variables that the session leaves unset.

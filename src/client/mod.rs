@@ -4,6 +4,7 @@
 //!
 //! Adding a client is one file, its `mod` line and its entry in [`CLIENTS`].
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::host::Host;
@@ -26,6 +27,7 @@ mod qwen;
 mod run_file;
 mod settings_file;
 pub mod shell;
+mod typed;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -132,8 +134,32 @@ pub struct Overlay {
     pub exports: Vec<Export>,
     /// Arguments that come before the user's.
     pub arguments: Vec<String>,
+    /// What the user typed, where llmup's must not stand beside it as it is. `None`: as it was typed.
+    pub typed: Option<Vec<OsString>>,
     /// Files that must stand before it starts.
     pub files: Vec<OwnFile>,
+    /// The user's own files and folders, as they are seen in a folder of llmup's.
+    pub links: Vec<Link>,
+}
+
+/// A file or folder of the user's that a session reads and writes by another path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Where it is seen; what stands there already stays.
+    pub at: PathBuf,
+    /// Where it is.
+    pub to: PathBuf,
+}
+
+/// What `llmup run` knows of one start.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// The machine.
+    pub host: &'a dyn Host,
+    /// Home and folder of this start.
+    pub places: &'a Places,
+    /// The client's own arguments, as the user typed them.
+    pub typed: &'a [OsString],
 }
 
 /// How a client comes onto a machine.
@@ -203,8 +229,12 @@ pub trait Client: Sync {
         Vec::new()
     }
     /// What `llmup run` gives one start of the client: it beats the user's own settings and writes nothing in the home.
-    fn overlay(&self, gateway: &Session, own: &Path, old: &dyn Fn(&Path) -> Option<String>) -> Overlay {
-        Overlay { exports: self.session(gateway, own), arguments: Vec::new(), files: self.files(gateway, own, old) }
+    /// Settings of the user's own on the command line stay, but for what leads to the gateway. The error is what the
+    /// client could not be started with.
+    fn overlay(&self, gateway: &Session, own: &Path, start: &Start<'_>) -> Result<Overlay, Conflict> {
+        let old = |path: &Path| settings_file::text(start.host, path);
+        let (exports, files) = (self.session(gateway, own), self.files(gateway, own, &old));
+        Ok(Overlay { exports, files, ..Overlay::default() })
     }
     /// The settings files that connect a plain start of the client for good, and what is changed in each; empty where it
     /// has none for that scope.

@@ -83,6 +83,14 @@ impl Client for OpenCode {
             disabled.retain(|name| name != PROVIDER);
             changes.push(Change::set(&["disabled_providers"], disabled));
         }
+        // A model that the user gave one of OpenCode's own agents beats the one above.
+        for (agents, model) in [(&AGENTS[..], gateway.model.as_str()), (&SMALL[..], gateway.small())] {
+            for agent in agents {
+                if now.pointer(&format!("/agent/{agent}/model")).is_some() {
+                    changes.push(Change::set(&["agent", agent, "model"], named(model)));
+                }
+            }
+        }
         if gateway.context < LEAN_BELOW {
             changes.extend(HEAVY.map(|tool| Change::set(&["tools", tool], false)));
         }
@@ -108,7 +116,7 @@ impl Client for OpenCode {
             files.extend(dirs.iter().flat_map(|dir| names.map(|name| (dir.join(name), Weight::Note))));
         }
         let managed = managed_dir(host.os());
-        files.extend(["opencode.json", "opencode.jsonc"].map(|name| (managed.join(name), Weight::Beats)));
+        files.extend(["opencode.json", "opencode.jsonc"].map(|name| (managed.join(name), Weight::Managed)));
         files.iter().flat_map(|(path, weight)| file_conflicts(host, path, *weight)).collect()
     }
 }
@@ -170,6 +178,43 @@ fn managed_dir(os: Os) -> PathBuf {
     .into()
 }
 
+/// What of the administrator's settings takes a session away from the gateway (tried one by one), and what only a
+/// connected OpenCode.
+fn prescribed(settings: &Value, path: &Path) -> Vec<Conflict> {
+    let shown = path.display();
+    let elsewhere = |model: Option<&Value>| {
+        model.and_then(Value::as_str).is_some_and(|model| !model.starts_with(&format!("{PROVIDER}/")))
+    };
+    let mut away = Vec::new();
+    if list(settings, "enabled_providers").is_some_and(|list| !list.contains(&PROVIDER.into())) {
+        away.push("enabled_providers".to_owned());
+    }
+    if list(settings, "disabled_providers").is_some_and(|list| list.contains(&PROVIDER.into())) {
+        away.push("disabled_providers".to_owned());
+    }
+    let own = AGENTS.iter().chain(&SMALL);
+    let of_agents = own.filter(|name| elsewhere(settings.pointer(&format!("/agent/{name}/model"))));
+    away.extend(of_agents.map(|name| format!("agent.{name}.model")));
+    if settings.pointer(&format!("/provider/{PROVIDER}")).is_some() {
+        away.push(format!("provider.{PROVIDER}"));
+    }
+    let other = ["model", "small_model"].into_iter().filter(|key| elsewhere(settings.get(key))).map(str::to_owned);
+    let other: Vec<String> = other.collect();
+    [(Weight::Managed, away), (Weight::Disturbs, other)]
+        .into_iter()
+        .filter(|(_, keys)| !keys.is_empty())
+        .map(|(weight, keys)| {
+            let list = keys.join(", ");
+            Conflict {
+                weight,
+                origin: Origin::Machine(path.to_owned()),
+                text: format!("{shown} sets {list}, which OpenCode lays over everything else"),
+                cure: Some(format!("ask who looks after this machine to take {list} out of {shown}")),
+            }
+        })
+        .collect()
+}
+
 fn list(settings: &Value, key: &str) -> Option<Vec<String>> {
     let items = settings.get(key)?.as_array()?;
     Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -184,19 +229,8 @@ fn file_conflicts(host: &dyn Host, path: &Path, weight: Weight) -> Vec<Conflict>
     let elsewhere = |model: &&str| !model.starts_with("llmup/");
     let model = settings.get("model").and_then(Value::as_str).filter(elsewhere);
     let mut found = Vec::new();
-    if weight == Weight::Beats {
-        let keys = ["model", "small_model", "enabled_providers", "disabled_providers", "agent", "provider"];
-        let set: Vec<&str> = keys.into_iter().filter(|key| settings.get(key).is_some()).collect();
-        if !set.is_empty() {
-            let list = set.join(", ");
-            found.push(Conflict {
-                weight,
-                origin: Origin::Machine(path.to_owned()),
-                text: format!("{shown} sets {list}, which OpenCode lays over everything else"),
-                cure: Some(format!("ask who looks after this machine to take {list} out of {shown}")),
-            });
-        }
-        return found;
+    if weight == Weight::Managed {
+        return prescribed(&settings, path);
     }
     if let Some(model) = model {
         found.push(Conflict {

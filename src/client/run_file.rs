@@ -9,8 +9,13 @@ use super::Session;
 /// The file for sessions on that gateway and model. Clients read such a file again when it changes, so two sessions that
 /// run at once must not share one unless they mean the same.
 pub(super) fn path(own: &Path, gateway: &Session, extension: &str) -> PathBuf {
+    path_of(own, gateway, "", extension)
+}
+
+/// The same where something of the user's goes into the file: what they said of it.
+pub(super) fn path_of(own: &Path, gateway: &Session, theirs: &str, extension: &str) -> PathBuf {
     let Session { base_url, model, context, max_output, .. } = gateway;
-    let said = format!("{base_url}\n{model}\n{}\n{context}\n{max_output}", gateway.small());
+    let said = format!("{base_url}\n{model}\n{}\n{context}\n{max_output}{theirs}", gateway.small());
     let digest = Sha256::digest(said.as_bytes());
     let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     own.join(format!("run-{name}.{extension}"))

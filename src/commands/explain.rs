@@ -7,7 +7,7 @@ use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::output::{self, Style, paint};
 use crate::profile::{self, Finding, LETTERS};
-use crate::words;
+use crate::words::{self, Language};
 use crate::wrapped::fold;
 
 /// Words of the frame around a finding, in one language.
@@ -41,11 +41,6 @@ const CHINESE: Frame = Frame {
     one: "查看其中一条：`llmup explain CODE`",
 };
 
-/// Whether texts are told in Chinese.
-fn chinese() -> bool {
-    words::language() == words::Language::Chinese
-}
-
 /// A part of the chain, as a heading.
 fn part(letter: char, chinese: bool) -> &'static str {
     match (letter, chinese) {
@@ -65,7 +60,7 @@ fn part(letter: char, chinese: bool) -> &'static str {
 
 /// Runs the subcommand.
 pub fn run(args: &ExplainArgs) -> Result<u8> {
-    let chinese = chinese();
+    let chinese = words::language() == Language::Chinese;
     let all = profile::findings()?;
     let asked = args.what.join(" ");
     if args.markdown {

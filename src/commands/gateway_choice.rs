@@ -52,11 +52,15 @@ impl Explain for ChoiceError {
         }
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, ChoiceError::NotRunning { .. }).then_some("LLMUP-G003")
+    }
+
     fn hints(&self) -> Vec<String> {
         match self {
             ChoiceError::Unknown { name, command } => {
                 let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
-                let mut hints = vec![format!("clients: {}", ids.join(", "))];
+                let mut hints = vec![format!("clients: {}; which of them are here: `llmup env`", ids.join(", "))];
                 if let Some(near) = nearest(name) {
                     hints.insert(0, format!("did you mean `llmup {command} {near}`?"));
                 }

@@ -195,6 +195,11 @@ mod tests {
         }
         let eight = named("8x910b").unwrap();
         assert!(eight.devices.iter().all(|d| d.vendor == VendorId::Ascend && d.memory_total_bytes == 64 << 30));
+        for (name, mib) in
+            [("b200", 183_359), ("a100-40g", 40_960), ("A100", 81_920), ("L4", 23_034), ("h100-nvl", 95_830)]
+        {
+            assert_eq!(named(name).unwrap().devices[0].memory_total_bytes, mib << 20, "{name}");
+        }
         let mac = named("m3max-64").unwrap();
         assert_eq!(
             (mac.os, mac.memory.total_bytes, mac.devices[0].memory_total_bytes),

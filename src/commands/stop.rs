@@ -8,6 +8,7 @@ use crate::cli::{RestartArgs, StopArgs};
 use crate::control::{self, Order};
 use crate::error::{Error, Explain, Plain, Result};
 use crate::exit::Exit;
+use crate::host::Os;
 use crate::output;
 use crate::paths::Paths;
 use crate::state::{self, Instance, Model, Phase};
@@ -28,6 +29,12 @@ pub enum NobodyError {
     /// Nothing runs.
     #[error("nothing is running")]
     Nothing,
+    /// Only one whose file this version cannot read.
+    #[error("only a llmup of another version is running (pid {pid}), which takes no orders of this one")]
+    OtherVersion {
+        /// The process.
+        pid: u32,
+    },
     /// Nothing of that name.
     #[error("no {name:?} is running; there is {}", running.join(", "))]
     Unknown {
@@ -70,8 +77,14 @@ impl Explain for NobodyError {
         match self {
             NobodyError::Several { .. } => Exit::Usage,
             NobodyError::Nothing | NobodyError::Unknown { .. } => Exit::Missing,
-            NobodyError::Deaf { .. } | NobodyError::Stays { .. } => Exit::EngineFailed,
+            NobodyError::OtherVersion { .. } | NobodyError::Deaf { .. } | NobodyError::Stays { .. } => {
+                Exit::EngineFailed
+            }
         }
+    }
+
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, NobodyError::Nothing).then_some("LLMUP-G003")
     }
 
     fn hints(&self) -> Vec<String> {
@@ -79,6 +92,7 @@ impl Explain for NobodyError {
             NobodyError::Nothing => {
                 vec!["start a model: `llmup start MODEL`, for a trial `llmup start demo`".to_owned()]
             }
+            NobodyError::OtherVersion { pid } => vec![end_by_hand(*pid)],
             NobodyError::Unknown { .. } => vec!["see what runs: `llmup status`".to_owned()],
             NobodyError::Several { running } => vec![
                 format!("name one: `llmup stop {}`", running.first().map_or("NAME", String::as_str)),
@@ -88,6 +102,14 @@ impl Explain for NobodyError {
                 vec![format!("end it at once: `llmup stop {model} --now`")]
             }
         }
+    }
+}
+
+/// How a llmup that takes no orders is asked to end; it takes its engine along.
+pub fn end_by_hand(pid: u32) -> String {
+    match Os::current() {
+        Os::Windows => format!("end it with its engine: `taskkill /PID {pid} /T /F`"),
+        _ => format!("end it with its engine: `kill {pid}`"),
     }
 }
 
@@ -127,6 +149,10 @@ fn one_of_several<'i>(name: Option<&str>, instance: &'i Instance) -> Option<&'i 
 pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
     let running = running::all(paths)?;
     let name = args.name.as_deref();
+    let others = state::of_other_versions(&paths.state(), process::alive);
+    if let ([], [other, ..]) = (&running[..], &others[..]) {
+        return Err(NobodyError::OtherVersion { pid: other.pid }.into());
+    }
     let meant = if args.all { running } else { vec![meant(name, &running)?] };
     if meant.is_empty() {
         output::note("nothing is running");

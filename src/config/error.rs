@@ -1,8 +1,9 @@
 //! What can be wrong with a configuration.
 
-use crate::error::Explain;
+use crate::error::{Explain, paste};
 use crate::exit::Exit;
 use crate::fs::FileError;
+use crate::host::Os;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,14 @@ impl Explain for ConfigError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            ConfigError::Invalid { .. } => vec!["the file has the form of LiteLLM's config.yaml".to_owned()],
+            ConfigError::Invalid { place, .. } => {
+                // `file:line:column`; on Windows there is a colon in the file, too.
+                let file = place.rsplitn(3, ':').nth(2).unwrap_or(place);
+                let again = format!("llmup config check {}", paste::word(file, Os::current()));
+                vec![format!(
+                    "the file has the form of LiteLLM's config.yaml; see all that is wrong with it: `{again}`"
+                )]
+            }
             ConfigError::NoVariable { variable, .. } => {
                 vec![format!(
                     "set it: `export {variable}=…` (PowerShell: `$env:{variable} = \"…\"`), then run this again"

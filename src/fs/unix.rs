@@ -72,3 +72,8 @@ pub(super) fn append_private(path: &Path) -> io::Result<File> {
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(PRIVATE).open(path)
 }
+
+/// A symbolic link.
+pub(super) fn link(to: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, at)
+}

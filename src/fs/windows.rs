@@ -106,3 +106,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 }
+
+/// A symbolic link; Windows has one kind for folders and one for files.
+pub(super) fn link(to: &Path, at: &Path) -> io::Result<()> {
+    if to.is_dir() { std::os::windows::fs::symlink_dir(to, at) } else { std::os::windows::fs::symlink_file(to, at) }
+}

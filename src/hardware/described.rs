@@ -90,6 +90,7 @@ impl Machine {
             links: Vec::new(),
             problems: Vec::new(),
             wsl: None,
+            wsl_memory_bytes: None,
         }
     }
 }

@@ -169,6 +169,9 @@ pub struct Hardware {
     /// On Windows: whether programs of Linux can run there. `None` elsewhere, and where nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wsl: Option<Standing>,
+    /// On Windows with WSL 2: what its machine has of the main memory, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wsl_memory_bytes: Option<u64>,
 }
 
 /// The vendors that are asked, in the order their devices are listed.
@@ -209,7 +212,12 @@ fn detect_with(host: &dyn Host, vendors: &[&dyn Vendor]) -> Hardware {
             versions: wsl::inside::here(host).map(|here| (WSL.to_owned(), here.to_string())).into_iter().collect(),
             problems: Vec::new(),
             wsl: wsl.join().unwrap_or_default(),
+            wsl_memory_bytes: None,
         };
+        if found.wsl.as_ref().is_some_and(|wsl| wsl.usable().is_some()) {
+            let settings = wsl::settings::of_user(host);
+            found.wsl_memory_bytes = Some(wsl::settings::machine_memory(&settings, found.memory.total_bytes));
+        }
         for (vendor, probe) in probes {
             match probe.join() {
                 Ok(probe) => {

@@ -121,6 +121,7 @@ fn nothing() -> Hardware {
         versions: std::collections::BTreeMap::new(),
         problems: Vec::new(),
         wsl: None,
+        wsl_memory_bytes: None,
     }
 }
 

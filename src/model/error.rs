@@ -145,6 +145,19 @@ impl Explain for ModelError {
         }
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        Some(match self {
+            ModelError::Missing { .. } => "LLMUP-M001",
+            ModelError::EmptyDir { .. } | ModelError::NoConfig { .. } => "LLMUP-M002",
+            ModelError::Truncated { .. } | ModelError::TooLong { .. } | ModelError::EmptyFile { .. } => "LLMUP-M003",
+            ModelError::NotGguf { .. } => "LLMUP-M004",
+            ModelError::NoWeights { .. } => "LLMUP-M006",
+            ModelError::ShardsMissing { .. } | ModelError::TensorMissing { .. } => "LLMUP-M007",
+            ModelError::File(error) => return error.finding(),
+            _ => return None,
+        })
+    }
+
     fn evidence(&self) -> Vec<String> {
         match self {
             ModelError::NoConfig { holds, .. } | ModelError::NoWeights { holds, .. } => {

@@ -184,6 +184,7 @@ fn machine(record: &Value) -> Option<Hardware> {
         links: Vec::new(),
         problems: Vec::new(),
         wsl: None,
+        wsl_memory_bytes: None,
     })
 }
 

@@ -78,6 +78,10 @@ impl Explain for PlanError {
         Exit::DoesNotFit
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, PlanError::DoesNotFit { .. }).then_some("LLMUP-M008")
+    }
+
     fn evidence(&self) -> Vec<String> {
         let PlanError::DoesNotFit { bills, .. } = self else { return Vec::new() };
         let mut lines = Vec::new();

@@ -31,6 +31,7 @@ mod sampling;
 mod spread;
 pub mod text;
 pub mod variant;
+mod wsl_memory;
 
 pub use error::PlanError;
 pub use offer::{Alternative, Change, Words};
@@ -260,9 +261,18 @@ pub struct Facts<'a> {
 /// # Errors
 /// [`PlanError`] with the bill when it does not fit, or when no engine runs this format here.
 pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
-    let mut reasons = Vec::new();
     let inside = platform::inside_wsl(&facts);
-    let facts = Facts { hardware: inside.as_ref().unwrap_or(facts.hardware), ..facts };
+    let mut outcome = on(facts, inside.as_ref());
+    if let Some(inside) = &inside {
+        wsl_memory::tell(facts, inside, &mut outcome);
+    }
+    outcome
+}
+
+/// The plan for the machine, or for what WSL shows of it.
+fn on(facts: Facts<'_>, inside: Option<&Hardware>) -> Result<LaunchPlan, PlanError> {
+    let mut reasons = Vec::new();
+    let facts = Facts { hardware: inside.unwrap_or(facts.hardware), ..facts };
     let choice = choose::engine(&facts)?;
     reasons.push(Reason { choice: format!("engine: {}", choice.engine), because: choice.because.clone() });
 
@@ -327,7 +337,7 @@ pub fn plan(facts: Facts<'_>) -> Result<LaunchPlan, PlanError> {
         reasons,
         warnings,
         alternatives: Vec::new(),
-        wsl: inside.and_then(|hardware| hardware.wsl?.usable().map(str::to_owned)),
+        wsl: inside.and_then(|hardware| hardware.wsl.as_ref()?.usable().map(str::to_owned)),
     })
 }
 

@@ -76,6 +76,7 @@ mod tests {
             versions: Default::default(),
             problems: Vec::new(),
             wsl: None,
+            wsl_memory_bytes: None,
         }
     }
 

@@ -68,7 +68,8 @@ pub(super) fn inside_wsl(facts: &Facts<'_>) -> Option<Hardware> {
     }
     distribution(hardware)?;
     let mut inside = hardware.clone();
-    inside.memory.total_bytes /= 2;
+    let half = hardware.memory.total_bytes / 2;
+    inside.memory.total_bytes = hardware.wsl_memory_bytes.unwrap_or(half).min(hardware.memory.total_bytes);
     inside.memory.available_bytes = inside.memory.available_bytes.min(inside.memory.total_bytes);
     inside.devices.retain(|device| device.vendor == VendorId::Nvidia);
     inside.links.retain(|link| link.vendor == VendorId::Nvidia);

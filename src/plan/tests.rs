@@ -31,6 +31,7 @@ pub(super) fn machine(gpus: u32, gib_each: u64) -> Hardware {
         versions: Default::default(),
         problems: Vec::new(),
         wsl: None,
+        wsl_memory_bytes: None,
     }
 }
 

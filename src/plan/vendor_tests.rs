@@ -37,6 +37,7 @@ fn machine(devices: Vec<Device>) -> Hardware {
         versions: BTreeMap::new(),
         problems: Vec::new(),
         wsl: None,
+        wsl_memory_bytes: None,
     }
 }
 

@@ -185,7 +185,11 @@ fn a_port_somebody_else_holds_is_named_with_its_holder_and_the_next_free_one() {
     assert!(said.contains(&format!("port {port} is taken by ")), "{said}");
     #[cfg(target_os = "linux")]
     assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
-    let free = said.split("`--port ").nth(1).and_then(|rest| rest.split('`').next()).expect("a free port");
+    let free = said
+        .split("hint: the next free one: `llmup start demo --port ")
+        .nth(1)
+        .and_then(|rest| rest.split('`').next())
+        .expect("a free port");
     assert!(free.parse::<u16>().unwrap() > port, "{said}");
     // The engine's own port, likewise.
     let args = ["start", "demo", "--port", &free_port().to_string(), "--engine-port", &port.to_string()];

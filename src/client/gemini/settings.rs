@@ -2,19 +2,29 @@
 //! (measured with 0.61.0). A project's would be read only in a trusted folder and be committed, so there is none.
 
 use crate::client::edit::{self, Change, Format};
-use crate::client::{Places, Scope, Session, SettingsFile, leads_to};
+use crate::client::{Places, Scope, Session, SettingsFile, leads_to, settings_file};
+use crate::host::Host;
 
-pub(super) fn settings(gateway: &Session, places: &Places, scope: Scope) -> Vec<SettingsFile> {
+/// Headers of the user's own, which beat the client's.
+const HEADERS: &str = "GEMINI_CLI_CUSTOM_HEADERS";
+
+pub(super) fn settings(gateway: &Session, host: &dyn Host, places: &Places, scope: Scope) -> Vec<SettingsFile> {
     if scope == Scope::Project {
         return Vec::new();
     }
     let folder = places.home.join(".gemini");
-    let variables = vec![
+    let mut variables = vec![
         Change::set(&["GEMINI_API_KEY"], gateway.key.as_str()),
         Change::set(&["GOOGLE_GEMINI_BASE_URL"], gateway.base_url.as_str()),
         // It would beat the model in settings.json.
         Change::remove(&["GEMINI_MODEL"]),
     ];
+    let now = settings_file::text(host, &folder.join(".env")).and_then(|text| edit::value(&text, Format::Dotenv).ok());
+    let headers = now.as_ref().and_then(|now| now.get(HEADERS)?.as_str()).unwrap_or_default().to_ascii_lowercase();
+    // Another key in them would be sent in the place of the gateway's.
+    if ["x-goog-api-key", "authorization"].iter().any(|name| headers.contains(name)) {
+        variables.push(Change::remove(&[HEADERS]));
+    }
     let chosen = vec![
         Change::set(&["security", "auth", "selectedType"], "gemini-api-key"),
         Change::set(&["model", "name"], gateway.model.as_str()),

@@ -33,17 +33,9 @@ pub enum JournalError {
         /// Why not: `is read-only`.
         what: &'static str,
     },
-    /// The system says no.
-    #[error("cannot {action} {path}", path = path.display())]
-    Io {
-        /// "read", "write", …
-        action: &'static str,
-        /// The settings file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
+    /// The system says no to a settings file.
+    #[error(transparent)]
+    Settings(FileError),
     /// Its text cannot be edited.
     #[error("{path} cannot be edited", path = path.display())]
     Edit {
@@ -81,11 +73,15 @@ impl Explain for JournalError {
             JournalError::Own(error) => error.exit(),
             JournalError::Broken { .. } => Exit::Config,
             JournalError::Unusable { .. }
-            | JournalError::Io { .. }
+            | JournalError::Settings(_)
             | JournalError::Edit { .. }
             | JournalError::Undo { .. }
             | JournalError::Changed { .. } => Exit::ClientConflict,
         }
+    }
+
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, JournalError::Edit { source: EditError::Syntax { .. }, .. }).then_some("LLMUP-C007")
     }
 
     fn hints(&self) -> Vec<String> {
@@ -95,9 +91,16 @@ impl Explain for JournalError {
             JournalError::Broken { path, .. } => {
                 vec![format!("it holds what a settings file was before; look into {} yourself", paste::path(path))]
             }
-            JournalError::Unusable { .. } | JournalError::Io { .. } => {
-                vec!["it is as it was; make it a file that you may write, then try again".into()]
+            JournalError::Settings(FileError::Io { path, source, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                let disk = paste::path(path.parent().unwrap_or(path));
+                vec![format!("it is as it was; free some space on its disk, then try again: `df -h {disk}`")]
             }
+            JournalError::Unusable { path, .. } | JournalError::Settings(FileError::Io { path, .. }) => vec![format!(
+                "it is as it was; make it a file that you may write, then try again: `ls -l {}`",
+                paste::path(path)
+            )],
             JournalError::Changed { .. } => vec!["it is as it was; try again".into()],
             JournalError::Edit { source, by_hand, .. } => {
                 let mut hints = source.hints();

@@ -161,10 +161,11 @@ fn resolved(path: &Path) -> Result<PathBuf, JournalError> {
 /// The text of a settings file; `None`: not there.
 fn text(path: &Path) -> Result<Option<String>, JournalError> {
     let unusable = |what| JournalError::Unusable { path: path.to_owned(), what };
+    let unreadable = |error| JournalError::Settings(fs::FileError::new("read", path, error));
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(JournalError::Io { action: "read", path: path.to_owned(), source }),
+        Err(error) => return Err(unreadable(error)),
     };
     if !found.is_file() {
         return Err(unusable(if found.is_dir() { "is a folder" } else { "is no file" }));
@@ -174,8 +175,7 @@ fn text(path: &Path) -> Result<Option<String>, JournalError> {
         return Err(edit(edit::EditError::TooLarge { bytes: usize::try_from(found.len()).unwrap_or(usize::MAX) }));
     }
     fs::replaceable(&found).map_err(unusable)?;
-    let bytes =
-        std::fs::read(path).map_err(|source| JournalError::Io { action: "read", path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     edit::decode(&bytes).map(|text| Some(text.to_owned())).map_err(edit)
 }
 

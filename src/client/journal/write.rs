@@ -1,5 +1,6 @@
 //! Planning and making the edits of one settings file, and giving it back.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Journal, JournalError, Scope, SettingsFile, State, hash, missing_folders, now, resolved, text};
@@ -109,7 +110,7 @@ impl Journal {
         let written = made.and_then(|()| fs::replace(&entry.target, new.as_bytes()));
         if let Err(source) = written {
             self.withdraw(&mut entry)?;
-            return Err(JournalError::Io { action: "write", path: entry.path, source });
+            return Err(unwritable(&entry.path, source));
         }
         // What was written earlier is history now.
         entry.states.drain(..entry.states.len() - 1);
@@ -146,7 +147,7 @@ impl Journal {
             Return::Text(text) => fs::replace(&entry.target, text.as_bytes()),
             Return::Remove => std::fs::remove_file(&entry.target),
         };
-        done.map_err(|source| JournalError::Io { action: "write", path: entry.path.clone(), source })?;
+        done.map_err(|source| unwritable(&entry.path, source))?;
         if let Some(folder) = entry.target.parent() {
             fs::sync_dir(folder);
         }
@@ -163,6 +164,10 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+fn unwritable(path: &Path, error: io::Error) -> JournalError {
+    JournalError::Settings(fs::FileError::new("write", path, error))
 }
 
 /// Folders that were made and have nothing in them; the others stay.

@@ -41,9 +41,21 @@ fn opencode_models_elsewhere_are_told_and_agents_that_would_fail_warned_of() {
     assert_eq!(weights("opencode", &linux().file("/home/u/.config/opencode/opencode.json", connected)), []);
     let managed = linux().file("/etc/opencode/opencode.json", "{\"model\": \"corp/m\", \"share\": \"disabled\"}");
     let found = conflicts("opencode", &managed);
-    assert_eq!((found.len(), found[0].weight), (1, Weight::Beats));
+    assert_eq!((found.len(), found[0].weight), (1, Weight::Disturbs));
     assert!(found[0].text.contains(" model,") && !found[0].text.contains("share"), "{found:?}");
     assert_eq!(weights("opencode", &linux().file("/etc/opencode/opencode.json", "{\"share\": \"auto\"}")), []);
+    for text in [
+        r#"{"enabled_providers": ["corp"]}"#,
+        r#"{"disabled_providers": ["x", "llmup"]}"#,
+        r#"{"agent": {"build": {"model": "corp/m"}}}"#,
+        r#"{"provider": {"llmup": {"options": {"baseURL": "http://o.example"}}}}"#,
+    ] {
+        let found = conflicts("opencode", &linux().file("/etc/opencode/opencode.json", text));
+        assert_eq!(found.iter().map(|found| found.weight).collect::<Vec<_>>(), [Weight::Managed], "{text}");
+    }
+    for text in [r#"{"enabled_providers": ["corp", "llmup"]}"#, r#"{"agent": {"review": {"model": "corp/m"}}}"#] {
+        assert_eq!(weights("opencode", &linux().file("/etc/opencode/opencode.json", text)), [], "{text}");
+    }
 }
 
 #[test]

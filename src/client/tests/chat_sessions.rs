@@ -18,7 +18,7 @@ fn session(id: &str, gateway: &Session) -> String {
 }
 
 fn overlay(id: &str, context: u64) -> Overlay {
-    client(id).overlay(&gateway(context), Path::new("/own"), &|_| None)
+    super::overlay(id, &gateway(context))
 }
 
 /// The text of the file of that name.

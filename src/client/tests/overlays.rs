@@ -5,12 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::gateway;
-use crate::client::{CLIENTS, Export, Overlay, Session, find};
-
-fn overlay(client: &str, session: &Session) -> Overlay {
-    find(client).unwrap().overlay(session, Path::new("/own"), &|_| None)
-}
+use super::{Recorded, gateway, overlay, overlay_on};
+use crate::client::{CLIENTS, Export, Link, Overlay, Session, Weight};
+use crate::host::Os;
 
 fn set(overlay: &Overlay) -> BTreeMap<&str, &str> {
     fn pair(export: &Export) -> Option<(&str, &str)> {
@@ -28,7 +25,7 @@ fn every_client_is_led_to_the_gateway_by_files_of_llmups_own_and_the_key_is_in_n
     for client in CLIENTS {
         for context in [16_384, 32_768, 131_072] {
             let session = gateway(context);
-            let overlay = client.overlay(&session, Path::new("/own"), &|_| None);
+            let overlay = overlay(client.id(), &session);
             let id = client.id();
             assert!(
                 overlay.arguments.iter().all(|argument| !argument.contains(&session.key)),
@@ -92,16 +89,104 @@ fn codex_keeps_its_home_and_is_told_by_arguments() {
     let named = format!("model_catalog_json='{}'", overlay.files[0].path.display());
     assert!(said.contains(&&*named), "{said:?}");
     let odd = Session { model: "it's \"odd\"".into(), ..gateway(65_536) };
-    let overlay = find("codex").unwrap().overlay(&odd, Path::new("/own"), &|_| None);
+    let overlay = super::overlay("codex", &odd);
     assert!(overlay.arguments.contains(&r#"model="it's \"odd\"""#.to_owned()), "{:?}", overlay.arguments);
 }
 
+fn words(typed: &Overlay) -> Vec<&str> {
+    typed.typed.iter().flatten().map(|word| word.to_str().unwrap()).collect()
+}
+
+fn json(overlay: &Overlay) -> Value {
+    serde_json::from_str(&overlay.files[0].text).unwrap()
+}
+
 #[test]
-fn gemini_cli_gets_the_machines_settings_with_llmups_on_top() {
-    let machine = "{ // all of us\n \"tools\": {\"sandbox\": true}, \"security\": {\"auth\": {\"selectedType\": \"oauth-personal\"}, \"x\": 1}, \"model\": 7 }";
-    let session = gateway(65_536);
-    let overlay = find("gemini").unwrap().overlay(&session, Path::new("/own"), &|_| Some(machine.into()));
-    let settings: Value = serde_json::from_str(&overlay.files[0].text).unwrap();
+fn settings_that_the_user_names_for_claude_code_stay_but_for_what_leads_to_the_gateway() {
+    let theirs =
+        r#"{"env": {"ANTHROPIC_BASE_URL": "http://o.example", "EDITOR": "vi"}, "apiKeyHelper": "x", "model": "opus"}"#;
+    let host = Recorded::new(Os::Linux).file("/projects/p/mine.json", &format!("\u{feff}{theirs}"));
+    for typed in [
+        &["-p", "hi", "--settings", "first.json", "--settings=mine.json", "-x"][..],
+        &["-p", "hi", "--settings", theirs, "-x"],
+    ] {
+        let overlay = overlay_on(&host, "claude", &gateway(65_536), typed).unwrap();
+        assert_eq!(words(&overlay), ["-p", "hi", "-x"]);
+        let settings = json(&overlay);
+        assert_eq!(settings["env"]["ANTHROPIC_BASE_URL"], "http://127.0.0.1:4242");
+        assert_eq!((&settings["env"]["EDITOR"], &settings["model"]), (&"vi".into(), &"opus".into()));
+        assert_eq!(settings["apiKeyHelper"], "");
+        let plain = super::overlay("claude", &gateway(65_536));
+        assert_ne!(overlay.files[0].path, plain.files[0].path, "two sessions at once do not share it");
+        assert_eq!(overlay.arguments[1], overlay.files[0].path.to_string_lossy());
+    }
+    let broken = host.file("/projects/p/broken.json", "{ // no\n}").file("/projects/p/list.json", "[]");
+    for name in ["broken.json", "list.json", "none.json"] {
+        let refused = overlay_on(&broken, "claude", &gateway(65_536), &["--settings", name]).unwrap_err();
+        assert!(refused.weight == Weight::Managed && refused.text.contains(name), "{}", refused.text);
+    }
+}
+
+#[test]
+fn a_provider_that_the_user_types_for_codex_is_left_out_and_told() {
+    let typed = [
+        "exec",
+        "-c",
+        "model_provider=other",
+        "-c",
+        "model_reasoning_effort=high",
+        "-cmodel_providers.llmup.base_url=x",
+    ];
+    let overlay = overlay_on(&Recorded::new(Os::Linux), "codex", &gateway(65_536), &typed).unwrap();
+    assert_eq!(words(&overlay), ["exec", "-c", "model_reasoning_effort=high"]);
+    let told = overlay.exports.iter().filter(|export| matches!(export, Export::Comment(_))).count();
+    assert_eq!(told, 2, "{:?}", overlay.exports);
+    let plain = overlay_on(&Recorded::new(Os::Linux), "codex", &gateway(65_536), &["-c", "x=1"]).unwrap();
+    assert_eq!((plain.typed, plain.exports.len()), (None, 1));
+}
+
+#[test]
+fn a_configuration_that_the_user_names_for_continue_gets_the_gateways_models_first() {
+    let config =
+        "rules: [plainly]\nmodels:\n  - {name: other, provider: openai, model: m}\n  - {name: llmup, model: old}\n";
+    let host = Recorded::new(Os::Linux).file("/projects/p/c.yaml", config);
+    let overlay = overlay_on(&host, "continue", &gateway(65_536), &["--config", "c.yaml", "-p", "hi"]).unwrap();
+    assert_eq!(words(&overlay), ["-p", "hi"]);
+    let settings = json(&overlay);
+    let names: Vec<&Value> = settings["models"].as_array().unwrap().iter().map(|model| &model["name"]).collect();
+    assert_eq!(names, ["llmup", "llmup, while typing", "other"]);
+    assert_eq!(settings["models"][0]["model"], "demo");
+    assert_eq!((&settings["rules"][0], &settings["schema"]), (&"plainly".into(), &"v1".into()));
+    let refused = overlay_on(&host, "continue", &gateway(65_536), &["--config=org/hub"]).unwrap_err();
+    assert!(refused.text.contains("org/hub"), "{}", refused.text);
+}
+
+#[test]
+fn an_environment_file_that_the_user_names_for_aider_is_read_before_llmups() {
+    let host = Recorded::new(Os::Linux)
+        .file("/projects/p/mine.env", "OPENAI_BASE_URL=http://o.example\nAIDER_DARK_MODE=true\n")
+        .file("/home/u/other.env", "AIDER_VIM=true");
+    let file = |host: &Recorded, typed: &[&str]| {
+        let overlay = overlay_on(host, "aider", &gateway(65_536), typed).unwrap();
+        let path = overlay.files[0].path.to_string_lossy().into_owned();
+        assert_eq!(overlay.exports.last(), Some(&Export::set("AIDER_ENV_FILE", path)));
+        (overlay.files[0].text.clone(), overlay.typed)
+    };
+    let (text, typed) = file(&host, &["--env-file", "mine.env", "--yes"]);
+    assert_eq!(typed, Some(vec!["--yes".into()]));
+    let (theirs, ours) = (text.find("o.example").unwrap(), text.find("http://127.0.0.1:4242").unwrap());
+    assert!(theirs < ours && text.contains("AIDER_DARK_MODE=true"), "{text}");
+    let (text, typed) = file(&host.var("AIDER_ENV_FILE", "/home/u/other.env"), &[]);
+    assert!(typed.is_none() && text.starts_with("AIDER_VIM=true\n"), "{text}");
+}
+
+#[test]
+fn gemini_cli_gets_the_users_home_with_other_settings() {
+    let theirs = "{ // all of mine\n \"tools\": {\"sandbox\": true}, \"security\": {\"auth\": {\"selectedType\": \"oauth-personal\", \"enforcedType\": \"oauth-personal\"}, \"x\": 1}, \"model\": 7 }";
+    let host = Recorded::new(Os::Linux).file("/home/u/.gemini/settings.json", theirs);
+    let host = host.file("/home/u/.gemini/GEMINI.md", "Be short.").file("/home/u/.gemini/tmp/chat.json", "{}");
+    let overlay = overlay_on(&host, "gemini", &gateway(65_536), &[]).unwrap();
+    let settings = json(&overlay);
     assert_eq!(settings["tools"]["sandbox"], true);
     assert_eq!(settings["security"], serde_json::json!({"auth": {"selectedType": "vertex-ai"}, "x": 1}));
     assert_eq!(settings["model"]["name"], "demo");
@@ -109,13 +194,34 @@ fn gemini_cli_gets_the_machines_settings_with_llmups_on_top() {
     let threshold = settings["model"]["compressionThreshold"].as_f64().unwrap();
     assert_eq!((threshold * 1_048_576.0).round() as u64, 52_428);
     let set = set(&overlay);
-    assert_eq!(set["GEMINI_CLI_SYSTEM_SETTINGS_PATH"], overlay.files[0].path.to_string_lossy());
+    let home = Path::new(set["GEMINI_CLI_HOME"]);
+    assert_eq!(overlay.files[0].path, home.join(".gemini/settings.json"));
+    let link = |name: &str| Link { at: home.join(".gemini").join(name), to: Path::new("/home/u/.gemini").join(name) };
+    assert_eq!(overlay.links, [link("GEMINI.md"), link("tmp")]);
     // Not unset: a .env of the user would fill them in.
     for empty in ["GEMINI_API_KEY", "GOOGLE_CLOUD_PROJECT", "GEMINI_CLI_CUSTOM_HEADERS"] {
         assert_eq!(set[empty], "", "{empty}");
     }
     for broken in ["{", "[]", "7"] {
-        let overlay = find("gemini").unwrap().overlay(&session, Path::new("/own"), &|_| Some(broken.into()));
+        let host = Recorded::new(Os::Linux).file("/home/u/.gemini/settings.json", broken);
+        let overlay = overlay_on(&host, "gemini", &gateway(65_536), &[]).unwrap();
         assert!(overlay.files[0].text.contains("vertex-ai"), "{broken}");
+        assert!(
+            overlay
+                .exports
+                .iter()
+                .any(|export| matches!(export, Export::Comment(words) if words.contains("none of it")))
+        );
     }
+}
+
+#[test]
+fn gemini_cli_is_not_started_where_another_sign_in_would_win() {
+    let chosen = r#"{"security": {"auth": {"selectedType": "oauth-personal"}}}"#;
+    // As if it were started in the home.
+    let host = Recorded::new(Os::Linux)
+        .var("GEMINI_CLI_HOME", "/projects/p")
+        .file("/projects/p/.gemini/settings.json", chosen);
+    let refused = overlay_on(&host, "gemini", &gateway(65_536), &[]).unwrap_err();
+    assert!(refused.text.contains("oauth-personal") && refused.cure.unwrap().contains("`cd "), "{}", refused.text);
 }

@@ -38,6 +38,7 @@ impl Check for HardwareCheck {
         } else {
             Finding::ok(section, text)
         });
+        findings.extend(wsl_memory(hardware));
         let some = hardware.devices.iter().any(|device| device.usable);
         for device in &hardware.devices {
             let total = device.memory_total_bytes;
@@ -67,6 +68,31 @@ impl Check for HardwareCheck {
         findings.extend(hardware.problems.iter().map(trouble));
         findings
     }
+}
+
+/// vLLM alone takes 4 GiB of main memory, and loads its weights through it.
+const LITTLE_IN_WSL: u64 = 16 << 30;
+
+/// The machine of WSL 2 has a part of the memory only, which its user may not know: seen from Windows, and from inside.
+fn wsl_memory(hardware: &Hardware) -> Option<Finding> {
+    let total = hardware.memory.total_bytes;
+    let text = match hardware.wsl_memory_bytes {
+        Some(inside) if inside < LITTLE_IN_WSL && inside < total / 8 * 7 => {
+            format!("WSL 2, where vLLM runs, has {} of {} memory", bytes(inside), bytes(total))
+        }
+        None if total > 0 && total < LITTLE_IN_WSL && hardware.versions.contains_key(WSL) => {
+            format!("this Linux runs in WSL, which has {} of the machine's memory", bytes(total))
+        }
+        _ => return None,
+    };
+    let more = match hardware.wsl_memory_bytes {
+        Some(_) => ((total / 4 * 3) >> 30).max(1),
+        None => LITTLE_IN_WSL >> 30,
+    };
+    let cure = format!(
+        r"in Windows: `memory={more}GB` below `[wsl2]` in %UserProfile%\.wslconfig gives it more, then `wsl --shutdown`"
+    );
+    Some(Finding::warning("LLMUP-H014", Section::Hardware, text, cure))
 }
 
 /// Which side of WSL this is, and what there is on the other one; nothing where there is no WSL to speak of.
@@ -144,6 +170,33 @@ fn told(engine: &Found) -> Finding {
         let cure = format!("see whether `{} --version` works", engine.engine.program());
         return Finding::warning("LLMUP-E002", Section::Engines, text, cure);
     };
-    let build = engine.build.as_ref().map(|build| format!(" for {build}")).unwrap_or_default();
+    let build = engine.build.as_ref().map(|build| format!(", for {build}")).unwrap_or_default();
     Finding::ok(Section::Engines, format!("{} {version}{build}, {origin}, {}", engine.engine, engine.place()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::Memory;
+    use crate::hardware::described::Machine;
+
+    #[test]
+    fn a_small_machine_of_wsl_is_told_from_both_sides() {
+        let told = |total: u64, inside: Option<u64>, in_wsl: bool| {
+            let memory = Memory { total_bytes: total << 30, available_bytes: total << 30 };
+            let wsl_memory_bytes = inside.map(|gib| gib << 30);
+            let mut hardware = Hardware { memory, wsl_memory_bytes, ..Machine::default().hardware() };
+            hardware.versions.extend(in_wsl.then(|| (WSL.to_owned(), "2 (Ubuntu)".to_owned())));
+            let found = wsl_memory(&hardware)?;
+            assert_eq!(found.code, Some("LLMUP-H014"));
+            found.cure
+        };
+        let cure = told(24, Some(12), false).unwrap();
+        assert!(cure.contains("`memory=18GB`") && cure.contains("`wsl --shutdown`"), "{cure}");
+        assert_eq!(told(64, Some(32), false), None, "enough");
+        assert_eq!(told(16, Some(15), false), None, "there is no more to give");
+        assert!(told(8, None, true).unwrap().contains("`memory=16GB`"));
+        assert_eq!(told(32, None, true), None);
+        assert_eq!(told(8, None, false), None, "a small Linux of its own");
+    }
 }

@@ -27,7 +27,8 @@ impl Look {
 
     /// For what is said while something is put in order.
     pub(super) fn of_stderr() -> Look {
-        Look { terminal: watched(), unicode: Self::unicode(), columns: columns::of_output() }
+        let columns = columns::of_errors().unwrap_or_else(columns::of_output);
+        Look { terminal: watched(), unicode: Self::unicode(), columns }
     }
 
     fn unicode() -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ask::{Answer, Asker};
 use super::{Check, Finding, Running, Scene, Section};
 use crate::client::LEAN_BELOW;
+use crate::commands::stop::end_by_hand;
 
 /// Longest wait for a gateway on this machine to say how it is.
 const SOON: Duration = Duration::from_secs(2);
@@ -35,6 +36,10 @@ impl Check for RunningCheck {
                 Finding::warning("LLMUP-G014", section, text, "put it in order: `llmup doctor --fix`").because(pids)
             })
             .collect();
+        findings.extend(scene.inputs.other_versions.iter().map(|other| {
+            let text = format!("a llmup of another version runs (pid {}), of which this one knows no more", other.pid);
+            Finding { cure: Some(end_by_hand(other.pid)), ..Finding::ok(section, text) }
+        }));
         let Some(running) = &scene.inputs.running else {
             let cure = Some("start one: `llmup start demo --yes`".into());
             findings.push(Finding { cure, ..Finding::ok(section, "nothing runs") });

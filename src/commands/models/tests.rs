@@ -28,6 +28,7 @@ fn machine(gpus: u32, gib_each: u64, capability: &str, ram_gib: u64) -> Hardware
         links: Vec::new(),
         problems: Vec::new(),
         wsl: None,
+        wsl_memory_bytes: None,
     }
 }
 

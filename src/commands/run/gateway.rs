@@ -59,6 +59,10 @@ impl Explain for GatewayError {
         }
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, GatewayError::NotRunning { .. }).then_some("LLMUP-G003")
+    }
+
     fn hints(&self) -> Vec<String> {
         match self {
             GatewayError::NotRunning { client, last } => {

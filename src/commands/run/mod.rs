@@ -14,7 +14,7 @@ use gateway::Gateway;
 
 use super::gateway_choice::{self, ASSUMED_CONTEXT};
 use crate::cli::RunArgs;
-use crate::client::{Client, Conflict, Export, Overlay, Places, Weight};
+use crate::client::{Client, Conflict, Export, Overlay, Places, Start, Weight};
 use crate::error::{Explain, Result};
 use crate::exit::Exit;
 use crate::host::{Host, RealHost};
@@ -36,6 +36,10 @@ impl Explain for Managed {
         Exit::ClientConflict
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        Some("LLMUP-C005")
+    }
+
     fn hints(&self) -> Vec<String> {
         self.conflict.cure.iter().cloned().collect()
     }
@@ -53,9 +57,16 @@ pub fn run(args: RunArgs, paths: &Paths) -> Result<u8> {
     if chosen.assumed {
         output::warning(format!("context assumed: {ASSUMED_CONTEXT} tokens; `--context N` says it"));
     }
-    managed(client, host, &chosen.session.base_url)?;
+    let places = Places {
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()).unwrap_or_default(),
+        project: std::env::current_dir().unwrap_or_default(),
+    };
+    managed(client, host, &places, &chosen.session.base_url)?;
     let own = super::env::own_dir(paths, client);
-    let overlay = client.overlay(&chosen.session, &own, &|path| std::fs::read_to_string(path).ok());
+    let start = Start { host, places: &places, typed: &args.arguments };
+    let overlay = client
+        .overlay(&chosen.session, &own, &start)
+        .map_err(|conflict| Managed { title: client.title(), conflict })?;
     write(&overlay, &own)?;
     let mut exports = overlay.exports;
     exports.extend(client.machine(host));
@@ -65,17 +76,14 @@ pub fn run(args: RunArgs, paths: &Paths) -> Result<u8> {
             output::warning(words);
         }
     }
-    let arguments = overlay.arguments.into_iter().map(Into::into).chain(args.arguments).collect();
+    let typed = overlay.typed.unwrap_or(args.arguments);
+    let arguments = overlay.arguments.into_iter().map(Into::into).chain(typed).collect();
     Ok(hand_over::to(&program, arguments, &exports)?)
 }
 
 /// Refuses where the client would take the work to another service whatever it is told.
-fn managed(client: &dyn Client, host: &dyn Host, base_url: &str) -> Result {
-    let places = Places {
-        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()).unwrap_or_default(),
-        project: std::env::current_dir().unwrap_or_default(),
-    };
-    let conflicts = client.conflicts(host, &places, Some(base_url));
+fn managed(client: &dyn Client, host: &dyn Host, places: &Places, base_url: &str) -> Result {
+    let conflicts = client.conflicts(host, places, Some(base_url));
     match conflicts.into_iter().find(|conflict| conflict.weight == Weight::Managed) {
         Some(conflict) => Err(Managed { title: client.title(), conflict }.into()),
         None => Ok(()),
@@ -86,6 +94,21 @@ fn managed(client: &dyn Client, host: &dyn Host, base_url: &str) -> Result {
 /// read them again.
 fn write(overlay: &Overlay, own: &Path) -> Result {
     fs::create_dir(own)?;
+    for path in overlay.files.iter().map(|file| &file.path).chain(overlay.links.iter().map(|link| &link.at)) {
+        if let Some(dir) = path.parent() {
+            fs::create_dir(dir)?;
+        }
+    }
+    let unseen: Vec<String> = overlay
+        .links
+        .iter()
+        .filter(|link| fs::link(&link.to, &link.at).is_err())
+        .filter_map(|link| Some(link.to.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    if !unseen.is_empty() {
+        // Windows gives the right to make links to administrators and in its developer mode only.
+        output::warning(format!("no links could be made, so this session goes without your {}", unseen.join(", ")));
+    }
     for file in &overlay.files {
         let same = std::fs::read(&file.path).is_ok_and(|old| old == file.text.as_bytes());
         if !same {

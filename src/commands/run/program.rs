@@ -29,6 +29,10 @@ impl Explain for Missing {
         Exit::Missing
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        Some("LLMUP-C001")
+    }
+
     fn hints(&self) -> Vec<String> {
         let mut hints = vec![format!("install it: {}", self.how)];
         if self.by_llmup {

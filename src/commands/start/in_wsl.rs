@@ -57,9 +57,7 @@ pub(super) fn check(
     host: &dyn Host,
 ) -> Result<()> {
     let Some(distribution) = distribution(plan, engine) else { return Ok(()) };
-    let config = host.env("USERPROFILE").map(|home| Path::new(&home).join(".wslconfig"));
-    let config = config.and_then(|path| host.read(&path).ok()).unwrap_or_default();
-    if let Some(setting) = settings::unreachable(&String::from_utf8_lossy(&config)) {
+    if let Some(setting) = settings::unreachable(&settings::of_user(host)) {
         let message = format!("Windows does not reach ports inside WSL: .wslconfig says {setting}");
         let hints = vec![
             "take that line out of `notepad $env:USERPROFILE\\.wslconfig`, or set networkingMode=mirrored".to_owned(),

@@ -14,7 +14,7 @@ use crate::cli::StartArgs;
 use crate::engine::diagnose::Remedy;
 use crate::engine::find::Found;
 use crate::engine::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, KnownFlags, Launch, driver};
-use crate::error::Explain;
+use crate::error::{Explain, meaning};
 use crate::exit::Exit;
 use crate::paths::Paths;
 use crate::plan::LaunchPlan;
@@ -86,7 +86,7 @@ impl Explain for LaunchError {
             (None, NotReady::Exited(_)) if *serving => Some("LLMUP-E032"),
             (code, _) => code,
         };
-        let more = code.map(|code| format!("what that means: `llmup explain {code}`"));
+        let more = code.map(meaning);
         advice.clone().into_iter().chain(hint).chain(patience).chain(more).chain([log]).collect()
     }
 }

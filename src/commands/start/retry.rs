@@ -174,7 +174,7 @@ impl Cure {
 
 /// The command line as it was typed, with flags of llmup's set and the engine's own of the same meaning taken out. A
 /// flag without a value goes to the engine. Keys are not repeated.
-fn with(argv: &[String], flags: &[(&str, Option<String>)]) -> String {
+pub(super) fn with(argv: &[String], flags: &[(&str, Option<String>)]) -> String {
     let engine_names = |name: &str| match name {
         "--context" => &["--max-model-len"][..],
         "--gpu-memory-utilization" => {

@@ -17,7 +17,7 @@ use crate::cli::{EnginePort, StartArgs};
 use crate::commands::serve::watch;
 use crate::engine::find::Found;
 use crate::engine::{Accelerator, EngineId};
-use crate::error::{Error, Plain, Result};
+use crate::error::{Error, Plain, Result, meaning};
 use crate::exit::Exit;
 use crate::fs::{self, FileError};
 use crate::hardware::Hardware;
@@ -187,7 +187,7 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
     let mut hints = Vec::new();
     let ready = ours.as_ref().is_some_and(Instance::was_ready);
     if let Some(free) = port::next_free(host, wanted.saturating_add(1)) {
-        hints.push(format!("the next free one: `--port {free}`"));
+        hints.push(at_port(free));
     }
     if ready {
         hints.push("or use the one that runs: `llmup env claude`".to_owned());
@@ -197,15 +197,22 @@ pub fn bind(host: IpAddr, wanted: u16, paths: &Paths) -> Result<std::net::TcpLis
         let names = names.join(" ");
         hints.push(format!("or let them share one llmup: `llmup stop --all`, then `llmup start {names} MODEL`"));
     }
+    hints.push(meaning("LLMUP-G001"));
     let message = format!("port {wanted} is taken by {holder}");
     Err(Plain { message, exit: Exit::Taken, hints }.into())
+}
+
+/// What was typed, at another port.
+fn at_port(free: u16) -> String {
+    let typed: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    format!("the next free one: `{}`", super::retry::with(&typed, &[("--port", Some(free.to_string()))]))
 }
 
 /// A port that Windows gives to nobody.
 pub(super) fn kept_back(wanted: u16, free: Option<u16>) -> Plain {
     let message = format!("Windows keeps port {wanted} back: Hyper-V, WSL and Docker reserve ranges of ports");
-    let free = free.map(|free| format!("the next free one: `--port {free}`"));
-    let hints = free.into_iter().chain([format!("see which ranges: `{}`", port::EXCLUDED)]).collect();
+    let ranges = format!("see which ranges: `{}`", port::EXCLUDED);
+    let hints = free.map(at_port).into_iter().chain([ranges, meaning("LLMUP-G002")]).collect();
     Plain { message, exit: Exit::Taken, hints }
 }
 
@@ -250,7 +257,7 @@ mod tests {
     fn a_port_of_a_reserved_range_names_the_next_one_and_how_to_see_the_ranges() {
         let refused = kept_back(8000, Some(8101));
         assert_eq!(refused.exit(), Exit::Taken);
-        assert!(refused.to_string().contains("port 8000") && refused.hints()[0].ends_with("`--port 8101`"));
+        assert!(refused.to_string().contains("port 8000") && refused.hints()[0].ends_with(" --port 8101`"));
         assert!(kept_back(8000, None).hints()[0].contains("`netsh "));
     }
 }

@@ -101,6 +101,10 @@ impl Explain for Hung {
         Exit::EngineFailed
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        Some("LLMUP-E004")
+    }
+
     fn hints(&self) -> Vec<String> {
         vec!["see what it said last: `llmup logs`".to_owned(), wait_longer()]
     }

@@ -172,6 +172,10 @@ impl Explain for InstallError {
         }
     }
 
+    fn finding(&self) -> Option<&'static str> {
+        matches!(self, InstallError::NoWsl { .. }).then_some("LLMUP-E031")
+    }
+
     fn evidence(&self) -> Vec<String> {
         match self {
             InstallError::Tool { lines, .. } => lines.clone(),
@@ -202,7 +206,10 @@ impl Explain for InstallError {
             InstallError::Unsupported { engine, build, others, .. } => unsupported_hints(*engine, build, others),
             InstallError::NoDevice { .. } => no_device_hints(),
             InstallError::Space { .. } => {
-                vec!["free some space, or set LLMUP_DATA_DIR to a folder on a larger disk".to_owned()]
+                vec![
+                    "free some space, or use a folder on a larger disk: `export LLMUP_DATA_DIR=/path/to/llmup`"
+                        .to_owned(),
+                ]
             }
             InstallError::Busy { .. } => vec!["wait for it to end, then run the command again".to_owned()],
             InstallError::Download { .. } => vec![

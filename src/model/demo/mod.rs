@@ -23,19 +23,13 @@ use super::{Format, ModelError};
 use crate::fs::{FileError, create_dir};
 
 /// Part of the folder's name: raised whenever what is written changes, so that an older copy is not used again.
-pub const DEMO_VERSION: u32 = 2;
+pub const DEMO_VERSION: u32 = 3;
 
 /// What it is called.
 pub const NAME: &str = "demo";
 
 /// The context the demo model claims, tokens.
 pub const CONTEXT: u64 = 131_072;
-
-/// Whether the script can play with this client: the others bring tools that it does not know, and get answers that lead
-/// nowhere.
-pub fn plays_with(client: &str) -> bool {
-    !matches!(client, "copilot" | "aider" | "goose")
-}
 
 /// Writes the demo model as one GGUF file (`llama`, f32), replacing `path` in one step.
 pub fn write_gguf(path: &Path) -> Result<(), ModelError> {

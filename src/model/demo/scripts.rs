@@ -6,6 +6,8 @@ use super::super::ModelError;
 ///
 /// * `text`: the answer to anything (must be there); `done`: the answer after a tool result (must be there)
 /// * `tool:NAME`: the answer when a tool of that name is offered; the first one in the list that is offered wins
+/// * `tool:NAME(ARGUMENT, LIST[])`: the same, when that tool takes these arguments and requires no others; `[]` marks one
+///   that is a list
 /// * `after:N`: the answer after the N-th tool result (1, 2, …) of the user's turn instead of `done`, to stage several
 ///   tool calls
 /// * `fim`: what fill-in-the-middle writes
@@ -60,6 +62,26 @@ impl Scripts {
         self.with(&format!("tool:{tool}"), &call)
     }
 
+    /// Adds the call of a tool that is answered with when the tool that is offered takes exactly that: two clients may
+    /// call different tools by one name.
+    #[must_use]
+    fn with_form(self, tool: &str, arguments: &[(&str, Value<'_>)]) -> Scripts {
+        let text = |text: &str| format!("\"{text}\"");
+        let (mut form, mut members) = (Vec::new(), Vec::new());
+        for (name, value) in arguments {
+            let (mark, json) = match value {
+                Value::Text(value) => ("", text(value)),
+                Value::List(words) => {
+                    ("[]", format!("[{}]", words.iter().map(|word| text(word)).collect::<Vec<_>>().join(", ")))
+                }
+            };
+            form.push(format!("{name}{mark}"));
+            members.push(format!("\"{name}\": {json}"));
+        }
+        let call = tool_call(tool, &format!("{{{}}}", members.join(", ")));
+        self.with(&format!("tool:{tool}({})", form.join(", ")), &call)
+    }
+
     /// Adds the call of a tool that follows the `round`-th tool result (1, 2, …) of the user's turn.
     #[must_use]
     pub fn then_tool(self, round: u32, tool: &str, arguments: &str) -> Scripts {
@@ -107,14 +129,22 @@ fn tool_call(tool: &str, arguments: &str) -> String {
     format!("<tool_call>\n{{\"name\": \"{tool}\", \"arguments\": {arguments}}}\n</tool_call>")
 }
 
+/// What an argument is: text that needs no escapes in JSON, or a list of such.
+enum Value<'a> {
+    Text(&'a str),
+    List(&'a [&'a str]),
+}
+
 /// The one command every demo tool call runs; it leaves a file as evidence.
 const MARK: &str = "echo made-by-llmup-demo > llmup-demo.txt";
 
 impl Default for Scripts {
-    /// Ranked by how specific a tool's name is: `get_weather` only test programs offer, then the shells of Claude
-    /// Code, Codex (new and old name), Gemini CLI and OpenCode, each with that tool's parameter names.
+    /// Ranked by how specific a tool's name is: `get_weather` only test programs offer, then the shells of coding tools:
+    /// Claude Code and Continue (`Bash`), Codex (new and old name), goose (`shell`), Gemini CLI and Qwen Code
+    /// (`run_shell_command`), OpenCode and Copilot CLI (`bash`). Each with what its schema requires and nothing else:
+    /// llama.cpp lets a call have only what the schema has, and does not end one without what it requires.
     fn default() -> Self {
-        let described = |why: &str| format!("{{\"command\": \"{MARK}\", \"description\": \"{why}\"}}");
+        let described = |why| [("command", Value::Text(MARK)), ("description", Value::Text(why))];
         Scripts::new(
             "Hi! This is the llmup demo model: tiny and scripted, but served by a real engine. The way from here works.",
             "All set. The tool ran and its result came back to the demo model.",
@@ -122,13 +152,18 @@ impl Default for Scripts {
         .with("think", "<think>\nThe user wants to watch me think, so I count: one, two, three.\n</think>\n\nI counted to three.")
         .with_endless("loop", "round and round it goes; ")
         .with("utf8", "Grüße, façade, 東京 and 한글, then 🦀🎉 ok")
+        // As aider takes it, which offers no tools: a name, and the whole file.
+        .with("listing", "Here is the whole file.\n\nllmup-demo.txt\n```\nmade-by-llmup-demo, by aider\n```\n")
         .with_tool("get_weather", r#"{"city": "Paris"}"#)
-        .with_tool("Bash", &described("Leave a marker file"))
-        .with_tool("exec_command", &format!("{{\"cmd\": \"{MARK}\"}}"))
-        .with_tool("shell", &format!("{{\"command\": [\"bash\", \"-lc\", \"{MARK}\"]}}"))
-        .with_tool("run_shell_command", &described("Write the marker"))
-        // OpenCode 1.18.33 knows no description, and llama.cpp lets a call have only what the schema has.
-        .with_tool("bash", &format!("{{\"command\": \"{MARK}\"}}"))
+        .with_form("Bash", &described("Leave a marker file"))
+        .with_form("Bash", &[("command", Value::Text(MARK))])
+        .with_form("exec_command", &[("cmd", Value::Text(MARK))])
+        .with_form("shell", &[("command", Value::List(&["bash", "-lc", MARK]))])
+        .with_form("shell", &[("command", Value::Text(MARK))])
+        .with_form("run_shell_command", &described("Write the marker"))
+        .with_form("run_shell_command", &[("command", Value::Text(MARK))])
+        .with_form("bash", &described("Make a file as a mark"))
+        .with_form("bash", &[("command", Value::Text(MARK))])
         .with("fim", "first, second):\n    return first + second\n")
     }
 }

@@ -11,7 +11,15 @@ pub(super) fn render(scripts: &Scripts) -> String {
     for script in &scripts.list {
         let (name, mode) = (&script.name, script.mode());
         if let Some(tool) = name.strip_prefix("tool:") {
-            by_tool.push(format!("['{tool}', '{mode}']"));
+            let (tool, arguments) = tool.split_once('(').unwrap_or((tool, ""));
+            let arguments = arguments.trim_end_matches(')').split(", ").filter(|argument| !argument.is_empty());
+            let arguments: String = arguments
+                .map(|argument| match argument.strip_suffix("[]") {
+                    Some(list) => format!(", ['{list}', true]"),
+                    None => format!(", ['{argument}', false]"),
+                })
+                .collect();
+            by_tool.push(format!("['{tool}', '{mode}'{arguments}]"));
         } else if let Some(round) = name.strip_prefix("after:") {
             by_round.push(format!("['{round}', '{mode}']"));
         } else if !matches!(name.as_str(), "text" | "done" | "fim") {

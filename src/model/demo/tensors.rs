@@ -1,5 +1,7 @@
 //! The weights: a machine that knows one successor per token. See the parent for why it works.
 
+use std::collections::BTreeMap;
+
 /// Width of the hidden state.
 pub(super) const HIDDEN: usize = 128;
 /// Transformer blocks.
@@ -50,6 +52,7 @@ pub(super) fn build(size: usize, successors: &[(usize, usize)]) -> Vec<Tensor> {
         row.iter_mut().for_each(|x| *x /= length);
         embedding.extend_from_slice(&row);
     }
+    alike(&mut embedding, successors);
     let output = output_rows(&embedding, size, successors);
 
     let mut all = vec![Tensor { role: Role::Embedding, shape: vec![size, HIDDEN], data: embedding }];
@@ -81,15 +84,25 @@ pub(super) fn build(size: usize, successors: &[(usize, usize)]) -> Vec<Tensor> {
     all
 }
 
-/// Row u: five times the sum of the embeddings whose successor is u. After the last norm the hidden state is √128
-/// long, so the right token leads by more than 30: the answer does not depend on the temperature.
+/// Tokens with one and the same successor get one embedding, the first's. Else the row of the end, which follows the
+/// last piece of every script, would be a sum of so many embeddings that it comes up where it does not belong.
+fn alike(embedding: &mut [f32], successors: &[(usize, usize)]) {
+    let mut first = BTreeMap::new();
+    for &(from, to) in successors {
+        let source = *first.entry(to).or_insert(from);
+        embedding.copy_within(source * HIDDEN..(source + 1) * HIDDEN, from * HIDDEN);
+    }
+}
+
+/// Row u: five times the embedding whose successor is u. After the last norm the hidden state is √128 long, so the
+/// right token leads by more than 25: the answer does not depend on the temperature.
 fn output_rows(embedding: &[f32], size: usize, successors: &[(usize, usize)]) -> Vec<f32> {
     let mut rows = vec![0.0f32; size * HIDDEN];
     let mut followed = vec![false; size];
     for &(from, to) in successors {
         followed[to] = true;
         for k in 0..HIDDEN {
-            rows[to * HIDDEN + k] += 5.0 * embedding[from * HIDDEN + k];
+            rows[to * HIDDEN + k] = 5.0 * embedding[from * HIDDEN + k];
         }
     }
     for (token, _) in followed.iter().enumerate().filter(|(_, is)| !**is) {

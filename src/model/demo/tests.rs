@@ -70,6 +70,25 @@ fn every_script_spells_its_text_and_no_token_stands_twice() {
     assert!(all.windows(2).all(|w| w[0] != w[1]), "a token stands twice");
 }
 
+/// The machine in numbers: what the engines compute at the end of each step.
+#[test]
+fn at_every_step_the_right_token_leads_by_far() {
+    let machine = Machine::build(&Scripts::default()).unwrap();
+    let rows = |role: fn(&tensors::Role) -> bool| &machine.weights.iter().find(|t| role(&t.role)).unwrap().data;
+    let embedding = rows(|role| matches!(role, tensors::Role::Embedding));
+    let output = rows(|role| matches!(role, tensors::Role::Output));
+    let row = |of: &'_ [f32], id: usize| of[id * tensors::HIDDEN..(id + 1) * tensors::HIDDEN].to_vec();
+    let length = (tensors::HIDDEN as f32).sqrt();
+    for (from, to) in &machine.words.successors {
+        let hidden: Vec<f32> = row(embedding, *from).iter().map(|x| x * length).collect();
+        let of = |id: usize| row(output, id).iter().zip(&hidden).map(|(a, b)| a * b).sum::<f32>();
+        let right = of(*to);
+        let next = (0..machine.words.tokens.len()).filter(|id| id != to).map(of).fold(f32::MIN, f32::max);
+        let (from, to) = (&machine.words.tokens[*from].0, &machine.words.tokens[*to].0);
+        assert!(right - next > 25.0, "after {from:?} comes {to:?} with {right}, the next best has {next}");
+    }
+}
+
 #[test]
 fn scripts_that_cannot_work_are_refused_with_their_name() {
     let base = || Scripts::new("hello there", "done now");

@@ -175,7 +175,7 @@ fn two_starts_on_one_port_do_not_disturb_each_other() {
     assert_eq!(second.code, Some(7), "{}", second.err);
     let taken = format!("port {} is taken by llmup itself, serving demo (pid {})", bench.port, first.child.id());
     assert!(second.err.contains(&taken), "{}", second.err);
-    let free = second.err.split("`--port ").nth(1).and_then(|rest| rest.split('`').next()).expect("a free port");
+    let free = second.err.split(" --port ").nth(1).and_then(|rest| rest.split('`').next()).expect("a free port");
     let free: u16 = free.parse().unwrap();
     assert!(std::net::TcpListener::bind(("127.0.0.1", free)).is_ok(), "{free}");
     assert!(second.err.contains("`llmup env claude`"), "{}", second.err);

@@ -35,27 +35,6 @@ impl Setup {
         self
     }
 
-    /// By its own settings files, which `llmup connect` writes in this home: no variable is needed.
-    fn connected(self, home: &Home, client: &str, gateway: &Gateway) -> Setup {
-        let (url, key, model) = (gateway.url.as_str(), gateway.key.as_str(), gateway.model.as_str());
-        let context = gateway.context.to_string();
-        let ran = home.run(&[
-            "connect",
-            client,
-            "--yes",
-            "--base-url",
-            url,
-            "--api-key",
-            key,
-            "--model",
-            model,
-            "--context",
-            &context,
-        ]);
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-        self
-    }
-
     /// What `llmup env` says of the gateway that runs in this home.
     fn exports(mut self, home: &Home, client: &str, gateway: &Gateway) -> Setup {
         let context = gateway.context.to_string();
@@ -110,34 +89,6 @@ pub const GEMINI: Client = Client {
     setup: |home, gateway| {
         Setup::new(&["--yolo", "-p", PROMPT]).exports(home, "gemini", gateway).env("GEMINI_CLI_TRUST_WORKSPACE", "true")
     },
-};
-
-pub const CLAUDE_CONNECTED: Client = Client {
-    name: "Claude Code, connected",
-    setup: |home, gateway| {
-        Setup::new(&["-p", PROMPT, "--allowedTools", "Bash,Write"]).connected(home, "claude", gateway)
-    },
-    ..CLAUDE
-};
-
-pub const CODEX_CONNECTED: Client = Client {
-    name: "Codex, connected",
-    setup: |home, gateway| {
-        let args = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", PROMPT];
-        Setup::new(&args).connected(home, "codex", gateway)
-    },
-    ..CODEX
-};
-
-pub const GEMINI_CONNECTED: Client = Client {
-    name: "Gemini CLI, connected",
-    // `--yolo` is about tools, not about the folder.
-    setup: |home, gateway| {
-        Setup::new(&["--yolo", "-p", PROMPT])
-            .connected(home, "gemini", gateway)
-            .env("GEMINI_CLI_TRUST_WORKSPACE", "true")
-    },
-    ..GEMINI
 };
 
 pub const OPENCODE: Client = Client {

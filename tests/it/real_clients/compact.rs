@@ -103,7 +103,7 @@ fn compactions(home: &Home) -> usize {
 
 #[test]
 fn claude_code_outlives_three_times_its_context() {
-    let (Some(program), Some(home)) = (installed(&CLAUDE), home_with_engine()) else { return };
+    let (Some(program), Some(home)) = (installed(CLAUDE.program), home_with_engine()) else { return };
     let _turn = turn();
     let model = reader(&home);
     let (context, model, port) = (CONTEXT.to_string(), model.to_string_lossy().into_owned(), free_port().to_string());
@@ -112,7 +112,7 @@ fn claude_code_outlives_three_times_its_context() {
     let gateway = Gateway::of(&llmup.ready(Duration::from_secs(120)));
     assert_eq!(gateway.context, CONTEXT);
     let outside = Outside::start();
-    let mut command = prepared(&TALKS, &program, &home, &gateway, &outside);
+    let mut command = prepared(&program, &(TALKS.setup)(&home, &gateway), &home, &outside);
     std::fs::write(home.path().join("work/notes.txt"), notes()).unwrap();
     command.stdin(Stdio::piped());
     let mut running = home.start(command);

@@ -1,66 +1,25 @@
 //! In front of a real engine with the demo model, which calls a tool that leaves a file.
 
-use super::clients::{self, Client};
-use super::run::{Gateway, files, installed, run, turn};
-use crate::real_llama::{home_with_engine, start_demo};
+use std::path::Path;
+
+use super::clients::{self, Setup};
+use super::run::{Gateway, installed, run};
 use crate::support::Home;
 
-/// One prompt that ends with the demo's file on disk, at most a moment after the client.
-pub fn makes_the_file(
-    client: &Client,
-    program: &std::path::Path,
-    home: &Home,
-    gateway: &Gateway,
-) -> Result<(), String> {
-    let ended = run(client, program, home, gateway);
+/// The file.
+pub const EVIDENCE: &str = "llmup-demo.txt";
+
+/// One prompt that ends with the demo's file on disk.
+pub fn makes_the_file(name: &str, program: &Path, setup: &Setup, home: &Home, gateway: &Gateway) {
+    let ended = run(name, program, setup, home);
     gateway.assert_well();
-    assert_eq!(ended.failed(), None, "{}\n{}", client.name, ended.said());
-    for _ in 0..30 {
-        if files(home).iter().any(|name| name == "llmup-demo.txt") {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    Err(format!("{}: {:?}\n{}", client.name, files(home), ended.said()))
-}
-
-fn on_llama_cpp(client: &Client) {
-    let Some(program) = installed(client) else { return };
-    // Continue 1.5.47 now and then ends before the command it ran has written anything, though its result came back.
-    let tries = if client.name == clients::CONTINUE.name { 4 } else { 1 };
-    let mut outcome = Ok(());
-    for _ in 0..tries {
-        let Some(home) = home_with_engine() else { return };
-        let _turn = turn();
-        let (_llmup, ready) = start_demo(&home, &[]);
-        outcome = makes_the_file(client, &program, &home, &Gateway::of(&ready));
-        if outcome.is_ok() {
-            return;
-        }
-        llmup::output::note("no file; once more");
-    }
-    assert_eq!(outcome, Ok(()));
-}
-
-macro_rules! on_llama_cpp {
-    ($($test:ident: $client:ident),* $(,)?) => {$(
-        #[test]
-        fn $test() {
-            on_llama_cpp(&clients::$client);
-        }
-    )*};
-}
-
-on_llama_cpp! {
-    claude_code: CLAUDE,
-    codex: CODEX,
-    gemini_cli: GEMINI,
-    claude_code_connected: CLAUDE_CONNECTED,
-    codex_connected: CODEX_CONNECTED,
-    gemini_cli_connected: GEMINI_CONNECTED,
-    opencode: OPENCODE,
-    qwen_code: QWEN,
-    continue_cli: CONTINUE,
+    assert_eq!(ended.failed(), None, "{name}\n{}", ended.said());
+    let made = std::fs::read_to_string(home.path().join("work").join(EVIDENCE));
+    assert!(
+        made.as_ref().is_ok_and(|text| text.starts_with("made-by-llmup-demo")),
+        "{name}: {made:?}\n{}",
+        ended.said()
+    );
 }
 
 /// `scripts/real-vllm` calls it: every client against a gateway that runs already, named by LLMUP_TEST_GATEWAY_URL,
@@ -73,14 +32,24 @@ fn against_a_running_gateway() {
         Gateway { url: var("URL"), key: var("KEY"), model: "demo".into(), context: var("CONTEXT").parse().unwrap() };
     let only = std::env::var("LLMUP_TEST_GATEWAY_CLIENTS").ok();
     let mut failed = Vec::new();
-    for client in
-        [&clients::CLAUDE, &clients::CODEX, &clients::GEMINI, &clients::OPENCODE, &clients::QWEN, &clients::CONTINUE]
-    {
+    for client in [
+        &clients::CLAUDE,
+        &clients::CODEX,
+        &clients::GEMINI,
+        &clients::OPENCODE,
+        &clients::QWEN,
+        &clients::CONTINUE,
+        &clients::COPILOT,
+        &clients::GOOSE,
+    ] {
         let wanted = only.as_deref().is_none_or(|names| names.split(',').any(|name| name == client.program));
-        let Some(program) = installed(client).filter(|_| wanted) else { continue };
+        let Some(program) = installed(client.program).filter(|_| wanted) else { continue };
         let home = Home::new();
-        let ran = std::panic::AssertUnwindSafe(|| makes_the_file(client, &program, &home, &gateway));
-        if !matches!(std::panic::catch_unwind(ran), Ok(Ok(()))) {
+        let ran = std::panic::AssertUnwindSafe(|| {
+            let setup = (client.setup)(&home, &gateway);
+            makes_the_file(client.name, &program, &setup, &home, &gateway);
+        });
+        if std::panic::catch_unwind(ran).is_err() {
             failed.push(client.name);
         }
     }

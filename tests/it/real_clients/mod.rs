@@ -5,6 +5,6 @@
 mod clients;
 mod compact;
 mod demo;
-mod hostile;
+mod matrix;
 mod run;
 mod strict;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::clients::Client;
+use super::clients::Setup;
 use crate::support::outside::Outside;
 use crate::support::{Home, Running, free_port, http, skip};
 
@@ -21,13 +21,16 @@ fn folder() -> Option<PathBuf> {
 
 /// The client's program, or a note that the test is skipped. aider is large and has a folder of its own, made by
 /// `scripts/test-aider`.
-pub fn installed(client: &Client) -> Option<PathBuf> {
-    let aider = std::env::var_os("LLMUP_TEST_AIDER").map(PathBuf::from);
-    let program = folder().into_iter().chain(aider).map(|f| f.join(client.program)).find(|p| p.exists());
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let program = folder().into_iter().chain(aider()).map(|f| f.join(name)).find(|p| p.exists());
     if program.is_none() {
-        skip(&format!("{} is not installed (LLMUP_TEST_CLIENTS names no folder that holds it)", client.program));
+        skip(&format!("{name} is not installed (LLMUP_TEST_CLIENTS names no folder that holds it)"));
     }
     program
+}
+
+fn aider() -> Option<PathBuf> {
+    std::env::var_os("LLMUP_TEST_AIDER").map(PathBuf::from)
 }
 
 /// Clients are heavy: one at a time.
@@ -98,16 +101,16 @@ impl Ended {
 }
 
 /// The client in `home/work`, with nothing on its standard input and no way out but `outside`.
-pub fn prepared(client: &Client, program: &Path, home: &Home, gateway: &Gateway, outside: &Outside) -> Command {
+pub fn prepared(program: &Path, setup: &Setup, home: &Home, outside: &Outside) -> Command {
     let work = home.path().join("work");
     for dir in [&work, &home.path().join("tmp")] {
         std::fs::create_dir_all(dir).unwrap();
     }
-    let setup = (client.setup)(home, gateway);
     let mut command = Command::new(program);
     let path = std::env::var_os("PATH").unwrap_or_default();
     // The node that came with the clients is first: some refuse an older one.
-    let path = std::env::join_paths(folder().into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let own = [home.path().join("bin")].into_iter().chain(folder()).chain(aider());
+    let path = std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap();
     command
         .args(&setup.args)
         .current_dir(&work)
@@ -123,7 +126,7 @@ pub fn prepared(client: &Client, program: &Path, home: &Home, gateway: &Gateway,
     for name in ["NO_PROXY", "no_proxy"] {
         command.env(name, "127.0.0.1,localhost");
     }
-    command.envs(setup.env);
+    command.envs(setup.env.iter().map(|(name, value)| (name, value)));
     // A group of its own, so that its helpers end with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -142,9 +145,9 @@ pub fn end_group(running: &Running) {
 }
 
 /// Runs the client to its end in `home/work`.
-pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> Ended {
+pub fn run(name: &str, program: &Path, setup: &Setup, home: &Home) -> Ended {
     let outside = Outside::start();
-    let command = prepared(client, program, home, gateway, &outside);
+    let command = prepared(program, setup, home, &outside);
     let began = Instant::now();
     let mut running = home.start(command);
     let status = loop {
@@ -158,12 +161,6 @@ pub fn run(client: &Client, program: &Path, home: &Home, gateway: &Gateway) -> E
     };
     end_group(&running);
     let took = began.elapsed().as_secs_f32();
-    llmup::output::note(&format!("{}: {took:.1} s; wanted from outside: {:?}", client.name, outside.wanted()));
+    llmup::output::note(&format!("{name}: {took:.1} s; wanted from outside: {:?}", outside.wanted()));
     Ended { status, out: running.out(), err: running.err() }
-}
-
-/// What stands in the work folder.
-pub fn files(home: &Home) -> Vec<String> {
-    let entries = std::fs::read_dir(home.path().join("work")).unwrap();
-    entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }

@@ -8,13 +8,13 @@ use crate::support::strict::{self, Strict, conversations, evidence};
 /// One prompt, a tool call for each step and a last answer: every file is there, no request was refused, and the
 /// engine's prefix cache would have worked.
 fn through(client: &Client) {
-    let Some(program) = installed(client) else { return };
+    let Some(program) = installed(client.program) else { return };
     let _turn = turn();
     let home = Home::new();
     let work = home.path().join("work");
     let engine = Strict::start(client.steps, work.clone());
     let (llmup, gateway) = in_front_of(&home, &engine.url, strict::KEY);
-    let ended = run(client, &program, &home, &gateway);
+    let ended = run(client.name, &program, &(client.setup)(&home, &gateway), &home);
     gateway.assert_well();
 
     let (requests, refused, said) = (engine.requests(), engine.refused(), ended.said());

@@ -38,7 +38,8 @@ fn failures_speak_chinese_with_the_same_codes_and_commands() {
     assert_eq!(ran.code, Some(3));
     assert_eq!(
         ran.err,
-        "错误：bad.yaml:1:1: model_list：应为列表，实际是7\n建议：文件格式与 LiteLLM 的 config.yaml 相同\n"
+        "错误：bad.yaml:1:1: model_list：应为列表，实际是7\n建议：文件格式与 LiteLLM 的 config.yaml 相同；\
+         查看全部问题：`llmup config check bad.yaml`\n"
     );
 
     let ran = both(&home, &["serve", "--config", "none.yaml"]);

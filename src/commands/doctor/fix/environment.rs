@@ -52,7 +52,11 @@ pub(super) fn of_shell<'s>(findings: &[Finding], scene: &Scene, shell: Shell) ->
 /// One line for the shell that does all of that.
 fn in_this_shell(exports: &[Export], shell: Shell) -> String {
     let lines = shell::render(exports, shell).unwrap_or_default();
-    let line = lines.lines().map(str::to_owned).reduce(|first, second| shell.then(&first, &second));
+    let line = lines.lines().map(str::to_owned).reduce(|first, second| match second.strip_prefix("export ") {
+        // One `export` takes many.
+        Some(second) => format!("{first} {second}"),
+        None => shell.then(&first, &second),
+    });
     match line {
         Some(line) => format!("in this shell: `{line}`"),
         None => "take it out of this shell".to_owned(),

@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::plan::{choose, platform};
 use crate::state::{self, Process};
 use crate::supervisor::{self, Remains, process};
-use crate::words;
+use crate::words::{self, Language};
 
 mod clients;
 mod environment;
@@ -175,7 +175,9 @@ impl Step<'_> {
             if !output::interactive() {
                 return Ok(left(if must_ask { how } else { format!("{how} (add `--yes` to do it without asking)") }));
             }
-            let question = format!("{}?", words::say(&capital(&what)));
+            // The sentence first: with a capital it is another one.
+            let mark = if words::language() == Language::Chinese { "？" } else { "?" };
+            let question = format!("{}{mark}", capital(&words::say(&what)));
             let agreed = if must_ask { question::insisted(&question)? } else { question::agreed(&question)? };
             if !agreed {
                 return Ok(left(format!("left as it is; later: {how}")));

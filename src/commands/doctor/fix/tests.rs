@@ -168,7 +168,7 @@ fn variables_are_told_once_as_a_line_for_the_shell() {
         told(Shell::Bash),
         [
             format!("in this shell: `unset OPENAI_BASE_URL`; it is set in {}, line 2", bashrc.display()),
-            "in this shell: `export NO_PROXY='corp,127.0.0.1,localhost' && export \
+            "in this shell: `export NO_PROXY='corp,127.0.0.1,localhost' \
              no_proxy='corp,127.0.0.1,localhost'`"
                 .to_owned(),
         ]

@@ -57,6 +57,7 @@ pub(super) fn with_gpu(problem: Option<&str>) -> Hardware {
         versions: [("nvidia driver".to_owned(), "570.86".to_owned())].into(),
         problems: vec![],
         wsl: None,
+        wsl_memory_bytes: None,
     }
 }
 
