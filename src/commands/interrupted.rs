@@ -1,6 +1,7 @@
 //! Work that the user may end: what came is kept, no error is shown, and the exit code is the signal's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::start;
 use crate::error::{Error, Explain, Plain, Result};
@@ -8,6 +9,9 @@ use crate::exit::Exit;
 use crate::output;
 use crate::progress::Progress;
 use crate::supervisor::signal::interrupts;
+
+/// So far apart may one key press be seen by two programs.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// The user ended it, and knows: nobody has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +44,14 @@ pub fn drive<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let driven = runtime.block_on(async {
         let mut interrupts = interrupts().map_err(bug)?;
         tokio::select! {
-            done = work => done.map(Ok),
+            done = work => match done {
+                Ok(done) => Ok(Ok(done)),
+                // Ctrl-C reaches what does the work, too, and its end may be seen first.
+                Err(error) => match tokio::time::timeout(TOGETHER, interrupts.next()).await {
+                    Ok(interrupt) => Ok(Err(interrupt.number())),
+                    Err(_) => Err(error),
+                },
+            },
             interrupt = interrupts.next() => Ok(Err(interrupt.number())),
         }
     });

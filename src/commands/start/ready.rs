@@ -5,7 +5,6 @@ use crate::client::CLIENTS;
 use crate::client::shell::Shell;
 use crate::error::paste;
 use crate::host::Os;
-use crate::model::demo;
 use crate::output::{self, Style, on_stderr};
 use crate::state::{Engine, Instance, Model, Phase, Sizes};
 use crate::words;
@@ -64,9 +63,7 @@ pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<Elsewhere<'_>>)
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
     let named = elsewhere.filter(|elsewhere| elsewhere.to_be_named).map(|elsewhere| elsewhere.name);
-    let any = named.unwrap_or(&instance.model.name) != demo::NAME;
-    let clients: Vec<&str> =
-        CLIENTS.iter().map(|client| client.id()).filter(|id| any || demo::plays_with(id)).collect();
+    let clients: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
     lines.extend(next(&shell.program(&program()), &clients, named));
     if let (None, Some(other)) = (elsewhere, instance.others.first()) {
         let Model { name, .. } = &instance.model;

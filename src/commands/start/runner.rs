@@ -106,7 +106,11 @@ impl Runner {
         let mut crashes = Crashes::default();
         loop {
             match self.orders.recv().await {
-                Some(Order::Start(plan)) => source.use_plan(plan),
+                Some(Order::Start(plan)) => {
+                    // Who looks into the file sees at once what the gateway says already.
+                    self.entry.change(self.at, |model| model.phase = Phase::Loading);
+                    source.use_plan(plan);
+                }
                 // Nothing of it runs.
                 Some(Order::Sleep { .. }) => {
                     self.tell(Report::Asleep);

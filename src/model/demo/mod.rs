@@ -31,12 +31,6 @@ pub const NAME: &str = "demo";
 /// The context the demo model claims, tokens.
 pub const CONTEXT: u64 = 131_072;
 
-/// Whether the script can play with this client: the others bring tools that it does not know, and get answers that lead
-/// nowhere.
-pub fn plays_with(client: &str) -> bool {
-    !matches!(client, "copilot" | "aider" | "goose")
-}
-
 /// Writes the demo model as one GGUF file (`llama`, f32), replacing `path` in one step.
 pub fn write_gguf(path: &Path) -> Result<(), ModelError> {
     write_gguf_with(path, &Scripts::default())
