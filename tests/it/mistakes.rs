@@ -73,7 +73,12 @@ fn all(home: &Home, held: u16) -> Vec<Mistake> {
         mistake(Exit::Missing, Some("LLMUP-G003"), "nothing is running", &["restart"]),
         mistake(Exit::Missing, Some("LLMUP-G003"), "nothing is running", &["reload"]),
         mistake(Exit::Missing, Some("LLMUP-G003"), "nothing is running", &["logs"]),
-        mistake(Exit::Missing, None, "no engine answers", &["start", "m", "--engine-url", "http://127.0.0.1:9"]),
+        mistake(
+            Exit::Missing,
+            None,
+            "no engine answers",
+            &["start", "m", "--engine-url", "http://127.0.0.1:9", "--port", &free],
+        ),
         mistake(Exit::Missing, None, "offline", &["pull", "nobody/nothing"]),
         mistake(Exit::Config, None, "cannot read none.xml", &["hardware", "--from", "nvidia-smi-xml=none.xml"]),
         mistake(Exit::Config, None, "is not empty", &["doctor", "--record", "noconfig"]),

@@ -138,6 +138,9 @@ fn what_leads_elsewhere_is_gone_and_the_home_is_not_touched() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
+    // Gemini CLI takes the settings of a home in which it is started for those of a project.
+    let work = home.path().join("work");
+    std::fs::create_dir(&work).unwrap();
     let before = everything(home.path());
     for (client, gone) in [
         ("claude", &["ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "ANTHROPIC_CUSTOM_HEADERS"][..]),
@@ -145,7 +148,7 @@ fn what_leads_elsewhere_is_gone_and_the_home_is_not_touched() {
         ("gemini", &["GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_CLOUD_PROJECT"]),
     ] {
         let mut run = on_named(&home, &[client]);
-        run.envs(gone.iter().map(|name| (name, "elsewhere"))).env("EDITOR", "vi");
+        run.current_dir(&work).envs(gone.iter().map(|name| (name, "elsewhere"))).env("EDITOR", "vi");
         let ran = finish(run);
         let told = told(&ran);
         let env = told["env"].as_object().unwrap();

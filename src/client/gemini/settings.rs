@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::client::edit::{self, Change, Format};
-use crate::client::{Conflict, Places, Scope, Session, SettingsFile, Weight, leads_to, settings_file};
+use crate::client::{Conflict, Origin, Places, Scope, Session, SettingsFile, Weight, leads_to, settings_file};
 use crate::host::Host;
 
 /// Headers of the user's own, which beat the client's.
@@ -89,6 +89,7 @@ pub(super) fn of_project(host: &dyn Host, places: &Places, root: &str) -> Option
     Some(files.into_iter().find(|path| host.exists(path)).map(|path| {
         Conflict {
         weight: Weight::Disturbs,
+        origin: Origin::File(path.clone()),
         text: format!("{} hides the .env of your own ~/.gemini, which has the gateway's key", path.display()),
         cure: Some(
             "put GOOGLE_API_KEY and GOOGLE_VERTEX_BASE_URL into it, too (`llmup env gemini` has both), and keep it out \

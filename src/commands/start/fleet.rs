@@ -118,6 +118,11 @@ impl Fleet {
         Some(at)
     }
 
+    /// Which model of that name is being started.
+    pub fn starting(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.name() == name && member.stand == Stand::Starting)
+    }
+
     /// What became of a model that is to be started: `None` while that is open; without a phase when its runner has it,
     /// and tells.
     pub fn outcome(&self, at: usize) -> Option<Option<Phase>> {

@@ -140,6 +140,13 @@ impl Session<'_> {
         if let Some(at) = self.fleet.wake(name) {
             self.entry.change(at, |model| model.phase = Phase::Loading);
             self.joining.push(at);
+        } else if let Some(at) = self.fleet.starting(name) {
+            // Its runner says so in a moment: until then, who asked would take it for asleep.
+            self.entry.change(at, |model| {
+                if model.phase == Phase::Asleep {
+                    model.phase = Phase::Loading;
+                }
+            });
         }
     }
 
