@@ -83,6 +83,11 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
+/// A symbolic link; Windows has one kind for folders and one for files.
+pub(super) fn link(to: &Path, at: &Path) -> io::Result<()> {
+    if to.is_dir() { std::os::windows::fs::symlink_dir(to, at) } else { std::os::windows::fs::symlink_file(to, at) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::windows::fs::OpenOptionsExt;
@@ -105,9 +110,4 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
-}
-
-/// A symbolic link; Windows has one kind for folders and one for files.
-pub(super) fn link(to: &Path, at: &Path) -> io::Result<()> {
-    if to.is_dir() { std::os::windows::fs::symlink_dir(to, at) } else { std::os::windows::fs::symlink_file(to, at) }
 }
