@@ -163,7 +163,7 @@ fn variables_are_told_once_as_a_line_for_the_shell() {
         let steps = environment::of_shell(&found, &scene, shell);
         steps.iter().map(Step::how).collect::<Vec<_>>()
     };
-    let bashrc = place.path("home/.bashrc");
+    let bashrc = place.path("home").join(".bashrc");
     assert_eq!(
         told(Shell::Bash),
         [
