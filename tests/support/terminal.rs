@@ -58,6 +58,11 @@ impl Terminal {
         // SAFETY: only system calls between fork and exec, on descriptors that are open until then.
         unsafe {
             command.pre_exec(move || {
+                // As from a shell that somebody types in: what starts the tests may ignore some, as shells do for jobs in
+                // the background.
+                for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 let own = libc::setsid() >= 0 && libc::ioctl(slave, libc::TIOCSCTTY as _, 0) >= 0;
                 libc::close(master);
                 libc::close(slave);
