@@ -8,22 +8,30 @@ use std::time::Duration;
 use crate::client::{Client, Conflict, Places, Weight};
 use crate::host::{Host, Os, Ran};
 
-/// Everything that beats the settings that were written.
-pub(super) fn conflicts(client: &dyn Client, host: &dyn Host, places: &Places, root: &str) -> Vec<Conflict> {
-    let settled = Settled(host);
-    let seen: &dyn Host = if client.settings_beat_environment() { &settled } else { host };
-    let mut found = client.conflicts(seen, places, Some(root));
+/// Everything that beats the settings, once these files have other texts.
+pub(super) fn conflicts(
+    client: &dyn Client,
+    host: &dyn Host,
+    files: &BTreeMap<PathBuf, String>,
+    places: &Places,
+    root: &str,
+) -> Vec<Conflict> {
+    let then = Then { host, files, variables_lose: client.settings_beat_environment() };
+    let mut found = client.conflicts(&then, places, Some(root));
     found.retain(|conflict| conflict.weight != Weight::Note);
     found
 }
 
-/// The machine as it is once these files have other texts.
-pub(super) struct Rewritten<'h> {
-    pub(super) host: &'h dyn Host,
-    pub(super) files: &'h BTreeMap<PathBuf, String>,
+/// The machine as it is then.
+struct Then<'h> {
+    host: &'h dyn Host,
+    /// Files with another text.
+    files: &'h BTreeMap<PathBuf, String>,
+    /// Variables that lead somewhere lose against settings.
+    variables_lose: bool,
 }
 
-impl Host for Rewritten<'_> {
+impl Host for Then<'_> {
     fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
         self.host.run(program, args, limit)
     }
@@ -41,40 +49,11 @@ impl Host for Rewritten<'_> {
     }
 
     fn env(&self, name: &str) -> Option<String> {
-        self.host.env(name)
+        let leads = name.ends_with("_URL") || name.ends_with("_KEY") || name.starts_with("CLAUDE_CODE_USE_");
+        self.host.env(name).filter(|_| !(self.variables_lose && leads))
     }
 
     fn os(&self) -> Os {
         self.host.os()
-    }
-}
-
-/// The machine without the variables that lose against settings.
-struct Settled<'h>(&'h dyn Host);
-
-impl Host for Settled<'_> {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
-        self.0.run(program, args, limit)
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.read(path)
-    }
-
-    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        self.0.entries(dir)
-    }
-
-    fn which(&self, name: &str) -> Option<PathBuf> {
-        self.0.which(name)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        let leads = name.ends_with("_URL") || name.ends_with("_KEY") || name.starts_with("CLAUDE_CODE_USE_");
-        self.0.env(name).filter(|_| !leads)
-    }
-
-    fn os(&self) -> Os {
-        self.0.os()
     }
 }

@@ -66,8 +66,7 @@ impl<'a> Connection<'a> {
     pub(in crate::commands) fn left(&self, host: &dyn Host) -> Vec<Conflict> {
         let files: BTreeMap<PathBuf, String> =
             self.planned.iter().map(|file| (file.path.clone(), file.new.clone())).collect();
-        let then = ambient::Rewritten { host, files: &files };
-        ambient::conflicts(self.client, &then, self.places, &self.session.base_url)
+        ambient::conflicts(self.client, host, &files, self.places, &self.session.base_url)
     }
 
     /// Writes all of its files, or none: what was written before one that cannot be is given back.
