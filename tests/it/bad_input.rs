@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{Home, Ran, finish, free_port};
+use crate::support::{Home, Ran, finish, free_port, spawned};
 
 /// A plan-only start, which must be refused.
 fn refused(home: &Home, args: &[&str], code: i32) -> String {
@@ -219,7 +219,7 @@ fn a_reader_that_closes_its_pipe_is_no_panic() {
         let (reader, writer) = std::io::pipe().unwrap();
         // Closed before anything is written: the worst case of `| head -c 1`.
         drop(reader);
-        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let output = spawned(command.stdout(writer).stderr(Stdio::piped())).wait_with_output().unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(!err.contains("panicked") && !err.contains("error:"), "{args:?}: {err}");
         assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");

@@ -87,12 +87,28 @@ pub struct Ran {
 }
 
 pub fn finish(mut command: Command) -> Ran {
-    let output = command.output().unwrap();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = spawned(&mut command).wait_with_output().unwrap();
     Ran {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// The program `command` starts. Wine 8 now and then loses one at its birth, before any of it has run, and calls that an
+/// internal error: it is started again.
+pub fn spawned(command: &mut Command) -> Child {
+    const LOST_AT_BIRTH: i32 = 1359;
+    for _ in 0..9 {
+        match command.spawn() {
+            Err(e) if cfg!(windows) && e.raw_os_error() == Some(LOST_AT_BIRTH) => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return other.unwrap(),
+        }
+    }
+    command.spawn().unwrap()
 }
 
 /// llmup in the background; killed when dropped.
@@ -109,7 +125,7 @@ impl Running {
         // Files, not pipes: a grandchild that outlives a test must not hold it.
         let (out, err) = (dir.join(format!("out-{n}")), dir.join(format!("err-{n}")));
         command.stdout(std::fs::File::create(&out).unwrap()).stderr(std::fs::File::create(&err).unwrap());
-        Running { child: command.spawn().unwrap(), out, err }
+        Running { child: spawned(&mut command), out, err }
     }
 
     pub fn out(&self) -> String {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{AUTH, Bench, CHAT, KEY, LONG, MESSAGE, STREAM, all_gone, json, kill9};
-use crate::support::{fake, finish, free_port, http, request, send};
+use crate::support::{fake, finish, free_port, http, request, send, spawned};
 
 #[test]
 fn the_gateway_answers_503_while_loading_then_200_and_ctrl_c_leaves_nothing() {
@@ -213,14 +213,10 @@ fn an_engine_that_runs_already_is_served_and_left_alone() {
     let bench = Bench::new("vllm");
     let port = free_port();
     bench.home.faked(&["vllm"], &[]);
-    let engine = Command::new(bench.home.path().join("bin/vllm"))
-        .args(["serve", "dir", "--served-model-name", "theirs", "--port", &port.to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut engine = Ended(engine);
+    let mut vllm = Command::new(bench.home.path().join("bin/vllm"));
+    vllm.args(["serve", "dir", "--served-model-name", "theirs", "--port", &port.to_string()]);
+    vllm.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut engine = Ended(spawned(&mut vllm));
     let engine_url = format!("http://127.0.0.1:{port}");
     let end = Instant::now() + LONG;
     while request(&engine_url, "GET", "/health", &[], "").is_err() {

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Bench, KEY, LONG, UNNAMED, json};
-use crate::support::{finish, free_port};
+use crate::support::{finish, free_port, spawned};
 
 #[test]
 fn the_demo_is_created_in_an_ollama_of_our_own_and_removed_in_the_end() {
@@ -33,14 +33,10 @@ fn an_ollama_that_runs_already_is_used_given_more_context_and_left_running() {
     bench.home.faked(&["ollama"], &[]);
     let log = bench.home.path().join("theirs.log");
     let file = std::fs::File::create(&log).unwrap();
-    let mut ollama = Command::new(bench.home.path().join("bin/ollama"))
-        .arg("serve")
-        .env("OLLAMA_HOST", format!("127.0.0.1:{theirs}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(file)
-        .spawn()
-        .unwrap();
+    let mut ollama = Command::new(bench.home.path().join("bin/ollama"));
+    ollama.arg("serve").env("OLLAMA_HOST", format!("127.0.0.1:{theirs}"));
+    ollama.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    let mut ollama = spawned(&mut ollama);
     let end = Instant::now() + LONG;
     while std::net::TcpStream::connect(("127.0.0.1", theirs)).is_err() {
         assert!(Instant::now() < end, "the fake Ollama does not listen");
