@@ -16,6 +16,10 @@ mod os;
 #[cfg(windows)]
 #[path = "host/windows.rs"]
 mod os;
+#[cfg(test)]
+mod stand_in;
+#[cfg(test)]
+pub use stand_in::StandIn;
 
 /// Operating systems that decide differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

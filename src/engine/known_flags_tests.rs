@@ -3,7 +3,7 @@ use std::io;
 
 use super::*;
 use crate::engine::find::Origin;
-use crate::host::{Os, Ran};
+use crate::host::Ran;
 
 /// A machine with these files, whose programs answer `--help` with `help`.
 #[derive(Default)]
@@ -12,7 +12,7 @@ struct Machine {
     help: String,
 }
 
-impl Host for Machine {
+impl crate::host::StandIn for Machine {
     fn run(&self, program: &Path, args: &[&str], _: Duration) -> io::Result<Ran> {
         assert_ne!(program.file_name().unwrap(), "vllm", "vllm --help costs 20 CPU-seconds");
         assert_eq!(args.last(), Some(&"--help"));
@@ -26,15 +26,6 @@ impl Host for Machine {
         let mut found: Vec<PathBuf> = self.files.keys().filter_map(inside).collect();
         found.dedup();
         if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
-    }
-    fn which(&self, _: &str) -> Option<PathBuf> {
-        None
-    }
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn os(&self) -> Os {
-        Os::Linux
     }
 }
 
@@ -232,24 +223,12 @@ fn llama_cpp_is_asked_for_its_help_once() {
 /// Reads files of the real machine.
 struct Kept(Machine);
 
-impl Host for Kept {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
-        self.0.run(program, args, limit)
+impl crate::host::StandIn for Kept {
+    fn base(&self) -> &dyn Host {
+        &self.0
     }
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
-    }
-    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        self.0.entries(dir)
-    }
-    fn which(&self, _: &str) -> Option<PathBuf> {
-        None
-    }
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn os(&self) -> Os {
-        Os::Linux
     }
 }
 

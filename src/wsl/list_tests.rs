@@ -98,7 +98,7 @@ struct Machine {
     status: i32,
 }
 
-impl Host for Machine {
+impl crate::host::StandIn for Machine {
     fn run(&self, program: &std::path::Path, args: &[&str], _: Duration) -> std::io::Result<Ran> {
         assert_eq!(program.file_name().unwrap(), "wsl.exe");
         let (code, stdout) = match args {
@@ -108,17 +108,8 @@ impl Host for Machine {
         };
         Ok(Ran { code: Some(code), stdout: stdout.to_owned(), stderr: String::new() })
     }
-    fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn entries(&self, _: &std::path::Path) -> std::io::Result<Vec<PathBuf>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
     fn which(&self, name: &str) -> Option<PathBuf> {
         (self.wsl && name == "wsl.exe").then(|| PathBuf::from("/bin/wsl.exe"))
-    }
-    fn env(&self, _: &str) -> Option<String> {
-        None
     }
     fn os(&self) -> Os {
         self.os

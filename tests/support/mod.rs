@@ -79,6 +79,16 @@ impl Home {
     }
 }
 
+/// What was started detached ends with its home, also when the test fails.
+impl Drop for Home {
+    fn drop(&mut self) {
+        // In a data folder of others something of theirs may run.
+        if self.data.starts_with(self.path()) && self.instances() > 0 {
+            let _ = self.llmup(&["stop", "--all", "--now"]).output();
+        }
+    }
+}
+
 /// What a finished run left.
 pub struct Ran {
     pub code: Option<i32>,

@@ -10,7 +10,7 @@ use super::decide::{facts, request};
 use super::entry::Entry;
 use super::launch::{self, GRACE};
 use super::target::Target;
-use super::{measure, ollama, retry};
+use super::{Choice, measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
 use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
@@ -250,7 +250,8 @@ impl Launcher {
         fs::create_dir(&paths.logs())?;
         loop {
             let port = engine_port(args)?;
-            let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
+            let choice = Choice { args, target, plan: &self.plan, engine, known };
+            let command = launch::command(choice, paths, port, Some(&self.key));
             let child = launch::spawn(command, log.clone()).await?;
             self.last.is(&child);
             self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);

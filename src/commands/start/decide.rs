@@ -2,7 +2,7 @@
 
 use super::target::{self, Target};
 use super::wanted::One;
-use super::{Chosen, flags, in_wsl, launch, options, pulled};
+use super::{Choice, Chosen, flags, in_wsl, launch, options, pulled};
 use crate::cli::StartArgs;
 use crate::engine::find::Found;
 use crate::engine::{Accelerator, KnownFlags};
@@ -38,7 +38,8 @@ pub(super) fn choose(
 pub(super) fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
     options::check(&one.args, &target.name, &plan)?;
     let engine = engine_for(&plan, found);
-    in_wsl::check(&plan, engine.as_ref(), &target, one.args.dry_run, &RealHost)?;
+    let choice = Choice { args: &one.args, target: &target, plan: &plan, engine: engine.as_ref(), known: None };
+    in_wsl::check(choice, &RealHost)?;
     let known = known_flags(&one.args, &target, &mut plan, engine.as_ref(), paths)?;
     Ok(Chosen { one, target, plan, engine, known })
 }
@@ -53,7 +54,8 @@ pub(super) fn known_flags(
 ) -> Result<Option<KnownFlags>> {
     let Some(engine) = engine else { return Ok(None) };
     let known = flags::check(&args.engine_args, engine, &RealHost, paths)?;
-    let left_out = launch::left_out(target, plan, engine, known.as_ref(), paths);
+    let choice = Choice { args, target, plan, engine: Some(engine), known: known.as_ref() };
+    let left_out = launch::left_out(choice, paths);
     if !left_out.is_empty() {
         plan.warnings.push(flags::left_out(&left_out, engine));
     }

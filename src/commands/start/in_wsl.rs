@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::target::Target;
+use super::Choice;
 use crate::engine::find::Found;
 use crate::engine::{CommandLine, EngineId};
 use crate::error::{Plain, Result};
@@ -47,15 +47,10 @@ pub(super) fn distribution<'a>(plan: &'a LaunchPlan, engine: Option<&'a Found>) 
     }
 }
 
-/// Says what stands in the way before anything is installed or started. With `dry` the distribution is not started, and
-/// counts as one with the usual mounts.
-pub(super) fn check(
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    target: &Target,
-    dry: bool,
-    host: &dyn Host,
-) -> Result<()> {
+/// Says what stands in the way before anything is installed or started. A dry run does not start the distribution, and
+/// takes it for one with the usual mounts.
+pub(super) fn check(choice: Choice<'_>, host: &dyn Host) -> Result<()> {
+    let Choice { args, target, plan, engine, .. } = choice;
     let Some(distribution) = distribution(plan, engine) else { return Ok(()) };
     if let Some(setting) = settings::unreachable(&settings::of_user(host)) {
         let message = format!("Windows does not reach ports inside WSL: .wslconfig says {setting}");
@@ -65,7 +60,7 @@ pub(super) fn check(
         ];
         return Err(Plain { message, exit: Exit::Config, hints }.into());
     }
-    if !dry && MOUNTS.get().is_none() {
+    if !args.dry_run && MOUNTS.get().is_none() {
         let _ = MOUNTS.set(ask(distribution, host).unwrap_or_default());
     }
     // Weights that are not here yet have no path.

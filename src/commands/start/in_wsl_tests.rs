@@ -2,6 +2,7 @@ use clap::Parser;
 
 use super::super::launch;
 use super::super::retry::tests::plan;
+use super::super::target::Target;
 use super::*;
 use crate::cli::{Cli, Command, StartArgs};
 use crate::engine::find::Origin;
@@ -36,7 +37,9 @@ fn found() -> Found {
 fn command_of(line: &str, path: &str, engine: Option<&Found>) -> CommandLine {
     let plan = LaunchPlan { wsl: Some("Ubuntu".into()), ..plan() };
     let paths = Paths { data: r"C:\Users\me\llmup".into(), config: "c".into() };
-    launch::command(&args(line), &target(path), &plan, engine, None, &paths, 4001, Some("k"))
+    let (args, target) = (args(line), target(path));
+    let choice = Choice { args: &args, target: &target, plan: &plan, engine, known: None };
+    launch::command(choice, &paths, 4001, Some("k"))
 }
 
 fn words(command: &CommandLine) -> Vec<&str> {
@@ -80,19 +83,13 @@ fn elsewhere_nothing_changes() {
 /// A Windows with this `.wslconfig`.
 struct Windows(&'static str);
 
-impl Host for Windows {
+impl crate::host::StandIn for Windows {
     fn run(&self, _: &Path, _: &[&str], _: Duration) -> std::io::Result<Ran> {
         panic!("a dry run starts no distribution")
     }
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
         assert!(path.ends_with(".wslconfig"), "{}", path.display());
         Ok(self.0.into())
-    }
-    fn entries(&self, _: &Path) -> std::io::Result<Vec<PathBuf>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn which(&self, _: &str) -> Option<PathBuf> {
-        None
     }
     fn env(&self, name: &str) -> Option<String> {
         (name == "USERPROFILE").then(|| "/users/me".to_owned())
@@ -102,11 +99,16 @@ impl Host for Windows {
     }
 }
 
+fn dry_check(plan: &LaunchPlan, engine: &Found, path: &str, config: &'static str) -> Result<()> {
+    let (args, target) = (args("llmup start glm --dry-run"), target(path));
+    check(Choice { args: &args, target: &target, plan, engine: Some(engine), known: None }, &Windows(config))
+}
+
 #[test]
 fn what_stands_in_the_way_is_said_before_anything_starts() {
     let said = |path: &str, config: &'static str| {
         let plan = LaunchPlan { wsl: Some("Ubuntu".into()), ..plan() };
-        check(&plan, Some(&found()), &target(path), true, &Windows(config)).map_err(|error| {
+        dry_check(&plan, &found(), path, config).map_err(|error| {
             assert_eq!(error.exit(), Exit::Config);
             error.to_string()
         })
@@ -117,5 +119,5 @@ fn what_stands_in_the_way_is_said_before_anything_starts() {
     let off = "[wsl2]\nlocalhostForwarding=false\n";
     assert!(said(r"D:\models\glm", off).unwrap_err().contains("localhostForwarding=false"));
     let plain = Found { program: "/venv/bin/vllm".into(), prefix_args: Vec::new(), ..found() };
-    assert!(check(&plan(), Some(&plain), &target("/m"), true, &Windows(off)).is_ok());
+    assert!(dry_check(&plan(), &plain, "/m", off).is_ok());
 }

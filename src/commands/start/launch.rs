@@ -5,19 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::in_wsl;
-use super::nap;
 use super::standstill::standstill;
-use super::target::Target;
-use super::watchdog;
-use crate::cli::StartArgs;
+use super::{Choice, in_wsl, nap, watchdog};
 use crate::engine::diagnose::Remedy;
-use crate::engine::find::Found;
 use crate::engine::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, KnownFlags, Launch, driver};
 use crate::error::{Explain, meaning};
 use crate::exit::Exit;
 use crate::paths::Paths;
-use crate::plan::LaunchPlan;
 use crate::progress::Progress;
 use crate::supervisor::{self, Child, ExitStatus, Spec, health, tail::Tail};
 
@@ -120,22 +114,13 @@ impl From<ExitStatus> for NotReady {
 
 /// The engine's exact command line, without those of llmup's own flags that the engine does not know (see
 /// [`left_out`]).
-#[allow(clippy::too_many_arguments)] // each is a different fact; a struct for one call would only rename them
-pub fn command(
-    args: &StartArgs,
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    known: Option<&KnownFlags>,
-    paths: &Paths,
-    port: u16,
-    key: Option<&str>,
-) -> CommandLine {
-    let mut command = own_command(target, plan, engine, known, paths, port, key);
+pub(super) fn command(choice: Choice<'_>, paths: &Paths, port: u16, key: Option<&str>) -> CommandLine {
+    let Choice { args, plan, engine, .. } = choice;
+    let mut command = own_command(choice, paths, port, key);
     if args.sleep && plan.engine == EngineId::Vllm {
         nap::enable(&mut command);
     }
-    command.args = understood(command.args, engine, known).0;
+    command.args = understood(command.args, choice).0;
     // Last, so that they win.
     let inside = in_wsl::distribution(plan, engine);
     command.args.extend(args.engine_args.iter().map(|arg| in_wsl::word(arg, inside)));
@@ -143,39 +128,22 @@ pub fn command(
 }
 
 /// Flags of llmup's own and of the model's profile that the engine does not know.
-pub fn left_out(
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: &Found,
-    known: Option<&KnownFlags>,
-    paths: &Paths,
-) -> Vec<String> {
-    understood(own_command(target, plan, Some(engine), known, paths, 0, None).args, Some(engine), known).1
+pub(super) fn left_out(choice: Choice<'_>, paths: &Paths) -> Vec<String> {
+    understood(own_command(choice, paths, 0, None).args, choice).1
 }
 
 /// `args` without the flags the engine does not know, and those. What comes first is for its interpreter.
-fn understood(
-    mut args: Vec<OsString>,
-    engine: Option<&Found>,
-    known: Option<&KnownFlags>,
-) -> (Vec<OsString>, Vec<String>) {
-    let Some(known) = known else { return (args, Vec::new()) };
-    let prefix = engine.map_or(0, |found| found.prefix_args.len()).min(args.len());
+fn understood(mut args: Vec<OsString>, choice: Choice<'_>) -> (Vec<OsString>, Vec<String>) {
+    let Some(known) = choice.known else { return (args, Vec::new()) };
+    let prefix = choice.engine.map_or(0, |found| found.prefix_args.len()).min(args.len());
     let (kept, left_out) = known.without_unknown(args.split_off(prefix));
     args.extend(kept);
     (args, left_out)
 }
 
 /// The command without the user's flags.
-fn own_command(
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    known: Option<&KnownFlags>,
-    paths: &Paths,
-    port: u16,
-    key: Option<&str>,
-) -> CommandLine {
+fn own_command(choice: Choice<'_>, paths: &Paths, port: u16, key: Option<&str>) -> CommandLine {
+    let Choice { target, plan, engine, known, .. } = choice;
     let engine_driver = driver(plan.engine);
     let inside = in_wsl::distribution(plan, engine);
     let own = inside.map(|distribution| in_wsl::weights(&target.weights, distribution));

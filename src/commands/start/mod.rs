@@ -69,6 +69,24 @@ struct Chosen {
     known: Option<KnownFlags>,
 }
 
+impl Chosen {
+    fn choice(&self) -> Choice<'_> {
+        let Chosen { one, target, plan, engine, known } = self;
+        Choice { args: &one.args, target, plan, engine: engine.as_ref(), known: known.as_ref() }
+    }
+}
+
+/// All that an engine's command line follows from: lent by a [`Chosen`] and, with the plan it has by then, by a launcher.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    args: &'a StartArgs,
+    target: &'a Target,
+    plan: &'a LaunchPlan,
+    /// `None` before it is installed, and in a plan for another machine.
+    engine: Option<&'a Found>,
+    known: Option<&'a KnownFlags>,
+}
+
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     let mut wanted = Wanted::of(&args)?;

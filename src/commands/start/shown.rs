@@ -1,17 +1,16 @@
 //! What is said of a plan: in a dry run all of it, before a start two lines.
 
 use super::decide::decide;
-use super::target::{self, Target};
-use super::{Chosen, DEFAULT_PORT, launch, options, ready, run};
+use super::target;
+use super::{Choice, Chosen, DEFAULT_PORT, launch, options, ready, run};
 use crate::cli::StartArgs;
-use crate::engine::find::Found;
-use crate::engine::{KnownFlags, driver};
+use crate::engine::driver;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::hardware::Hardware;
 use crate::output;
 use crate::paths::Paths;
-use crate::plan::{self, LaunchPlan};
+use crate::plan;
 use crate::words;
 
 /// Shows how a model would be started, here or on `other` hardware (with the words that name it), and starts nothing.
@@ -27,7 +26,8 @@ pub fn plan(args: StartArgs, other: Option<(Hardware, Vec<String>)>, paths: &Pat
             if plan.per_gpu.iter().any(|bill| bill.place == plan::MEMORY) {
                 plan.warnings.extend(hardware.problems.iter().cloned());
             }
-            if let Some(value) = show(&args, &target, &plan, None, None, paths) {
+            let choice = Choice { args: &args, target: &target, plan: &plan, engine: None, known: None };
+            if let Some(value) = show(choice, paths) {
                 output::json(&value);
             }
         }
@@ -43,11 +43,10 @@ pub(super) fn show_all(args: &StartArgs, models: &[Chosen], paths: &Paths) {
         .iter()
         .enumerate()
         .filter_map(|(at, model)| {
-            let Chosen { one, target, plan, engine, known } = model;
             if at > 0 && !args.json {
                 output::line("");
             }
-            show(&one.args, target, plan, engine.as_ref(), known.as_ref(), paths)
+            show(model.choice(), paths)
         })
         .collect();
     match &values[..] {
@@ -58,20 +57,14 @@ pub(super) fn show_all(args: &StartArgs, models: &[Chosen], paths: &Paths) {
 }
 
 /// One plan; as data, where that is wanted.
-fn show(
-    args: &StartArgs,
-    target: &Target,
-    plan: &LaunchPlan,
-    engine: Option<&Found>,
-    known: Option<&KnownFlags>,
-    paths: &Paths,
-) -> Option<serde_json::Value> {
+fn show(choice: Choice<'_>, paths: &Paths) -> Option<serde_json::Value> {
+    let Choice { args, target, plan, .. } = choice;
     let port = match args.engine_port {
         crate::cli::EnginePort::Fixed(port) => port,
         // Any free one is taken at the start; this one stands for it.
         crate::cli::EnginePort::Auto => DEFAULT_PORT + 1,
     };
-    let command = launch::command(args, target, plan, engine, known, paths, port, None);
+    let command = launch::command(choice, paths, port, None);
     if args.json {
         let mut value = serde_json::to_value(plan).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::decide::{planned, request};
-use super::{launch, target};
+use super::{Choice, launch, target};
 use crate::cli::StartArgs;
 use crate::commands::plan::named;
 use crate::engine::CommandLine;
@@ -58,7 +58,8 @@ fn snapshot(profile: &ModelProfile, machines: &[(&str, Hardware)]) -> String {
                     let source = v.ollama.as_ref().or(v.hugging_face.as_ref()).or(v.model_scope.as_ref());
                     source.map(|source| format!("{} of {source}", v.quantization))
                 });
-                let command = launch::command(&args, &target, &plan, None, None, &paths, 4001, None);
+                let choice = Choice { args: &args, target: &target, plan: &plan, engine: None, known: None };
+                let command = launch::command(choice, &paths, 4001, None);
                 let source = source.unwrap_or_else(|| "written by llmup".into());
                 text.push_str(&format!("{}\n{source}\n{}", first_line(&plan, &command), lines(&command)));
                 plan.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));

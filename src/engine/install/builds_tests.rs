@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::host::{Ran, RealHost};
+use crate::host::RealHost;
 
 const CPU: &str = "llama-b11549-bin-ubuntu-x64";
 const VULKAN: &str = "llama-b11549-bin-ubuntu-vulkan-x64";
@@ -17,15 +17,9 @@ struct Machine {
     mirror: String,
 }
 
-impl Host for Machine {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> std::io::Result<Ran> {
-        RealHost.run(program, args, limit)
-    }
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        RealHost.read(path)
-    }
-    fn entries(&self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-        RealHost.entries(dir)
+impl crate::host::StandIn for Machine {
+    fn base(&self) -> &dyn Host {
+        &RealHost
     }
     fn which(&self, _: &str) -> Option<PathBuf> {
         None
@@ -35,9 +29,6 @@ impl Host for Machine {
     }
     fn os(&self) -> Os {
         Os::Linux
-    }
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
     }
 }
 

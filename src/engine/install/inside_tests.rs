@@ -84,15 +84,9 @@ impl Windows {
     }
 }
 
-impl Host for Windows {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> std::io::Result<Ran> {
-        RealHost.run(program, args, limit)
-    }
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        RealHost.read(path)
-    }
-    fn entries(&self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-        RealHost.entries(dir)
+impl crate::host::StandIn for Windows {
+    fn base(&self) -> &dyn Host {
+        &RealHost
     }
     fn which(&self, name: &str) -> Option<PathBuf> {
         (name == "wsl.exe" && self.path(name).exists()).then(|| self.path(name))

@@ -3,27 +3,20 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::*;
 use crate::engine::id::EngineId;
 use crate::engine::install::facts::facts;
-use crate::host::Ran;
+use crate::host::RealHost;
 
 /// A machine without Python whose releases come from `mirror`.
 struct Bare {
     mirror: String,
 }
 
-impl Host for Bare {
-    fn run(&self, _: &Path, _: &[&str], _: Duration) -> std::io::Result<Ran> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-    fn entries(&self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-        crate::host::RealHost.entries(dir)
+impl crate::host::StandIn for Bare {
+    fn base(&self) -> &dyn Host {
+        &RealHost
     }
     fn which(&self, _: &str) -> Option<PathBuf> {
         None

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::error::Explain;
 use crate::exit::Exit;
-use crate::host::{Ran, RealHost};
+use crate::host::RealHost;
 
 fn paths(dir: &Path) -> Paths {
     Paths { data: dir.to_owned(), config: dir.join("config") }
@@ -14,27 +14,15 @@ struct Machine {
     programs: Vec<(&'static str, PathBuf)>,
 }
 
-impl Host for Machine {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> std::io::Result<Ran> {
-        RealHost.run(program, args, limit)
-    }
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        RealHost.read(path)
-    }
-    fn entries(&self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-        RealHost.entries(dir)
+impl crate::host::StandIn for Machine {
+    fn base(&self) -> &dyn Host {
+        &RealHost
     }
     fn which(&self, name: &str) -> Option<PathBuf> {
         self.programs.iter().find(|(n, _)| *n == name).map(|(_, p)| p.clone())
     }
     fn env(&self, _: &str) -> Option<String> {
         None
-    }
-    fn os(&self) -> Os {
-        Os::current()
-    }
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
     }
 }
 

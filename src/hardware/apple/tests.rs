@@ -1,29 +1,13 @@
-use std::io;
-use std::path::PathBuf;
-
 use super::*;
 use crate::hardware::recorded::Recorded;
 use crate::hardware::sampled::sample;
-use crate::host::Ran;
 
 /// The same recordings, on a Mac.
 struct Mac(Recorded);
 
-impl Host for Mac {
-    fn run(&self, program: &Path, args: &[&str], limit: Duration) -> io::Result<Ran> {
-        self.0.run(program, args, limit)
-    }
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.read(path)
-    }
-    fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        self.0.entries(dir)
-    }
-    fn which(&self, name: &str) -> Option<PathBuf> {
-        self.0.which(name)
-    }
-    fn env(&self, name: &str) -> Option<String> {
-        self.0.env(name)
+impl crate::host::StandIn for Mac {
+    fn base(&self) -> &dyn Host {
+        &self.0
     }
     fn os(&self) -> Os {
         Os::Macos

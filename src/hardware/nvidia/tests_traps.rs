@@ -76,25 +76,13 @@ fn a_jetson_without_library_and_tool_has_main_memory() {
 #[test]
 fn a_driver_that_hangs_is_a_problem_with_its_cure() {
     struct Hangs;
-    impl Host for Hangs {
+    impl crate::host::StandIn for Hangs {
         fn run(&self, _: &std::path::Path, _: &[&str], limit: std::time::Duration) -> std::io::Result<Ran> {
             assert!(limit <= TIME_LIMIT);
             Err(std::io::ErrorKind::TimedOut.into())
         }
-        fn read(&self, _: &std::path::Path) -> std::io::Result<Vec<u8>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
-        fn entries(&self, _: &std::path::Path) -> std::io::Result<Vec<std::path::PathBuf>> {
-            Err(std::io::ErrorKind::NotFound.into())
-        }
         fn which(&self, name: &str) -> Option<std::path::PathBuf> {
             Some(name.into())
-        }
-        fn env(&self, _: &str) -> Option<String> {
-            None
-        }
-        fn os(&self) -> Os {
-            Os::Linux
         }
     }
     let problems = NO_LIBRARY.probe(&Hangs).problems;

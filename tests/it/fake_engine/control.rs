@@ -159,6 +159,22 @@ fn a_detached_start_returns_when_it_is_ready_and_runs_on() {
 }
 
 #[test]
+fn what_a_failed_test_started_detached_does_not_outlive_it() {
+    let bench = Bench::new("llama-cpp");
+    let port = bench.port.to_string();
+    let (code, _, err) = bench.run(&["start", "demo", "--detach", "--port", &port]);
+    assert_eq!(code, 0, "{err}");
+    let pids = bench.home.pids();
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ends_here = bench;
+        // As a failed assertion does, without its text.
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(failed.is_err());
+    all_gone(&pids, Duration::ZERO);
+}
+
+#[test]
 fn a_detached_start_that_fails_fails_with_the_same_code_and_words() {
     let bench = Bench::new("llama-cpp");
     let mut command = bench.home.faked(&["llama-server"], &["start", "demo", "--detach", "--port", "0"]);

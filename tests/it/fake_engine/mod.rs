@@ -114,15 +114,6 @@ impl Bench {
     }
 }
 
-/// What a failed test started without a terminal does not outlive it.
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if std::thread::panicking() && self.home.instances() > 0 {
-            let _ = self.home.faked(&[], &["stop", "--all", "--now"]).output();
-        }
-    }
-}
-
 fn lives(pid: u32) -> bool {
     llmup::supervisor::process::birth(pid).is_some()
 }
