@@ -79,6 +79,13 @@ pub struct Phase {
     pub fraction: Option<f64>,
 }
 
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)?;
+        self.fraction.map_or(Ok(()), |fraction| write!(f, " {:.0} %", fraction * 100.0))
+    }
+}
+
 impl Phase {
     fn new(text: impl Into<String>) -> Option<Phase> {
         Some(Phase { text: text.into(), fraction: None })

@@ -68,8 +68,13 @@ pub(super) enum Line {
     /// Our own connections, without TLS.
     Own(Arc<Connections>),
     /// The general client.
-    Tls(Tls),
-    /// The same through a proxy.
+    General(General),
+}
+
+/// The general client, straight or through a proxy.
+#[derive(Clone)]
+pub(super) enum General {
+    Straight(Tls),
     Tunnelled(Tunnelled),
 }
 
@@ -79,26 +84,26 @@ impl Line {
         match self {
             Line::Own(own) => own.send(post).await.map(|r| r.map(Answer::Own)).map_err(|error| error.to_string()),
             // In a place of its own: it is larger, and engines on this machine are on the way above.
-            Line::Tls(_) | Line::Tunnelled(_) => Box::pin(self.elsewhere(post)).await,
+            Line::General(general) => Box::pin(general.send(post)).await,
         }
     }
+}
 
-    async fn elsewhere(&self, post: &Post) -> Result<Response<Answer>, String> {
+impl General {
+    async fn send(&self, post: &Post) -> Result<Response<Answer>, String> {
         let request = post.request()?;
-        let answer = match self.general(request.clone()).await {
+        let answer = match self.once(request.clone()).await {
             // An idle connection was closed while we were writing into it: once more, on a new one.
-            Some(Err(error)) if closed_unanswered(&error) => self.general(request).await,
+            Err(error) if closed_unanswered(&error) => self.once(request).await,
             answer => answer,
         };
-        let Some(answer) = answer else { return Err("there is no client for it".to_owned()) };
         answer.map(|r| r.map(Answer::Client)).map_err(|error| innermost(&error))
     }
 
-    async fn general(&self, request: Request<Full<Bytes>>) -> Option<Result<Response<Incoming>, Error>> {
+    async fn once(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         match self {
-            Line::Own(_) => None,
-            Line::Tls(client) => Some(client.request(request).await),
-            Line::Tunnelled(client) => Some(client.request(request).await),
+            General::Straight(client) => client.request(request).await,
+            General::Tunnelled(client) => client.request(request).await,
         }
     }
 }
@@ -155,14 +160,16 @@ impl Dial {
         if !url.starts_with("https://") {
             return Err(format!("{url} is neither http nor https"));
         }
-        match self.proxy(&url.parse().map_err(|error| format!("{error}"))?) {
-            Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(Line::Tunnelled),
-            None => self.tls.get_or_init(|| trust().map(|config| tls(config, connector()))).clone().map(Line::Tls),
-        }
+        let general = match self.proxy(&url.parse().map_err(|error| format!("{error}"))?) {
+            Some(proxy) => self.tunnel.get_or_init(|| tunnel(&proxy)).clone().map(General::Tunnelled),
+            None => {
+                let tls = self.tls.get_or_init(|| trust().map(|config| tls(config, connector())));
+                tls.clone().map(General::Straight)
+            }
+        };
+        general.map(Line::General)
     }
-}
 
-impl Dial {
     /// The proxy that leads to a backend, as `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
     fn proxy(&self, uri: &Uri) -> Option<Intercept> {
         if uri.host().is_none_or(nearby) {

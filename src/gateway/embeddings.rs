@@ -41,7 +41,7 @@ pub(super) async fn answer(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
 
 async fn send(exchange: &mut Exchange<'_>, body: Bytes) -> Result<Response<Answer>, Problem> {
     let mut sending = exchange.send(PATH, body);
-    exchange.head(&mut sending).await
+    exchange.answer_head(&mut sending).await
 }
 
 /// Where the request says that it wants base64.

@@ -18,7 +18,7 @@ use crate::protocol::{Id, Problem, ProblemKind};
 
 /// What the path of a request says, for protocols that say it there.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Asked<'a> {
+pub(super) struct InPath<'a> {
     pub(super) model: Option<&'a str>,
     pub(super) framing: Option<Framing>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Exchange<'a> {
     /// The caller's headers.
     pub(super) headers: &'a HeaderMap,
     pub(super) head: &'a Head,
-    pub(super) asked: Asked<'a>,
+    pub(super) in_path: InPath<'a>,
     pub(super) pulse: Pulse,
     pub(super) in_flight: InFlight,
 }
@@ -64,9 +64,9 @@ impl Exchange<'_> {
     }
 
     /// The head of an answer that the caller gets whole, however long it takes.
-    pub(super) async fn head(&mut self, sending: &mut Sending) -> Result<Response<Answer>, Problem> {
-        let head = self.pulse.head(sending, true).await.transpose()?;
-        head.ok_or_else(|| Problem::new(ProblemKind::Internal, "there is no answer"))
+    pub(super) async fn answer_head(&mut self, sending: &mut Sending) -> Result<Response<Answer>, Problem> {
+        let answer = self.pulse.head(sending, true).await.transpose()?;
+        answer.ok_or_else(|| Problem::new(ProblemKind::Internal, "there is no answer"))
     }
 
     /// Whether the body goes through as it is: the backend speaks the caller's protocol, and nothing in the body has

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::backend::BackendState;
 use super::catalog::Chosen;
-use super::exchange::{Asked, Exchange};
+use super::exchange::{Exchange, InPath};
 use super::metrics::InFlight;
 use super::pulse::Pulse;
 use super::reply::{self, Body};
@@ -105,8 +105,7 @@ async fn admitted(
 
 /// What a request with a body asks for, as far as can be told without its backend.
 pub(super) struct Asking<'a> {
-    /// What the path says.
-    asked: Asked<'a>,
+    in_path: InPath<'a>,
     head: Head,
     /// The head holds the model alone, or nothing: what is translated is read as a whole later, and then a scan before
     /// would be for nothing.
@@ -115,27 +114,27 @@ pub(super) struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     pub(super) fn of(route: &Route<'a>, body: &[u8]) -> Result<Asking<'a>, Problem> {
-        let asked = match route.action {
-            Action::Generate { model, framing } => Asked { model, framing },
-            Action::Count { model } => Asked { model, framing: None },
-            Action::Embed { model, .. } => Asked { model: Some(model), framing: None },
-            _ => Asked::default(),
+        let in_path = match route.action {
+            Action::Generate { model, framing } => InPath { model, framing },
+            Action::Count { model } => InPath { model, framing: None },
+            Action::Embed { model, .. } => InPath { model: Some(model), framing: None },
+            _ => InPath::default(),
         };
         let generates = matches!(route.action, Action::Generate { .. });
-        let early = if generates && asked.model.is_none() { Head::early_model(body) } else { None };
-        let unscanned = generates && (asked.model.is_some() || early.is_some());
+        let early = if generates && in_path.model.is_none() { Head::early_model(body) } else { None };
+        let unscanned = generates && (in_path.model.is_some() || early.is_some());
         let head = if unscanned { Head { model: early, ..Head::default() } } else { scanned(body)? };
-        Ok(Asking { asked, head, unscanned })
+        Ok(Asking { in_path, head, unscanned })
     }
 
     /// The model it names.
     pub(super) fn model(&self) -> Option<&str> {
-        self.asked.model.or(self.head.model.as_deref())
+        self.in_path.model.or(self.head.model.as_deref())
     }
 
     /// How its answer is to come.
     fn framing(&self, body: &[u8]) -> Framing {
-        self.asked.framing.unwrap_or_else(|| {
+        self.in_path.framing.unwrap_or_else(|| {
             let streams =
                 if self.unscanned { Head::scan(body).is_some_and(|head| head.stream) } else { self.head.stream };
             if streams { Framing::Events } else { Framing::Whole }
@@ -157,11 +156,11 @@ pub(super) async fn forward(
         chosen.fit(ready);
     }
     let backend = state.ready()?;
-    let Asking { asked, mut head, unscanned } = asking;
+    let Asking { in_path, mut head, unscanned } = asking;
     if unscanned && backend.native.contains(&route.dialect) {
         head = scanned(&body)?;
     }
-    if let Some(framing) = asked.framing {
+    if let Some(framing) = in_path.framing {
         head.stream = framing.streams();
     }
     // An engine that serves Responses itself has its own memory.
@@ -178,7 +177,7 @@ pub(super) async fn forward(
         dialect: route.dialect,
         headers,
         head: &head,
-        asked,
+        in_path,
         pulse: Pulse::new(shared, chosen.served),
         in_flight,
     };
@@ -194,7 +193,7 @@ pub(super) async fn forward(
         Action::Pass(path) => native::answer(exchange, path, body).await,
         _ if !compact && exchange.natively(&body) => {
             let framing = if head.stream { Framing::Events } else { Framing::Whole };
-            let path = protocol::protocol(route.dialect).path(&backend.model, asked.framing.unwrap_or(framing));
+            let path = protocol::protocol(route.dialect).path(&backend.model, in_path.framing.unwrap_or(framing));
             native::answer(exchange, &path, body).await
         }
         _ => {

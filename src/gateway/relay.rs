@@ -64,28 +64,16 @@ impl Relay {
 
     /// The answer has begun.
     pub(super) fn flowing(answer: Answer, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
-        Relay {
-            phase: Phase::Flowing(answer),
-            transform,
-            pulse,
-            due: false,
-            usual: 0,
-            trailed: !in_flight.wants_trailers(),
-            in_flight,
-        }
+        Relay::new(Phase::Flowing(answer), false, transform, pulse, in_flight)
     }
 
     /// The answer lets us wait; signs of life go out meanwhile.
     pub(super) fn waiting(sending: Sending, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
-        Relay {
-            phase: Phase::Waiting(sending),
-            transform,
-            pulse,
-            due: true,
-            usual: 0,
-            trailed: !in_flight.wants_trailers(),
-            in_flight,
-        }
+        Relay::new(Phase::Waiting(sending), true, transform, pulse, in_flight)
+    }
+
+    fn new(phase: Phase, due: bool, transform: Box<dyn Transform>, pulse: Pulse, in_flight: InFlight) -> Self {
+        Relay { phase, transform, pulse, due, usual: 0, trailed: !in_flight.wants_trailers(), in_flight }
     }
 
     /// All that can be had now, as one: an event that comes alone leaves alone, a burst leaves together. `None` when

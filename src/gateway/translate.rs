@@ -26,17 +26,17 @@ pub(super) async fn answer(
     (inbound, outbound): (&dyn Inbound, &'static dyn Outbound),
     body: Bytes,
 ) -> Result<Response<Body>, Problem> {
-    let Exchange { backend, dialect, asked, .. } = exchange;
+    let Exchange { backend, dialect, in_path, .. } = exchange;
     let mut request = inbound.decode_request(&body)?;
     let completed = inbound.complete(&request, &body)?;
     if let Some(completed) = &completed {
         request = inbound.decode_request(completed)?;
     }
     let length = completed.as_ref().unwrap_or(&body).len();
-    if let Some(model) = asked.model {
+    if let Some(model) = in_path.model {
         request.model = model.into();
     }
-    request.framing = asked.framing.unwrap_or(request.framing);
+    request.framing = in_path.framing.unwrap_or(request.framing);
     defaults::apply(&backend.options, &mut request);
     accepts::apply(&mut request, backend.accepts)?;
     let fits = request.max_tokens.and_then(|limit| head::clamped(limit, length, backend.context));
@@ -64,7 +64,7 @@ pub(super) async fn answer(
     let encoder = match encoder {
         Encoder::Stream(encoder) => encoder,
         Encoder::Whole(answer) => {
-            let response = exchange.head(&mut sending).await?;
+            let response = exchange.answer_head(&mut sending).await?;
             if !response.status().is_success() {
                 return Err(upstream::failure(response).await.0);
             }

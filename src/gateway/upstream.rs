@@ -224,10 +224,17 @@ async fn lowered(response: Response<Answer>, body: &[u8]) -> (Response<Answer>, 
 
 /// Whether another try may do better, in the backend's own word if it has one.
 fn again(response: &Response<Answer>) -> bool {
-    match response.headers().get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
-        Some(b"true") => !response.status().is_success(),
-        Some(b"false") => false,
-        _ => matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504 | 529),
+    match should_retry(response.headers()) {
+        Some(again) => again && !response.status().is_success(),
+        None => matches!(response.status().as_u16(), 408 | 429 | 500 | 502 | 503 | 504 | 529),
+    }
+}
+
+fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    match headers.get(SHOULD_RETRY)?.as_bytes() {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
     }
 }
 
@@ -251,11 +258,7 @@ pub(super) async fn failure(response: Response<Answer>) -> (Problem, Bytes) {
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
     let retry_after_ms = headers.get(RETRY_AFTER_MS).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let should_retry = match headers.get(SHOULD_RETRY).map(HeaderValue::as_bytes) {
-        Some(b"true") => Some(true),
-        Some(b"false") => Some(false),
-        _ => None,
-    };
+    let should_retry = should_retry(headers);
     let body = match Limited::new(response.into_body(), ERROR_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => Bytes::new(),

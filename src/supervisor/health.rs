@@ -20,22 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// More of a health answer than this is not read.
 const LARGEST: u64 = 64 * 1024;
 
-/// Why a child did not become ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotReady {
-    /// It ended first.
-    Exited(ExitStatus),
-    /// It lives, but did not become ready within this time.
-    TimedOut(Duration),
-}
-
-/// Probes until one says yes; gives the time that took. Ends at once when `exited` resolves (see
-/// [`super::Child::exited`]) and when `limit` is over.
-pub async fn wait_ready<P, F>(
-    probe: P,
-    exited: impl Future<Output = ExitStatus>,
-    limit: Option<Duration>,
-) -> Result<Duration, NotReady>
+/// Probes until one says yes; gives the time that took, or how the child ended first: at once when `exited` resolves
+/// (see [`super::Child::exited`]). Who wants a limit drops the future.
+pub async fn wait_ready<P, F>(probe: P, exited: impl Future<Output = ExitStatus>) -> Result<Duration, ExitStatus>
 where
     P: Fn() -> F,
     F: Future<Output = bool>,
@@ -49,21 +36,11 @@ where
         }
         began.elapsed()
     };
-    let over = async {
-        match limit {
-            Some(limit) => {
-                tokio::time::sleep(limit).await;
-                limit
-            }
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         // A child that is gone is never ready, whoever answers on its port.
         biased;
-        status = exited => Err(NotReady::Exited(status)),
+        status = exited => Err(status),
         took = probing => Ok(took),
-        limit = over => Err(NotReady::TimedOut(limit)),
     }
 }
 
@@ -137,8 +114,6 @@ fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     fn block<T>(future: impl Future<Output = T>) -> T {
@@ -150,7 +125,7 @@ mod tests {
         block(async {
             let began = Instant::now();
             let probe = || async { began.elapsed() > Duration::from_millis(400) };
-            let took = wait_ready(probe, std::future::pending(), None).await.unwrap();
+            let took = wait_ready(probe, std::future::pending()).await.unwrap();
             assert!(took >= Duration::from_millis(400));
             // 100 ms by construction; the rest is for a busy machine.
             assert!(took < Duration::from_millis(800), "{took:?}");
@@ -166,24 +141,9 @@ mod tests {
             };
             let began = Instant::now();
             let probe = std::future::pending::<bool>;
-            let result = wait_ready(probe, exited, None).await;
-            assert_eq!(result, Err(NotReady::Exited(ExitStatus::Code(7))));
+            let result = wait_ready(probe, exited).await;
+            assert_eq!(result, Err(ExitStatus::Code(7)));
             assert!(began.elapsed() < Duration::from_millis(800), "a hanging probe must not delay it");
-        });
-    }
-
-    #[test]
-    fn patience_has_a_limit() {
-        block(async {
-            let count = AtomicUsize::new(0);
-            let probe = || async {
-                count.fetch_add(1, Ordering::Relaxed);
-                false
-            };
-            let limit = Duration::from_millis(150);
-            let result = wait_ready(probe, std::future::pending(), Some(limit)).await;
-            assert_eq!(result, Err(NotReady::TimedOut(limit)));
-            assert!(count.load(Ordering::Relaxed) >= 3);
         });
     }
 

@@ -123,7 +123,7 @@ fn a_child_starts_becomes_ready_and_stops_when_asked() {
         let port: u16 = spec.args[3].to_str().unwrap().parse().unwrap();
         let child = spawn(spec).await.unwrap();
         let addr = ([127, 0, 0, 1], port).into();
-        health::wait_ready(|| health::answers(addr, "/health"), child.exited(), Some(LONG)).await.unwrap();
+        health::wait_ready(|| health::answers(addr, "/health"), child.exited()).await.unwrap();
         assert_eq!(child.status(), None);
         assert_eq!(port::holder(port).unwrap().pid, child.pid());
         let guard = guard_of(child.pid());

@@ -1,5 +1,11 @@
 //! `llmup run CLIENT`: the client gets what it was given, is told where the gateway is, and nothing stands in between.
 
+#[cfg(unix)]
+#[path = "run/installing.rs"]
+mod installing;
+#[path = "run/starting.rs"]
+mod starting;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Home, Ran, Running, fake, finish, free_port};
+use crate::support::{Home, Ran, Running, fake, finish};
 
 const URL: &str = "http://127.0.0.1:7777";
 const LONG: Duration = Duration::from_secs(180);
@@ -189,7 +195,7 @@ fn llmup_becomes_the_client_so_signals_are_the_clients() {
     use nix::sys::signal::Signal;
     let home = home_with(&["claude"]);
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
-        if ignored(signal) {
+        if crate::support::ignored(signal) {
             continue;
         }
         let mut run = on_named(&home, &["claude"]);
@@ -201,14 +207,6 @@ fn llmup_becomes_the_client_so_signals_are_the_clients() {
         let status = running.wait(LONG);
         assert_eq!(status.signal(), Some(signal as i32), "{status:?}");
     }
-}
-
-/// What a shell that runs the tests in the background makes them ignore, they hand down.
-#[cfg(unix)]
-fn ignored(signal: nix::sys::signal::Signal) -> bool {
-    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = own.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
-    mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
 /// Stopped and continued like any program of a shell.
@@ -287,64 +285,6 @@ fn an_old_client_is_used_with_a_word_about_it() {
     assert_eq!(run("99.0.0 (Claude Code)").err, "");
 }
 
-/// With the fake npm; a client on Windows would be its `.cmd` shim.
-#[cfg(unix)]
-mod installing {
-    use super::*;
-
-    fn install(home: &Home, prefix: &Path) -> (Ran, Vec<Vec<String>>) {
-        let log = home.path().join("installs");
-        let mut run = on_named(home, &["claude", "--install"]);
-        run.env("FAKE_PREFIX", prefix).env("FAKE_INSTALLS", &log);
-        // npm's folder of programs is on PATH, as it is on a real machine.
-        run.env("PATH", std::env::join_paths([bin(home), prefix.join("bin")]).unwrap());
-        let ran = finish(run);
-        let lines = std::fs::read_to_string(log).unwrap_or_default();
-        (ran, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
-    }
-
-    #[test]
-    fn a_missing_client_is_installed_in_the_version_that_was_measured() {
-        let home = home_with(&["npm"]);
-        let prefix = home.path().join("prefix");
-        let (ran, installs) = install(&home, &prefix);
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-        // Standard output is the client's alone.
-        told(&ran);
-        assert!(ran.err.contains("this is what an installer says"), "{}", ran.err);
-        let [words] = &installs[..] else { panic!("{installs:?}") };
-        assert_eq!(words[..2], ["install", "-g"]);
-        assert!(words.last().unwrap().starts_with("@anthropic-ai/claude-code@2."), "{words:?}");
-        assert!(!words.contains(&"--prefix".to_owned()));
-        let (again, installs) = install(&home, &prefix);
-        assert_eq!((again.code, installs.len()), (Some(0), 1), "it is there now: {}", again.err);
-    }
-
-    #[test]
-    fn where_the_machines_folder_cannot_be_written_it_goes_to_llmups_own_and_is_found_there() {
-        let home = home_with(&["npm"]);
-        let (ran, installs) = install(&home, Path::new("/proc"));
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-        told(&ran);
-        let own = home.data.join("clients/npm");
-        assert!(installs[0].contains(&own.to_string_lossy().into_owned()), "{installs:?}");
-        assert!(own.join("bin/claude").exists());
-        let ran = finish(on_named(&home, &["claude"]));
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-    }
-
-    #[test]
-    fn an_installer_that_fails_ends_it_with_4_and_the_command_by_hand() {
-        let home = home_with(&["npm"]);
-        let mut run = on_named(&home, &["claude", "--install"]);
-        run.env("FAKE_PREFIX", home.path().join("prefix")).env("FAKE_REFUSE", "1");
-        let ran = finish(run);
-        assert_eq!((ran.code, ran.out.as_str()), (Some(4), ""), "{}", ran.err);
-        assert!(ran.err.contains("could not install Claude Code"), "{}", ran.err);
-        assert!(ran.err.contains("`npm install -g @anthropic-ai/claude-code@"), "{}", ran.err);
-    }
-}
-
 /// The fake engine and the fake client beside each other.
 pub(crate) fn with_engine(home: &Home, words: &[&str]) -> Command {
     let mut all = vec!["run"];
@@ -353,94 +293,4 @@ pub(crate) fn with_engine(home: &Home, words: &[&str]) -> Command {
     let path = bin(home);
     command.env("PATH", path);
     command
-}
-
-fn start_demo(home: &Home, port: &str, start_ms: &str) -> Running {
-    let mut start =
-        home.faked(&["llama-server"], &["start", "demo", "--json", "--engine", "llama-cpp", "--port", port]);
-    start.env("FAKE_START_MS", start_ms);
-    home.start(start)
-}
-
-/// Until other commands see that something is being started.
-fn until_known(home: &Home) {
-    let is_state = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "json"))
-    };
-    for _ in 0..6000 {
-        if std::fs::read_dir(home.data.join("run")).is_ok_and(|mut all| all.any(is_state)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nothing is being started");
-}
-
-#[test]
-fn a_model_that_loads_is_waited_for() {
-    let home = home_with(&["claude"]);
-    let port = free_port().to_string();
-    let mut llmup = start_demo(&home, &port, "1500");
-    until_known(&home);
-    let ran = finish(with_engine(&home, &["claude", "-p", "hi"]));
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let told = told(&ran);
-    assert_eq!(told["env"]["ANTHROPIC_BASE_URL"], format!("http://127.0.0.1:{port}"));
-    // The engine's own word is known once it is ready, not the plan's.
-    let env = home.run(&["env", "claude", "--json"]);
-    let exports: Value = serde_json::from_str(&env.out).unwrap_or_else(|_| panic!("{}", env.err));
-    let context = "CLAUDE_CODE_MAX_CONTEXT_TOKENS";
-    assert_eq!(told["env"][context], exports["set"][context]);
-    assert!(ran.err.contains("waiting for demo"), "{}", ran.err);
-    llmup.ready(LONG);
-    assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
-    llmup.wait(LONG);
-}
-
-#[test]
-fn a_start_that_ends_before_it_is_ready_ends_it_too() {
-    let home = home_with(&["claude"]);
-    let port = free_port().to_string();
-    let mut start = home.faked(&["llama-server"], &["start", "demo", "--engine", "llama-cpp", "--port", &port]);
-    start.env("FAKE_START_MS", "60000");
-    let mut llmup = home.start(start);
-    until_known(&home);
-    let mut run = home.start(with_engine(&home, &["claude"]));
-    for _ in 0..20 {
-        if run.err_with("waiting for demo").contains("waiting for demo") {
-            break;
-        }
-    }
-    assert!(run.err().contains("waiting for demo"), "{}", run.err());
-    let stop = home.run(&["stop", "--all"]);
-    assert_eq!(stop.code, Some(0), "{}{}", stop.err, llmup.err());
-    assert_eq!(run.wait(LONG).code(), Some(6), "{}", run.err());
-    assert!(run.err().contains("ended before it was ready") && run.out().is_empty(), "{}", run.err());
-    llmup.wait(LONG);
-}
-
-#[test]
-fn a_model_is_started_on_the_way_and_stays() {
-    let home = home_with(&["claude"]);
-    let start = ["claude", "--start", "demo", "--yes", "-p", "hi"];
-    let ran = finish(with_engine(&home, &start));
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert_eq!(own_arguments(&told(&ran), 2), ["-p", "hi"]);
-    assert!(ran.err.contains("demo is ready") && !ran.err.contains("Run this next"), "{}", ran.err);
-    assert_eq!(home.instances(), 1);
-    // The second time it runs already; and it is what would be offered.
-    let again = finish(with_engine(&home, &start));
-    assert_eq!((again.code, home.instances()), (Some(0), 1), "{}", again.err);
-    assert_eq!(home.run(&["stop", "--all"]).code, Some(0));
-    let ran = finish(with_engine(&home, &["claude"]));
-    assert_eq!(ran.code, Some(4));
-    assert!(ran.err.contains("--start demo"), "{}", ran.err);
-}
-
-#[test]
-fn a_model_that_cannot_be_started_ends_it_with_that_starts_code() {
-    let home = home_with(&["claude"]);
-    let ran = finish(with_engine(&home, &["claude", "--start", "no-such-model", "--yes"]));
-    assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{}", ran.err);
-    assert!(ran.err.contains("there is no model named"), "{}", ran.err);
 }

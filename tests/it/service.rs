@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Home, Running, finish, free_port, hangup_ignored, http, send};
+use crate::support::{Home, Running, finish, free_port, http, ignored, send};
 
 const LONG: Duration = Duration::from_secs(180);
 const STREAM: &str = r#"{"model":"a","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -104,7 +104,7 @@ fn a_configuration_is_read_again_and_the_stream_that_runs_goes_on() {
     let env = home.run(&["env", "claude", "--shell", "bash"]);
     assert!(env.out.contains("sk-two") && !env.out.contains("sk-one"), "{}", env.out);
 
-    let again = |serve: &Running| match hangup_ignored() {
+    let again = |serve: &Running| match ignored(Signal::SIGHUP) {
         true => drop(home.run(&["reload"])),
         false => serve.signal(Signal::SIGHUP),
     };

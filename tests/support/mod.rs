@@ -257,12 +257,13 @@ fn dechunk(mut body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whoever runs the tests under nohup hands down that a hangup is ignored, to all that they start.
+/// Whoever runs the tests in the background of a shell or under nohup hands down that a signal is ignored, to all that
+/// they start.
 #[cfg(unix)]
-pub fn hangup_ignored() -> bool {
+pub fn ignored(signal: nix::sys::signal::Signal) -> bool {
     let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = own.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
-    ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    let mask = own.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
 /// A skip, or a failure where everything is required to be there.

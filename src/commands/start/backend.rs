@@ -117,7 +117,7 @@ pub(super) struct LastChild(Arc<Mutex<Option<Gone>>>);
 type Gone = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
 
 impl LastChild {
-    pub fn is(&self, child: &Child) {
+    pub fn set(&self, child: &Child) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(child.gone()));
     }
 
@@ -253,7 +253,7 @@ impl Launcher {
             let choice = Choice { args, target, plan: &self.plan, engine, known };
             let command = launch::command(choice, paths, port, Some(&self.key));
             let child = launch::spawn(command, log.clone()).await?;
-            self.last.is(&child);
+            self.last.set(&child);
             self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);
             if let Err(status) = launch::wait_ready((engine_driver, who), &child, port, &log, &progress).await {
                 // What it started may hold the accelerator's memory for a moment longer.

@@ -34,8 +34,14 @@ pub(super) fn choose(
     Ok((target, decided))
 }
 
-/// With the engine that will run it, and the flags that one takes.
-pub(super) fn known(one: One, target: Target, mut plan: LaunchPlan, found: &[Found], paths: &Paths) -> Result<Chosen> {
+/// The model with the engine that will run it, and the flags that one takes.
+pub(super) fn with_engine(
+    one: One,
+    target: Target,
+    mut plan: LaunchPlan,
+    found: &[Found],
+    paths: &Paths,
+) -> Result<Chosen> {
     options::check(&one.args, &target.name, &plan)?;
     let engine = engine_for(&plan, found);
     let choice = Choice { args: &one.args, target: &target, plan: &plan, engine: engine.as_ref(), known: None };

@@ -232,8 +232,7 @@ impl Follow {
         let Some((_, engine, tail)) = &mut self.log else { return };
         for line in tail.poll().unwrap_or_default() {
             if let Some(phase) = engine.phase(&line.text) {
-                let share = phase.fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
-                self.progress.step(&format!("{} ({name}): {}{share}", model.name, phase.text));
+                self.progress.step(&format!("{} ({name}): {phase}", model.name));
             }
         }
     }

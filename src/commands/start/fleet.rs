@@ -48,7 +48,7 @@ impl Fleet {
         let shown = Arc::new(Mutex::new(members.iter().map(shown).collect()));
         let first = members.len();
         let fleet = Fleet { members, first, shown, wanted, looking: None, seen: None, stopped: None };
-        fleet.members.iter().filter(|member| !member.preload).for_each(|member| member.asleep(None));
+        fleet.members.iter().filter(|member| !member.preload).for_each(|member| member.show_asleep(None));
         fleet
     }
 
@@ -72,7 +72,7 @@ impl Fleet {
     /// One more at the end, or another one in the place of one that could not be had.
     pub fn enlist(&mut self, at: usize, member: Member) {
         if !member.preload {
-            member.asleep(None);
+            member.show_asleep(None);
         }
         let mut all = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match (self.members.get_mut(at), all.get_mut(at)) {
@@ -108,7 +108,7 @@ impl Fleet {
         match member.stand {
             Stand::Failed(_) => {
                 member.stand = Stand::Asleep;
-                member.asleep(None);
+                member.show_asleep(None);
             }
             Stand::Asleep => {}
             _ => return None,
@@ -147,7 +147,7 @@ impl Fleet {
             Report::Napping | Report::Asleep => {
                 member.napping = matches!(report, Report::Napping);
                 member.stand = Stand::Asleep;
-                member.asleep(None);
+                member.show_asleep(None);
                 self.stopped = Some(Instant::now());
             }
             Report::Failed(_) => member.stand = Stand::Failed(Instant::now()),
@@ -196,7 +196,7 @@ impl Fleet {
             } else if member.stand == Stand::Asleep {
                 member.put_to_sleep(false);
             } else if member.stand == Stand::Starting {
-                member.asleep(None);
+                member.show_asleep(None);
                 let _ = member.orders.send(Order::Sleep { nap: false });
                 member.stand = Stand::Stopping;
             }
@@ -235,8 +235,8 @@ fn shown(member: &Member) -> Shown {
     (member.served.clone(), Arc::clone(&member.about))
 }
 
-/// The failure of a model beside others.
-pub(super) fn told(name: &str, error: &Error) {
+/// Says that a model cannot be had, beside others that can.
+pub(super) fn say_failed(name: &str, error: &Error) {
     for (at, (label, text)) in error.lines().into_iter().enumerate() {
         match at {
             0 => output::warning(format_args!("{name} cannot be had: {text}")),

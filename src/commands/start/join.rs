@@ -125,14 +125,14 @@ fn whole(path: &Path) -> PathBuf {
 }
 
 /// A llmup of the user's that takes in what is to be started.
-pub(super) struct Host {
+pub(super) struct Running {
     instance: Instance,
     pub told: Told,
 }
 
-impl Host {
+impl Running {
     /// The one at the port this start would listen at, if there is one that takes in others.
-    pub fn find(args: &StartArgs, paths: &Paths) -> Result<Option<Host>> {
+    pub fn find(args: &StartArgs, paths: &Paths) -> Result<Option<Running>> {
         if args.dry_run || args.config.is_some() || args.engine_url.is_some() || super::detach::detached() {
             return Ok(None);
         }
@@ -145,7 +145,7 @@ impl Host {
         // Two addresses of this machine can have the same port.
         let told =
             told.filter(|told| told.host == args.host || told.host.is_unspecified() || args.host.is_unspecified());
-        Ok(told.map(|told| Host { instance, told }))
+        Ok(told.map(|told| Running { instance, told }))
     }
 
     /// Refuses what the running one cannot give.

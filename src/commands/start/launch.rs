@@ -201,8 +201,8 @@ pub async fn spawn(command: CommandLine, log: PathBuf) -> Result<Child, supervis
     supervisor::spawn(spec).await
 }
 
-/// Waits until the engine, shown as `who`, answers, showing its phases. Gives how it ended when it did not, or that it stands still: then
-/// it still lives.
+/// Waits until the engine, shown as `who`, answers, and shows its phases meanwhile. Fails when it ends first, or stands
+/// still: then it still lives.
 pub async fn wait_ready(
     (engine, who): (&'static dyn Engine, &str),
     child: &Child,
@@ -220,8 +220,7 @@ pub async fn wait_ready(
                     up.notify_one();
                 }
                 if let Some(phase) = engine.phase(&line.text) {
-                    let share = phase.fraction.map(|f| format!(" {:.0} %", f * 100.0)).unwrap_or_default();
-                    progress.step(&format!("{who}: {}{share}", phase.text));
+                    progress.step(&format!("{who}: {phase}"));
                 }
             }
         }
@@ -233,15 +232,11 @@ pub async fn wait_ready(
         std::future::pending().await
     };
     let path = engine.health_path();
-    let ready = health::wait_ready(|| health::answers(address(port), path), child.exited(), None);
+    let ready = health::wait_ready(|| health::answers(address(port), path), child.exited());
     tokio::select! {
         () = follow => Ok(()),
         () = heard => Ok(()),
-        ready = ready => match ready {
-            Ok(_) => Ok(()),
-            Err(health::NotReady::Exited(status)) => Err(status.into()),
-            Err(health::NotReady::TimedOut(_)) => Err(ExitStatus::Unknown.into()),
-        },
+        ready = ready => ready.map(drop).map_err(NotReady::from),
         seconds = standstill(child.pid(), log) => Err(NotReady::Still(seconds)),
     }
 }

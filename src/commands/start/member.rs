@@ -77,7 +77,8 @@ impl Member {
         self.served.counters.idle().is_none()
     }
 
-    pub fn asleep(&self, waits_for: Option<&str>) {
+    /// New requests wait for it, and are told what it waits for.
+    pub fn show_asleep(&self, waits_for: Option<&str>) {
         let new = waits_for.map(Arc::from);
         self.state.send_if_modified(|state| {
             let same = matches!(state, BackendState::Asleep { waits_for, .. } if *waits_for == new);
@@ -117,7 +118,7 @@ impl Member {
             return true;
         }
         let before = self.closed.take().unwrap_or_else(|| self.state.borrow().clone());
-        self.asleep(None);
+        self.show_asleep(None);
         if self.wanted() {
             self.state.send_replace(before);
             return false;
@@ -131,7 +132,7 @@ impl Member {
     pub fn close(&mut self, for_whom: &str) {
         if self.closed.is_none() {
             self.closed = Some(self.state.borrow().clone());
-            self.asleep(Some(&format!("{for_whom} was asked for before and gets its room first")));
+            self.show_asleep(Some(&format!("{for_whom} was asked for before and gets its room first")));
         }
     }
 

@@ -53,7 +53,7 @@ use crate::plan::LaunchPlan;
 use crate::state::Instance;
 
 use entry::{Claim, Entry};
-use join::Host;
+use join::Running;
 use target::Target;
 use wanted::{One, Wanted};
 
@@ -92,7 +92,7 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     let mut wanted = Wanted::of(&args)?;
     if detach::detached() {
         crate::supervisor::leave_terminal();
-    } else if args.detach && Host::find(&args, paths)?.is_none() {
+    } else if args.detach && Running::find(&args, paths)?.is_none() {
         // Who joins another llmup is in nobody's way.
         return detach::run(&args, wanted, paths);
     }
@@ -110,9 +110,9 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     if let Some(url) = &args.engine_url {
         return existing::run(&args, url, paths, entry.as_ref());
     }
-    let host = Host::find(&args, paths)?;
-    host.as_ref().map_or(Ok(()), |host| host.check(&args))?;
-    let (hardware, found) = look(host.as_ref(), paths);
+    let running = Running::find(&args, paths)?;
+    running.as_ref().map_or(Ok(()), |running| running.check(&args))?;
+    let (hardware, found) = look(running.as_ref(), paths);
     let mut models = Vec::new();
     for one in std::mem::take(&mut wanted.models) {
         let (target, plan) = match decide::choose(&one, &hardware, &found, paths)? {
@@ -121,9 +121,9 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
             }
             (target, plan) => (target, plan?),
         };
-        models.push(decide::known(one, target, plan, &found, paths)?);
+        models.push(decide::with_engine(one, target, plan, &found, paths)?);
     }
-    let several = models.len() > 1 || host.is_some();
+    let several = models.len() > 1 || running.is_some();
     let Some(entry) = entry else {
         beside::plan(&mut models, &hardware, &found);
         nap::settle(&mut models, &hardware, several);
@@ -137,18 +137,18 @@ pub fn run(args: StartArgs, paths: &Paths) -> Result<u8> {
     beside::plan(&mut ready, &hardware, &found);
     nap::settle(&mut ready, &hardware, several);
     shown::say(&ready, &hardware);
-    match host {
-        Some(host) => host.hand_over(&args, (ready, &names), paths, entry),
+    match running {
+        Some(running) => running.hand_over(&args, (ready, &names), paths, entry),
         None => serve::run(&args, paths, &entry, ready, (wanted, hardware)),
     }
 }
 
 /// The machine, as a llmup that runs saw it before its engines ran, or else as it is; and the engines on it.
-fn look(host: Option<&Host>, paths: &Paths) -> (Hardware, Vec<Found>) {
+fn look(running: Option<&Running>, paths: &Paths) -> (Hardware, Vec<Found>) {
     // Both look at the machine for tens of milliseconds and do not need each other.
     std::thread::scope(|scope| {
         let found = scope.spawn(|| find::find(&RealHost, paths));
-        let hardware = host.map(|host| host.told.hardware.clone());
+        let hardware = running.map(|running| running.told.hardware.clone());
         let hardware = hardware.unwrap_or_else(|| hardware::detect(&RealHost));
         (hardware, in_wsl::counts(found.join().unwrap_or_default()))
     })
@@ -165,7 +165,7 @@ fn with_weights(mut model: Chosen, hardware: &Hardware, found: &[Found], paths: 
     {
         pulled::fetch(&model.one.args, &mut model.target, variant, paths)?;
         let plan = decide::decide(&model.one.args, &mut model.target, hardware, None, found)??;
-        model = decide::known(model.one, model.target, plan, found, paths)?;
+        model = decide::with_engine(model.one, model.target, plan, found, paths)?;
     }
     Ok(model)
 }
@@ -176,7 +176,7 @@ fn bring(models: Vec<One>, paths: &Paths) -> Result<()> {
     let mut installed = Vec::new();
     for one in models {
         let (target, plan) = decide::choose(&one, &hardware, &found, paths)?;
-        let model = decide::known(one, target, plan?, &found, paths)?;
+        let model = decide::with_engine(one, target, plan?, &found, paths)?;
         let mut model = with_weights(model, &hardware, &found, paths)?;
         let reused = model.plan.engine == EngineId::Ollama && ollama::running().is_some();
         serve::equip(&mut model, reused, &mut installed, (&hardware, paths))?;

@@ -2,7 +2,7 @@
 //! it was before our own engines ran, then a member of the fleet like the others. What has to be asked of a human, or
 //! downloaded, was done by that other command.
 
-use super::decide::{choose, known};
+use super::decide::{choose, with_engine};
 use super::entry::Entry;
 use super::join::{Told, WAKE, Wish};
 use super::post::Post;
@@ -50,7 +50,7 @@ impl Recruiter {
         let found = in_wsl::counts(find::find(&RealHost, &self.paths));
         let one = One::named(wish.args(&self.args));
         let (target, plan) = choose(&one, &self.hardware, &found, &self.paths)?;
-        let mut model = known(one, target, plan?, &found, &self.paths)?;
+        let mut model = with_engine(one, target, plan?, &found, &self.paths)?;
         if let Some(needs) = model.plan.needs {
             return Err(Plain { message: needs.what, exit: Exit::Missing, hints: needs.how }.into());
         }

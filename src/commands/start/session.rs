@@ -81,20 +81,20 @@ pub(super) struct Session<'a> {
     pub(super) joining: Vec<usize>,
 }
 
-/// What the session is told from outside.
+/// A word to the session from outside.
 #[derive(Debug)]
-enum Told {
+enum Outside {
     Interrupt(Interrupt),
     Order(Order),
     Join(control::Join),
 }
 
-impl Told {
+impl Outside {
     /// The exit code of a session that ends for it.
     fn exit(&self) -> u8 {
         match self {
-            Told::Interrupt(interrupt) => Exit::signal(interrupt.number()),
-            Told::Order(_) | Told::Join(_) => Exit::Ok.code(),
+            Outside::Interrupt(interrupt) => Exit::signal(interrupt.number()),
+            Outside::Order(_) | Outside::Join(_) => Exit::Ok.code(),
         }
     }
 }
@@ -207,11 +207,11 @@ impl<'a> Session<'a> {
                 told_ready = true;
             }
             tokio::select! {
-                told = told(self.args, &mut self.interrupts, &mut self.control) => match told {
-                    Told::Order(Order::Restart(model)) => self.fleet.restart(model.as_deref()),
-                    Told::Order(Order::Sleep(model)) => self.fleet.sleep(&model),
-                    Told::Join(join) => self.wished(join),
-                    told => break self.stop(told).await,
+                word = outside(self.args, &mut self.interrupts, &mut self.control) => match word {
+                    Outside::Order(Order::Restart(model)) => self.fleet.restart(model.as_deref()),
+                    Outside::Order(Order::Sleep(model)) => self.fleet.sleep(&model),
+                    Outside::Join(join) => self.wished(join),
+                    word => break self.stop(word).await,
                 },
                 Some((at, report)) = self.reports.recv() => {
                     self.fleet.heard(at, &report);
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
                     match report {
                         Report::Ready if told_ready => output::note(&format!("{name} is ready{}", self.again(at))),
                         Report::Failed(error) if !self.fleet.alive() => break self.failed(error).await,
-                        Report::Failed(error) => fleet::told(name, &error),
+                        Report::Failed(error) => fleet::say_failed(name, &error),
                         Report::Ready | Report::Napping | Report::Asleep => {}
                     }
                 }
@@ -271,9 +271,9 @@ impl<'a> Session<'a> {
 
     /// In order: no new requests, those in flight drain, the engines are asked, then made to end. A second Ctrl-C, or
     /// the order to end at once, skips to the end.
-    async fn stop(&mut self, told: Told) -> Result<u8> {
-        let at_once = matches!(told, Told::Order(Order::Kill));
-        let exit = told.exit();
+    async fn stop(&mut self, word: Outside) -> Result<u8> {
+        let at_once = matches!(word, Outside::Order(Order::Kill));
+        let exit = word.exit();
         let began = Instant::now();
         service::stopping();
         let running = self.fleet.running();
@@ -304,13 +304,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What comes from outside and is not answered at once.
-async fn told(args: &StartArgs, interrupts: &mut Interrupts, control: &mut control::Opened) -> Told {
+/// The next word from outside that is not answered at once.
+async fn outside(args: &StartArgs, interrupts: &mut Interrupts, control: &mut control::Opened) -> Outside {
     loop {
         tokio::select! {
-            interrupt = interrupts.next() => return Told::Interrupt(interrupt),
-            Some(order) = control.orders.recv() => return Told::Order(order),
-            Some(join) = control.joins.recv() => return Told::Join(join),
+            interrupt = interrupts.next() => return Outside::Interrupt(interrupt),
+            Some(order) = control.orders.recv() => return Outside::Order(order),
+            Some(join) = control.joins.recv() => return Outside::Join(join),
             Some(wish) = control.reloads.recv() => wish.answer(not_read_again(args)),
         }
     }
@@ -318,7 +318,7 @@ async fn told(args: &StartArgs, interrupts: &mut Interrupts, control: &mut contr
 
 /// Returns when it is told to end at once.
 async fn at_once_told(args: &StartArgs, interrupts: &mut Interrupts, control: &mut control::Opened) {
-    while !matches!(told(args, interrupts, control).await, Told::Interrupt(_) | Told::Order(Order::Kill)) {}
+    while !matches!(outside(args, interrupts, control).await, Outside::Interrupt(_) | Outside::Order(Order::Kill)) {}
 }
 
 /// `reload` is for `serve`: engines that run cannot become others.

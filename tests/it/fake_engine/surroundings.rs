@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::{Bench, CHAT, LONG, kill9};
-use crate::support::{Running, finish, hangup_ignored, skip};
+use crate::support::{Running, finish, ignored, skip};
 
 /// The same command under `nohup`, which stays the same process.
 fn nohup(command: &Command) -> Command {
@@ -37,7 +37,7 @@ fn what_was_started_by_nohup_outlives_a_hangup() {
 
 #[test]
 fn a_hangup_ends_what_was_not_started_by_nohup() {
-    if hangup_ignored() {
+    if ignored(Signal::SIGHUP) {
         // Nothing is missing that could be installed.
         eprintln!("left out: the tests themselves were started by nohup");
         return;

@@ -35,7 +35,7 @@ impl Fleet {
         for (at, member) in self.members.iter_mut().enumerate() {
             if matches!(member.stand, Stand::Failed(since) if since.elapsed() >= AGAIN) {
                 member.stand = Stand::Asleep;
-                member.asleep(None);
+                member.show_asleep(None);
             }
             let idle = member.served.counters.idle();
             let stale = member.policy.ttl.zip(idle).is_some_and(|(ttl, idle)| idle >= ttl);
@@ -49,7 +49,7 @@ impl Fleet {
                 waiting.push((idle.is_some(), asked, at));
             } else if member.stand == Stand::Asleep {
                 member.asked = None;
-                member.asleep(None);
+                member.show_asleep(None);
             }
         }
         waiting.sort_unstable();
@@ -85,7 +85,7 @@ impl Fleet {
         if let Some((_, other)) = in_the_way {
             let doing = if other.stand == Stand::Starting { "started" } else { "stopped" };
             let why = format!("{} is being {doing}", other.name());
-            self.members[at].asleep(Some(&why));
+            self.members[at].show_asleep(Some(&why));
             return Turn::Waits;
         }
         let (gone, busy) = if rivals.is_empty() {
@@ -122,7 +122,7 @@ impl Fleet {
         if !self.members[at].wanted() {
             let member = &mut self.members[at];
             (member.preload, member.asked) = (false, None);
-            member.asleep(None);
+            member.show_asleep(None);
             let name = member.name();
             output::note(&format!("{name} does not fit beside the others: it is started when somebody asks for it"));
             return Turn::Over;
@@ -134,7 +134,7 @@ impl Fleet {
             if asked.elapsed() >= PATIENCE {
                 holder.close(&name);
             }
-            self.members[at].asleep(Some(&why));
+            self.members[at].show_asleep(Some(&why));
             return Turn::Waits;
         }
         for other in gone {
@@ -145,7 +145,7 @@ impl Fleet {
             }
         }
         self.seen = None;
-        self.members[at].asleep(Some("room is being made for it"));
+        self.members[at].show_asleep(Some("room is being made for it"));
         Turn::Waits
     }
 
