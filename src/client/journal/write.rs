@@ -27,6 +27,11 @@ impl Planned {
         self.old.as_deref() != Some(self.new.as_str())
     }
 
+    /// How it is written.
+    pub fn format(&self) -> edit::Format {
+        self.entry.format
+    }
+
     /// Whether llmup had written into it before.
     pub fn again(&self) -> bool {
         self.again

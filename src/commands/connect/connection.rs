@@ -93,7 +93,7 @@ impl<'a> Connection<'a> {
         format!("connect {}{project}", self.client.id())
     }
 
-    fn changing(&self) -> impl Iterator<Item = &Planned> {
+    pub(super) fn changing(&self) -> impl Iterator<Item = &Planned> {
         self.planned.iter().filter(|file| file.changes())
     }
 }

@@ -238,6 +238,33 @@ fn open_webui_gets_a_snippet_and_nothing_is_written() {
 }
 
 #[test]
+fn doctor_knows_what_connect_wrote_and_that_nothing_runs_there() {
+    let home = Home::new();
+    for id in ["claude", "gemini", "codex"] {
+        ended(&connect(&home, 4321, &[id, "--yes"]), 0);
+    }
+    let report = llmup(&home, &["doctor", "--json"]);
+    ended(&report, 0);
+    let report: serde_json::Value = serde_json::from_str(&report.out).unwrap();
+    let told: Vec<(&str, &str)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["section"] == "environment" && finding["status"] != "ok")
+        .map(|finding| (finding["client"].as_str().unwrap_or_default(), finding["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(told, [("claude", "LLMUP-C022"), ("codex", "LLMUP-C022"), ("gemini", "LLMUP-C022")], "{report:#}");
+}
+
+#[test]
+fn open_webui_has_nothing_to_give_back() {
+    let home = Home::new();
+    let back = llmup(&home, &["disconnect", "open-webui"]);
+    ended(&back, 0);
+    assert!(back.err.contains("writes nothing for Open WebUI"), "{}", back.err);
+}
+
+#[test]
 fn without_a_gateway_the_way_to_one_is_told() {
     let home = Home::new();
     let none = llmup(&home, &["connect", "claude"]);
