@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::edit::{Change, Format};
 use super::settings_file::{self, folder, variable};
-use super::{Client, Conflict, Export, Install, LEAN_BELOW, Origin, Places, Scope, Session, SettingsFile, Weight};
+use super::{
+    Client, Conflict, Export, Install, LEAN_BELOW, Origin, Places, Scope, Session, SettingsFile, Weight, leads_to,
+};
 use crate::host::{Host, Os};
 
 /// OpenCode.
@@ -105,15 +107,19 @@ impl Client for OpenCode {
     }
 
     fn conflicts(&self, host: &dyn Host, places: &Places, gateway: Option<&str>) -> Vec<Conflict> {
-        let _ = gateway;
         let user = configuration_dir(host, places);
+        // A lasting connection stands in the user's own file, over which OpenCode lays these others.
+        let connected = gateway.is_some_and(|root| {
+            ["opencode.json", "opencode.jsonc"].iter().any(|name| leads_home(host, &user.join(name), root))
+        });
+        let over = if connected { Weight::Disturbs } else { Weight::Note };
         let mut files = Vec::new();
         files.extend(["config.json", "opencode.json", "opencode.jsonc"].map(|name| (user.join(name), Weight::Note)));
-        files.extend(variable(host, "OPENCODE_CONFIG").map(|path| (path.into(), Weight::Note)));
+        files.extend(variable(host, "OPENCODE_CONFIG").map(|path| (path.into(), over)));
         if places.project != user {
             let dirs = [places.project.clone(), places.project.join(".opencode")];
             let names = ["opencode.json", "opencode.jsonc"];
-            files.extend(dirs.iter().flat_map(|dir| names.map(|name| (dir.join(name), Weight::Note))));
+            files.extend(dirs.iter().flat_map(|dir| names.map(|name| (dir.join(name), over))));
         }
         let managed = managed_dir(host.os());
         files.extend(["opencode.json", "opencode.jsonc"].map(|name| (managed.join(name), Weight::Managed)));
@@ -215,6 +221,14 @@ fn prescribed(settings: &Value, path: &Path) -> Vec<Conflict> {
         .collect()
 }
 
+/// Whether the model that this file names is one of the gateway at `root`.
+fn leads_home(host: &dyn Host, path: &Path, root: &str) -> bool {
+    let Some(settings) = settings_file::json(host, path) else { return false };
+    let text = |at: &str| settings.pointer(at).and_then(Value::as_str);
+    text("/model").is_some_and(|model| model.starts_with(&format!("{PROVIDER}/")))
+        && text(&format!("/provider/{PROVIDER}/options/baseURL")).is_some_and(|url| leads_to(url, root))
+}
+
 fn list(settings: &Value, key: &str) -> Option<Vec<String>> {
     let items = settings.get(key)?.as_array()?;
     Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -233,12 +247,15 @@ fn file_conflicts(host: &dyn Host, path: &Path, weight: Weight) -> Vec<Conflict>
         return prescribed(&settings, path);
     }
     if let Some(model) = model {
-        found.push(Conflict {
-            weight,
-            origin: Origin::File(path.to_owned()),
-            text: format!("{shown} has model \"{model}\"; a session from `llmup env opencode` does not follow it"),
-            cure: None,
-        });
+        let (text, cure) = if weight == Weight::Note {
+            (format!("{shown} has model \"{model}\"; a session from `llmup env opencode` does not follow it"), None)
+        } else {
+            (
+                format!("{shown} has model \"{model}\", which OpenCode lays over your own settings"),
+                Some(format!("`llmup run opencode` beats it; or remove \"model\" from {shown}")),
+            )
+        };
+        found.push(Conflict { weight, origin: Origin::File(path.to_owned()), text, cure });
     }
     let agents = settings.get("agent").and_then(Value::as_object);
     let strange = agents.into_iter().flatten().filter(|(name, agent)| {

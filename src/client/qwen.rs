@@ -133,7 +133,12 @@ impl Client for Qwen {
         if project != files[0] {
             files.push(project);
         }
-        let mut found: Vec<Conflict> = files.iter().flat_map(|path| file_conflicts(host, path, gateway)).collect();
+        let connected = gateway.is_some_and(|root| leads_home(host, &files[0], root));
+        let mut found = Vec::new();
+        for (at, path) in files.iter().enumerate() {
+            // Qwen Code lays the folder's over the user's, where a lasting connection stands.
+            found.extend(file_conflicts(host, path, gateway, connected && at > 0));
+        }
         // llmup's own file takes this one's place for a session.
         let system = variable(host, SYSTEM).map_or_else(|| system_file(host.os()), PathBuf::from);
         let ours = system.ends_with(Path::new("clients/qwen/settings.json"));
@@ -177,27 +182,44 @@ fn system_file(os: Os) -> PathBuf {
     .into()
 }
 
-fn file_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>) -> Vec<Conflict> {
+/// Whether the model that this file chooses is one of the gateway at `root`.
+fn leads_home(host: &dyn Host, path: &Path, root: &str) -> bool {
+    settings_file::json(host, path).is_some_and(|settings| chooses(&settings, root))
+}
+
+fn chooses(settings: &Value, root: &str) -> bool {
+    let model = settings.pointer("/model/name").and_then(Value::as_str);
+    let providers = settings.pointer("/modelProviders/openai").and_then(Value::as_array);
+    providers.into_iter().flatten().any(|provider| {
+        let is = |key: &str| provider.get(key).and_then(Value::as_str);
+        is("id") == model && is("baseUrl").is_some_and(|url| super::leads_to(url, root))
+    })
+}
+
+/// `over`: laid over the user's own, which lead to the gateway.
+fn file_conflicts(host: &dyn Host, path: &Path, gateway: Option<&str>, over: bool) -> Vec<Conflict> {
     if let Some(broken) = settings_file::broken(host, path, &Qwen) {
         return vec![broken];
     }
     let Some(settings) = settings_file::json(host, path) else { return Vec::new() };
     let model = settings.pointer("/model/name").and_then(Value::as_str);
     let chosen = settings.pointer("/security/auth/selectedType").and_then(Value::as_str);
-    let providers = settings.pointer("/modelProviders/openai").and_then(Value::as_array);
-    let ours = providers.into_iter().flatten().any(|provider| {
-        let is = |key: &str| provider.get(key).and_then(Value::as_str);
-        is("id") == model && is("baseUrl").zip(gateway).is_some_and(|(url, root)| super::leads_to(url, root))
-    });
+    let ours = gateway.is_some_and(|root| chooses(&settings, root));
     if ours || (model.is_none() && chosen.is_none()) {
         return Vec::new();
     }
     let set = [("security.auth.selectedType", chosen), ("model.name", model)];
     let set: Vec<String> = set.into_iter().filter_map(|(key, value)| Some(format!("{key} \"{}\"", value?))).collect();
-    vec![Conflict {
-        weight: Weight::Note,
-        origin: Origin::File(path.to_owned()),
-        text: format!("{} has {}; a session from `llmup env qwen` does not follow it", path.display(), set.join(", ")),
-        cure: None,
+    let (shown, list, origin) = (path.display(), set.join(", "), Origin::File(path.to_owned()));
+    vec![if over {
+        Conflict {
+            weight: Weight::Disturbs,
+            origin,
+            text: format!("{shown} has {list}, which Qwen Code lays over your own settings"),
+            cure: Some(format!("`llmup run qwen` beats it; or remove these from {shown}")),
+        }
+    } else {
+        let text = format!("{shown} has {list}; a session from `llmup env qwen` does not follow it");
+        Conflict { weight: Weight::Note, origin, text, cure: None }
     }]
 }

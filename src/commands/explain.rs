@@ -77,6 +77,9 @@ pub fn run(args: &ExplainArgs) -> Result<u8> {
         if args.json {
             output::json(&found);
         } else {
+            if profile::full_code(&asked).is_none() && !recognised(first, &asked) {
+                output::note("no text that llmup knows stands in that; by its words the nearest is:\n");
+            }
             output::data(&shown(first, near, chinese, columns(), output::colourful()));
         }
     }
@@ -89,12 +92,21 @@ fn find(asked: &str) -> Result<Vec<&'static Finding>> {
         return Ok(profile::finding(asked)?.into_iter().collect());
     }
     let mut found = profile::nearest_findings(asked)?;
-    let code = EngineId::ALL.into_iter().find_map(|engine| driver(engine).diagnose(asked)?.code);
-    if let Some(known) = code.map(profile::finding).transpose()?.flatten() {
+    if let Some(known) = diagnosed(asked).map(profile::finding).transpose()?.flatten() {
         found.retain(|other| other.code != known.code);
         found.insert(0, known);
     }
     Ok(found)
+}
+
+/// What an engine's diagnosis makes of a line of its log.
+fn diagnosed(asked: &str) -> Option<&'static str> {
+    EngineId::ALL.into_iter().find_map(|engine| driver(engine).diagnose(asked)?.code)
+}
+
+/// Whether it is more than a guess.
+fn recognised(finding: &Finding, asked: &str) -> bool {
+    finding.said_in(asked) || diagnosed(asked) == Some(finding.code.as_str())
 }
 
 fn unknown(asked: &str) -> Plain {

@@ -61,7 +61,9 @@ impl Explain for ChoiceError {
             ChoiceError::Unknown { name, command } => {
                 let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
                 let mut hints = vec![format!("clients: {}; which of them are here: `llmup env`", ids.join(", "))];
-                if let Some(near) = nearest(name) {
+                if super::connect::open_webui::NAMES.contains(&name.as_str()) {
+                    hints.insert(0, "what Open WebUI needs prints `llmup connect open-webui`".to_owned());
+                } else if let Some(near) = nearest(name) {
                     hints.insert(0, format!("did you mean `llmup {command} {near}`?"));
                 }
                 hints
@@ -191,6 +193,15 @@ pub fn direct(base_url: &str, host: &dyn Host) -> Vec<Export> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_open_webui_is_told_where_it_is() {
+        let hints = ChoiceError::Unknown { name: "open-webui".into(), command: "env" }.hints();
+        assert!(
+            hints[0].contains("`llmup connect open-webui`") && !hints.concat().contains("did you mean"),
+            "{hints:?}"
+        );
+    }
 
     #[test]
     fn the_root_is_what_clients_extend() {

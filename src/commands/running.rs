@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::doctor::{Inputs, Running};
 use crate::cli::{DoctorArgs, EnvArgs, EnvFormat};
-use crate::client::Session;
 use crate::client::shell::Shell;
+use crate::client::{Places, Session};
 use crate::control;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
@@ -168,10 +168,10 @@ pub fn env(args: EnvArgs, paths: &Paths) -> Result<u8> {
 
 /// `llmup doctor`. Unlike other commands it leaves what crashed ones left where it is, to tell of it.
 pub fn doctor(args: &DoctorArgs, paths: &Paths) -> Result<Exit> {
-    super::doctor::run(args, || inputs(args, paths), Arc::new(RealHost), paths)
+    super::doctor::run(args, |places| inputs(args, places, paths), Arc::new(RealHost), paths)
 }
 
-fn inputs(args: &DoctorArgs, paths: &Paths) -> Inputs {
+fn inputs(args: &DoctorArgs, places: &Places, paths: &Paths) -> Inputs {
     let found = state::list(&paths.state(), process::alive).unwrap_or_default();
     let mut ready = found.running.iter().filter(|instance| instance.was_ready());
     let named = args.model.as_deref();
@@ -187,6 +187,7 @@ fn inputs(args: &DoctorArgs, paths: &Paths) -> Inputs {
         gateway_port: super::start::DEFAULT_PORT,
         running: running.map(|instance| known(instance, named)),
         other_versions: state::of_other_versions(&paths.state(), process::alive),
+        connected: super::connect::connected(&found.running, &RealHost, places, paths),
         instances: found.running,
         crashed: found.crashed,
     }

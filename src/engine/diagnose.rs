@@ -80,6 +80,12 @@ const VLLM: &[Mark] = &[
         "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`",
     ),
     (
+        // The same where the line was cut off.
+        "CUDA out of memory",
+        "LLMUP-E013",
+        "lower `--gpu-memory-utilization` or add `-- --enforce-eager`; see which programs use the GPU with `nvidia-smi`",
+    ),
+    (
         "invalid tool call parser",
         "LLMUP-E020",
         "that parser is not in this version of vLLM: update the engine with `llmup engine install vllm`, or pass another after `--`",

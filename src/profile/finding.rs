@@ -53,6 +53,16 @@ impl Finding {
         letter(&self.code)
     }
 
+    /// Whether one of its own texts stands in this one.
+    pub fn said_in(&self, text: &str) -> bool {
+        self.longest_in(&text.to_lowercase()).is_some()
+    }
+
+    /// How long the longest of its own texts is that stands in this one, which has small letters; bytes.
+    fn longest_in(&self, lower: &str) -> Option<usize> {
+        self.says.iter().filter(|said| lower.contains(&said.to_lowercase())).map(String::len).max()
+    }
+
     /// In this language.
     pub fn told(&self, chinese: bool) -> &Told {
         if chinese { &self.zh } else { &self.en }
@@ -130,7 +140,7 @@ pub fn nearest(text: &str) -> Result<Vec<&'static Finding>, ProfileError> {
         .iter()
         .zip(&texts)
         .map(|(finding, known)| {
-            let said = finding.says.iter().filter(|said| lower.contains(&said.to_lowercase())).map(String::len).max();
+            let said = finding.longest_in(&lower);
             let shared: f64 = wanted
                 .iter()
                 .filter_map(|word| {

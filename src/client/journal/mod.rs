@@ -4,6 +4,7 @@
 //! The entry is on the disk before the settings file is replaced, in one step. Whoever is ended in between leaves the old
 //! or the new file, and an entry that knows both.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::edit::{self, Format, Undo};
+use super::edit::{self, Change, Format, Undo};
 use super::{Scope, SettingsFile};
 use crate::fs;
 
@@ -43,6 +44,9 @@ pub struct Entry {
     pub format: Format,
     /// Folders that were made for it, the deepest first.
     pub folders: Vec<PathBuf>,
+    /// Both the user's own connection and one of a folder have written into it.
+    #[serde(default)]
+    pub shared: bool,
     /// When, in seconds since 1970.
     pub at: u64,
     /// What was written, the newest last. More than one only when somebody was ended in the middle.
@@ -99,6 +103,20 @@ impl Journal {
         }
         found.sort_by(|a, b| (&a.client, a.at, &a.path).cmp(&(&b.client, b.at, &b.path)));
         Ok(found)
+    }
+
+    /// The settings files of that client and scope as they would be without us; `None`: not there. Those that cannot be
+    /// read so are left out.
+    pub fn without(&self, client: &str, scope: Scope) -> Result<BTreeMap<PathBuf, Option<String>>, JournalError> {
+        let ours = self
+            .entries()?
+            .into_iter()
+            .filter(|entry| entry.client == client && (entry.scope == scope || entry.shared));
+        let texts = ours.filter_map(|entry| {
+            let original = entry.without(&text(&entry.target).ok()??).ok()?.0;
+            Some((entry.path, original))
+        });
+        Ok(texts.collect())
     }
 
     fn file(&self, target: &Path) -> PathBuf {
@@ -186,6 +204,12 @@ fn missing_folders(path: &Path) -> Vec<PathBuf> {
 }
 
 impl Entry {
+    /// What was written into it last, as changes.
+    fn changes(&self) -> Vec<Change> {
+        let undo = self.states.last().into_iter().flat_map(|state| &state.undo);
+        undo.map(|undo| Change { path: undo.path.clone(), to: undo.wrote.clone() }).collect()
+    }
+
     /// The state whose text stands in the file, if one does.
     fn written(&self, text: &str) -> Option<&State> {
         let sha256 = hash(text.as_bytes());

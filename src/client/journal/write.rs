@@ -27,6 +27,11 @@ impl Planned {
         self.old.as_deref() != Some(self.new.as_str())
     }
 
+    /// How it is written.
+    pub fn format(&self) -> edit::Format {
+        self.entry.format
+    }
+
     /// Whether llmup had written into it before.
     pub fn again(&self) -> bool {
         self.again
@@ -68,11 +73,15 @@ impl Journal {
             (Some(entry), Some(old)) => entry.without(old)?.0,
             _ => old.clone(),
         };
-        let edited =
-            edit::apply(original.as_deref().unwrap_or_default(), file.format, &file.changes).map_err(|source| {
-                let by_hand = edit::by_hand(file.format, &file.changes);
-                JournalError::Edit { path: file.path.clone(), source, by_hand }
-            })?;
+        // One file may serve the user's own connection and one of a folder: what the other one wrote stays.
+        let shared = before.as_ref().is_some_and(|entry| entry.shared || entry.scope != scope);
+        let others = before.as_ref().filter(|_| shared).map(Entry::changes).unwrap_or_default();
+        let others = others.into_iter().filter(|other| file.changes.iter().all(|own| own.path != other.path));
+        let changes: Vec<edit::Change> = others.chain(file.changes.iter().cloned()).collect();
+        let edited = edit::apply(original.as_deref().unwrap_or_default(), file.format, &changes).map_err(|source| {
+            let by_hand = edit::by_hand(file.format, &file.changes);
+            JournalError::Edit { path: file.path.clone(), source, by_hand }
+        })?;
         let state = State { original, sha256: hash(edited.text.as_bytes()), undo: edited.undo };
         let (mut states, mut folders) = before.map(|entry| (entry.states, entry.folders)).unwrap_or_default();
         let again = !states.is_empty();
@@ -90,6 +99,7 @@ impl Journal {
             target,
             format: file.format,
             folders,
+            shared,
             at: now(),
             states,
         };

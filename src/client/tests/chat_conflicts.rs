@@ -19,6 +19,26 @@ fn linux() -> Recorded {
     Recorded::new(Os::Linux)
 }
 
+/// Both lay a folder's settings over the user's own, and OpenCode the file that a variable names (tried with 1.18.33).
+#[test]
+fn what_is_laid_over_a_lasting_connection_disturbs_it() {
+    let own = "{\"model\": \"llmup/demo\", \"provider\": {\"llmup\": {\"options\": {\"baseURL\": \"http://127.0.0.1:4242/v1\"}}}}";
+    let other = "{\"model\": \"other/big\"}";
+    for (variable, path) in [("", "/projects/p/opencode.json"), ("/elsewhere/mine.json", "/elsewhere/mine.json")] {
+        let host = linux().var("OPENCODE_CONFIG", variable).file(path, other);
+        assert_eq!(weights("opencode", &host), [Weight::Note], "{path}: not connected");
+        let found = conflicts("opencode", &host.file("/home/u/.config/opencode/opencode.json", own));
+        assert_eq!(found.iter().map(|one| one.weight).collect::<Vec<_>>(), [Weight::Disturbs], "{path}");
+        assert!(found[0].cure.as_ref().is_some_and(|cure| cure.contains("`llmup run opencode`")), "{found:?}");
+    }
+    let own = "{\"model\": {\"name\": \"demo\"}, \"modelProviders\": {\"openai\": [{\"id\": \"demo\", \"baseUrl\": \"http://127.0.0.1:4242/v1\"}]}}";
+    let host = linux().file("/projects/p/.qwen/settings.json", "{\"model\": {\"name\": \"other\"}}");
+    assert_eq!(weights("qwen", &host), [Weight::Note], "not connected");
+    let found = conflicts("qwen", &host.file("/home/u/.qwen/settings.json", own));
+    assert_eq!(found.iter().map(|one| one.weight).collect::<Vec<_>>(), [Weight::Disturbs]);
+    assert!(found[0].text.contains("/projects/p/.qwen"), "{found:?}");
+}
+
 #[test]
 fn opencode_models_elsewhere_are_told_and_agents_that_would_fail_warned_of() {
     let text = "{ \"model\": \"other/big\", // mine\n \"agent\": { \"build\": { \"model\": \"other/big\" }, \

@@ -1,4 +1,5 @@
-//! What would lead a connected client elsewhere: settings of a stronger place, and variables where these win.
+//! What would lead a connected client elsewhere: settings of a stronger place, and variables where these win. And the
+//! machine with other texts in some files, by which that is asked.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,23 +13,30 @@ use crate::host::{Host, Os, Ran};
 pub(super) fn conflicts(
     client: &dyn Client,
     host: &dyn Host,
-    files: &BTreeMap<PathBuf, String>,
+    files: BTreeMap<PathBuf, Option<String>>,
     places: &Places,
     root: &str,
 ) -> Vec<Conflict> {
-    let then = Then { host, files, variables_lose: client.settings_beat_environment() };
+    let then = Then { variables_lose: client.settings_beat_environment(), ..Then::with(host, files) };
     let mut found = client.conflicts(&then, places, Some(root));
     found.retain(|conflict| conflict.weight != Weight::Note);
     found
 }
 
 /// The machine as it is then.
-struct Then<'h> {
+pub(super) struct Then<'h> {
     host: &'h dyn Host,
-    /// Files with another text.
-    files: &'h BTreeMap<PathBuf, String>,
+    /// Files with another text; `None`: not there.
+    files: BTreeMap<PathBuf, Option<String>>,
     /// Variables that lead somewhere lose against settings.
     variables_lose: bool,
+}
+
+impl<'h> Then<'h> {
+    /// With these texts in these files.
+    pub(super) fn with(host: &'h dyn Host, files: BTreeMap<PathBuf, Option<String>>) -> Then<'h> {
+        Then { host, files, variables_lose: false }
+    }
 }
 
 impl Host for Then<'_> {
@@ -37,7 +45,11 @@ impl Host for Then<'_> {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files.get(path).map_or_else(|| self.host.read(path), |text| Ok(text.clone().into_bytes()))
+        match self.files.get(path) {
+            Some(Some(text)) => Ok(text.clone().into_bytes()),
+            Some(None) => Err(io::ErrorKind::NotFound.into()),
+            None => self.host.read(path),
+        }
     }
 
     fn entries(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -34,11 +34,13 @@ impl<'a> Connection<'a> {
         scope: Scope,
         paths: &Paths,
     ) -> Result<Connection<'a>> {
-        let files = client.settings(session, host, places, scope);
+        let journal = Journal::below(&paths.data);
+        // What an earlier connection left is no reason for or against an edit: it is taken out first.
+        let before = ambient::Then::with(host, journal.without(client.id(), scope)?);
+        let files = client.settings(session, &before, places, scope);
         if files.is_empty() {
             return Err(no_files(client, scope).into());
         }
-        let journal = Journal::below(&paths.data);
         let planned: Result<Vec<Planned>, JournalError> =
             files.iter().map(|file| journal.plan(client.id(), scope, file)).collect();
         let planned = planned.map_err(|error| without_key(error, client, &session.key))?;
@@ -64,9 +66,9 @@ impl<'a> Connection<'a> {
 
     /// What would lead the client elsewhere even so.
     pub(in crate::commands) fn left(&self, host: &dyn Host) -> Vec<Conflict> {
-        let files: BTreeMap<PathBuf, String> =
-            self.planned.iter().map(|file| (file.path.clone(), file.new.clone())).collect();
-        ambient::conflicts(self.client, host, &files, self.places, &self.session.base_url)
+        let files: BTreeMap<PathBuf, Option<String>> =
+            self.planned.iter().map(|file| (file.path.clone(), Some(file.new.clone()))).collect();
+        ambient::conflicts(self.client, host, files, self.places, &self.session.base_url)
     }
 
     /// Writes all of its files, or none: what was written before one that cannot be is given back.
@@ -91,7 +93,7 @@ impl<'a> Connection<'a> {
         format!("connect {}{project}", self.client.id())
     }
 
-    fn changing(&self) -> impl Iterator<Item = &Planned> {
+    pub(super) fn changing(&self) -> impl Iterator<Item = &Planned> {
         self.planned.iter().filter(|file| file.changes())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{agreed, show, tidy};
+use super::{agreed, open_webui, show, tidy};
 use crate::cli::DisconnectArgs;
 use crate::client::journal::{Entry, Journal, JournalError, Return, Returning};
 use crate::client::{Scope, find};
@@ -13,6 +13,10 @@ use crate::paths::Paths;
 
 /// Runs it.
 pub fn run(args: &DisconnectArgs, paths: &Paths) -> Result<u8> {
+    if args.client.as_deref().is_some_and(|name| open_webui::NAMES.contains(&name)) {
+        output::note("llmup writes nothing for Open WebUI: remove the compose file or the variables it was given");
+        return Ok(Exit::Ok.code());
+    }
     let id = match &args.client {
         Some(name) => Some(crate::commands::gateway_choice::client(name, "disconnect")?.id()),
         None => None,

@@ -15,11 +15,14 @@ use crate::state::Instance;
 use crate::{fs, output};
 
 mod ambient;
+mod connected;
 mod connection;
 pub mod disconnect;
-mod open_webui;
+pub(super) mod open_webui;
 mod show;
 
+pub(super) use connected::connected;
+pub use connected::{Connected, Stands};
 pub(super) use connection::Connection;
 
 /// `llmup connect`.

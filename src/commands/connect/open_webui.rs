@@ -5,7 +5,7 @@ use crate::client::Session;
 use crate::output;
 
 /// What people type.
-pub(super) const NAMES: [&str; 2] = ["open-webui", "openwebui"];
+pub(in crate::commands) const NAMES: [&str; 2] = ["open-webui", "openwebui"];
 
 /// Prints it: data for a file of its own, words beside it.
 pub(super) fn show(gateway: &Session) {

@@ -63,7 +63,10 @@ fn masked(line: &str, key: &str) -> String {
         let name = name.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next().unwrap_or_default();
         out.push_str(&rest[..=at]);
         rest = &rest[at + 1..];
-        if !SECRETS.iter().any(|word| name.to_ascii_lowercase().ends_with(word)) {
+        let name = name.to_ascii_lowercase();
+        // These name a variable.
+        let variable = ["envkey", "env_key", "key_env"].iter().any(|word| name.ends_with(word));
+        if variable || !SECRETS.iter().any(|word| name.ends_with(word)) {
             continue;
         }
         let inner = rest.trim_start().trim_start_matches(['"', '\'']);
@@ -121,6 +124,7 @@ mod tests {
             ("export OPENAI_API_KEY=sk-ant-0123456789 # old", "export OPENAI_API_KEY=sk-… # old"),
             ("  \"apiKey\": \"0123456789abcdef\"", "  \"apiKey\": \"…\""),
             ("token: 'abcdefgh'", "token: '…'"),
+            ("  \"envKey\": \"LLMUP_API_KEY\"", "  \"envKey\": \"LLMUP_API_KEY\""),
             ("  \"MAX_CONTEXT_TOKENS\": \"32768\"", "  \"MAX_CONTEXT_TOKENS\": \"32768\""),
             ("  \"auth\": {", "  \"auth\": {"),
             ("BASE=http://127.0.0.1:4000", "BASE=http://127.0.0.1:4000"),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::DoctorArgs;
 use crate::client::{Client, Origin, Places, Session};
+use crate::commands::connect::Connected;
 use crate::engine::find::Found;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -183,6 +184,8 @@ pub struct Inputs {
     pub instances: Vec<Instance>,
     /// Those whose files only another version reads.
     pub other_versions: Vec<Process>,
+    /// What `connect` wrote for clients, and how it stands to what runs.
+    pub connected: Vec<Connected>,
     /// Instances that ended without removing their file.
     pub crashed: Vec<Instance>,
     /// The port the gateway uses or would use.
@@ -224,13 +227,13 @@ fn checks() -> Vec<&'static dyn Check> {
 
 /// Runs every check, prints the report and says how to exit: 0, or 1 when there is a problem. `inputs` detects; it is
 /// asked again when something was put in order.
-pub fn run(args: &DoctorArgs, inputs: impl Fn() -> Inputs, host: Arc<dyn Host>, paths: &Paths) -> Result<Exit> {
+pub fn run(args: &DoctorArgs, inputs: impl Fn(&Places) -> Inputs, host: Arc<dyn Host>, paths: &Paths) -> Result<Exit> {
     // As the clients ask for it: on Windows by USERPROFILE, not by the account.
     let home = std::env::home_dir().filter(|home| home.is_absolute()).unwrap_or_default();
     let project = std::env::current_dir().unwrap_or_default();
     let places = Places { home, project };
     let look = || {
-        let scene = Arc::new(Scene { inputs: inputs(), host: Arc::clone(&host), places: places.clone() });
+        let scene = Arc::new(Scene { inputs: inputs(&places), host: Arc::clone(&host), places: places.clone() });
         let findings = examine(&checks(), &scene, LIMIT);
         (scene, findings)
     };

@@ -81,7 +81,10 @@ pub(super) fn render(findings: &[Finding], look: Look) -> String {
         text.push_str(&one(finding, look));
     }
     text.push_str(&format!("\n{}\n", words::say(&counted(findings))));
-    let code = findings.iter().filter(|finding| finding.status != Status::Ok).find_map(|finding| finding.code);
+    // The worst first: that is what one asks about.
+    let first =
+        |status| findings.iter().filter(move |finding| finding.status == status).find_map(|finding| finding.code);
+    let code = first(Status::Problem).or_else(|| first(Status::Warning));
     if let Some(code) = code {
         let more = format!("what a code means: `llmup explain {code}`");
         text.push_str(&format!("{}\n", words::say(&more)));

@@ -1,7 +1,8 @@
 //! Variables and settings files that lead clients elsewhere than to the gateway, and which of them wins.
 
 use super::{Check, Finding, Scene, Section, Status};
-use crate::client::{CLIENTS, Client, Conflict, Origin, Weight};
+use crate::client::{CLIENTS, Client, Conflict, Origin, Scope, Weight};
+use crate::commands::connect::{Connected, Stands};
 
 /// What each client says about its surroundings.
 pub(super) struct ConflictsCheck;
@@ -16,8 +17,20 @@ impl Check for ConflictsCheck {
         let gateway = scene.inputs.running.as_ref().map(|running| running.session.base_url.as_str());
         let mut findings = Vec::new();
         for client in CLIENTS {
-            let conflicts = client.conflicts(&*scene.host, &scene.places, gateway);
+            let ours: Vec<&Connected> =
+                scene.inputs.connected.iter().filter(|connected| connected.client == client.id()).collect();
+            let mut conflicts = client.conflicts(&*scene.host, &scene.places, gateway);
+            if client.settings_beat_environment() && ours.iter().any(|connected| connected.stands == Stands::Right) {
+                // Its settings say all that these variables do.
+                conflicts.retain(|conflict| !matches!(conflict.origin, Origin::Variable(_)));
+            }
             findings.extend(who_wins(scene, *client, &conflicts).map(|finding| finding.of(*client)));
+            for connected in ours {
+                // What llmup wrote itself is told as that.
+                let others = client.conflicts(&*scene.host, &scene.places, Some(&connected.root));
+                conflicts.retain(|one| !matches!(one.origin, Origin::File(_)) || others.contains(one));
+                findings.push(of_connection(connected, *client, gateway));
+            }
             findings.extend(conflicts.into_iter().map(|conflict| finding(scene, *client, conflict)));
         }
         if findings.iter().all(|finding| finding.status == Status::Ok) {
@@ -25,6 +38,42 @@ impl Check for ConflictsCheck {
         }
         findings
     }
+}
+
+/// How what `connect` wrote stands to what runs now.
+fn of_connection(connected: &Connected, client: &dyn Client, gateway: Option<&str>) -> Finding {
+    let section = Section::Environment;
+    let (id, title, root) = (client.id(), client.title(), &connected.root);
+    let folder = if connected.scope == Scope::Project { " --project" } else { "" };
+    let wrong = |text: String, cure: String| {
+        // Only the user's own settings are --fix's to write anew.
+        let origin = match connected.scope {
+            Scope::User => Origin::File(connected.path.clone()),
+            Scope::Project => Origin::Program,
+        };
+        Finding { origin: Some(origin), ..Finding::warning("LLMUP-C022", section, text, cure) }
+    };
+    let finding = match (&connected.stands, gateway) {
+        (Stands::Right, _) => Finding::ok(section, format!("{title} is connected to {root}")),
+        (Stands::Elsewhere, _) => Finding::ok(section, format!("{title} is connected to {root}, on another machine")),
+        (Stands::Outdated(names), _) => wrong(
+            format!("{title} is connected to {root}, with another key or context than that has now"),
+            format!("`llmup connect {id}{folder}`"),
+        )
+        .because(vec![format!("in its settings: {}", names.join(", "))]),
+        (Stands::Gone, Some(gateway)) => wrong(
+            format!("{title} is connected to {root}, where no llmup runs; one is at {gateway}"),
+            format!("lead it there: `llmup connect {id}{folder}`; as it was before: `llmup disconnect {id}`"),
+        ),
+        (Stands::Gone, None) => {
+            let port = root.rsplit_once(':').map_or("", |(_, port)| port);
+            wrong(
+                format!("{title} is connected to {root}, where no llmup runs"),
+                format!("start it there: `llmup start MODEL --port {port}`; as it was before: `llmup disconnect {id}`"),
+            )
+        }
+    };
+    finding.of(client)
 }
 
 fn finding(scene: &Scene, client: &dyn Client, conflict: Conflict) -> Finding {

@@ -36,8 +36,8 @@ use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
 const DRAIN: Duration = Duration::from_millis(2000);
 
 /// When the engines are made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
-/// needs some of them to remove processes.
-const ENDS: Duration = Duration::from_millis(3400);
+/// needs some of them to remove processes: at a load of 12 on two processors, 1.6 s were too few once.
+const ENDS: Duration = Duration::from_millis(3000);
 
 /// What a run serves.
 pub(super) struct Offer {

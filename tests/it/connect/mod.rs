@@ -5,6 +5,7 @@ mod corpus;
 #[cfg(target_os = "linux")]
 mod killed;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::support::{Home, Ran, finish};
@@ -89,6 +90,79 @@ fn connected_anew_the_first_original_comes_back() {
     assert_eq!(now(&home), OLD);
 }
 
+/// Settings in which something stands that `connect` has to look at: what it does about that must not depend on what it
+/// wrote itself the last time.
+const TRAPS: &[(&str, &str, &str)] = &[
+    ("continue", ".continue/config.yaml", ""),
+    ("continue", ".continue/config.yaml", "models: []\n"),
+    (
+        "opencode",
+        ".config/opencode/opencode.json",
+        "{\"enabled_providers\": [\"acme\"], \"disabled_providers\": [\"llmup\"], \"agent\": {\"build\": {\"model\": \"acme/x\"}}}",
+    ),
+    ("goose", ".config/goose/config.yaml", "active_provider: acme\n"),
+    ("gemini", ".gemini/.env", "GEMINI_CLI_CUSTOM_HEADERS=x-goog-api-key:theirs\nGEMINI_MODEL=theirs\n"),
+];
+
+#[test]
+fn every_client_that_is_connected_twice_has_what_it_had_after_the_first_time() {
+    let bare = llmup::client::CLIENTS.iter().map(|client| (client.id(), None));
+    let all = bare.chain(TRAPS.iter().map(|(id, name, text)| (*id, Some((name, text)))));
+    for (id, trap) in all {
+        let home = Home::new();
+        if let Some((name, text)) = trap {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let before = corpus::tree(home.path());
+        ended(&connect(&home, 4321, &[id, "--yes"]), 0);
+        let first = corpus::tree(home.path());
+        let again = connect(&home, 4321, &[id, "--yes"]);
+        ended(&again, 0);
+        assert!(again.err.contains("already"), "{id} {trap:?}: {}", again.err);
+        assert_eq!(corpus::tree(home.path()), first, "{id} {trap:?}");
+        ended(&connect(&home, 4322, &[id, "--yes"]), 0);
+        ended(&connect(&home, 4321, &[id, "--yes"]), 0);
+        let is_settings = |path: &PathBuf| !path.starts_with(home.data.join("connections"));
+        let settings = |mut tree: BTreeMap<PathBuf, Vec<u8>>| {
+            tree.retain(|path, _| is_settings(path));
+            tree
+        };
+        assert_eq!(settings(corpus::tree(home.path())), settings(first), "{id} {trap:?}, there and back again");
+        ended(&llmup(&home, &["disconnect", id, "--yes"]), 0);
+        assert_eq!(settings(corpus::tree(home.path())), before, "{id} {trap:?}");
+    }
+}
+
+#[test]
+fn the_users_connection_and_a_folders_stand_beside_each_other_in_one_file() {
+    for (id, name) in [("qwen", ".qwen/settings.json"), ("gemini", ".gemini/.env")] {
+        let home = Home::new();
+        let folder = home.path().join("work");
+        std::fs::create_dir_all(&folder).unwrap();
+        let of_folder = |port: u16| {
+            let url = format!("http://127.0.0.1:{port}");
+            let args = ["connect", id, "--project", "--yes", "--base-url", &url, "--model", "demo", "--api-key", KEY];
+            let mut command = home.llmup(&args);
+            command.env("PATH", "").current_dir(&folder);
+            finish(command)
+        };
+        ended(&connect(&home, 4321, &[id, "--yes"]), 0);
+        let users = std::fs::read_to_string(home.path().join(name)).unwrap();
+        ended(&of_folder(4321), 0);
+        let both = std::fs::read_to_string(home.path().join(name)).unwrap();
+        let missing: Vec<&str> =
+            users.lines().map(|line| line.trim_end_matches(',')).filter(|line| !both.contains(line)).collect();
+        assert_eq!(missing, Vec::<&str>::new(), "{id}: {both}");
+        ended(&connect(&home, 4322, &[id, "--yes"]), 0);
+        let anew = std::fs::read_to_string(home.path().join(name)).unwrap();
+        assert!(anew.contains(":4322") && (id != "gemini" || anew.contains("GOOGLE_VERTEX_BASE_URL")), "{id}: {anew}");
+        ended(&llmup(&home, &["disconnect", id, "--yes"]), 0);
+        assert_eq!(corpus::tree(home.path()).keys().filter(|path| !path.ends_with("lock")).count(), 0, "{id}");
+    }
+}
+
 #[test]
 fn what_somebody_wrote_since_stays_and_is_said() {
     let home = Home::new();
@@ -161,6 +235,33 @@ fn open_webui_gets_a_snippet_and_nothing_is_written() {
     ended(&shown, 0);
     assert!(shown.out.contains("OPENAI_API_BASE_URL: \"http://127.0.0.1:4321/v1\"") && shown.out.contains(KEY));
     assert!(!home.data.join("connections").exists());
+}
+
+#[test]
+fn doctor_knows_what_connect_wrote_and_that_nothing_runs_there() {
+    let home = Home::new();
+    for id in ["claude", "gemini", "codex"] {
+        ended(&connect(&home, 4321, &[id, "--yes"]), 0);
+    }
+    let report = llmup(&home, &["doctor", "--json"]);
+    ended(&report, 0);
+    let report: serde_json::Value = serde_json::from_str(&report.out).unwrap();
+    let told: Vec<(&str, &str)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["section"] == "environment" && finding["status"] != "ok")
+        .map(|finding| (finding["client"].as_str().unwrap_or_default(), finding["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(told, [("claude", "LLMUP-C022"), ("codex", "LLMUP-C022"), ("gemini", "LLMUP-C022")], "{report:#}");
+}
+
+#[test]
+fn open_webui_has_nothing_to_give_back() {
+    let home = Home::new();
+    let back = llmup(&home, &["disconnect", "open-webui"]);
+    ended(&back, 0);
+    assert!(back.err.contains("writes nothing for Open WebUI"), "{}", back.err);
 }
 
 #[test]

@@ -233,3 +233,80 @@ fn the_engine_that_suits_is_the_one_that_a_plan_installs() {
     assert_eq!(of("m3max-64", "aarch64", Os::Macos), (EngineId::LlamaCpp, Accelerator::Metal));
     assert_eq!(suitable(None, Os::Linux), (EngineId::LlamaCpp, Accelerator::Cpu));
 }
+
+/// What `connect` wrote, held against what runs.
+fn connected(
+    place: &Place,
+    scene: &Scene,
+    instances: &[crate::state::Instance],
+) -> Vec<crate::commands::connect::Connected> {
+    crate::commands::connect::connected(instances, &*scene.host, &scene.places, &place.paths())
+}
+
+#[test]
+fn a_connection_that_meets_no_gateway_any_more_is_told_as_that_and_made_anew() {
+    use crate::commands::connect::Stands;
+    use crate::commands::doctor::Status;
+    let mut place = Place::new();
+    place.put(USER, AWAY);
+    let scene = place.scene(&[USER], linux());
+    assert_eq!(connected(&place, &scene, &[]), []);
+    run(&args(false), &findings(&scene), &scene, &place.paths()).unwrap();
+
+    // As it runs; with another key; with another context; not at all.
+    let session = place.inputs().running.unwrap().session;
+    let mut model = crate::state::Model::loading(&session.model);
+    model.context = session.context;
+    let there = crate::state::Instance { url: ROOT.into(), key: session.key.clone(), model, ..instance("demo") };
+    let scene = place.scene(&[USER], linux());
+    let stands = |instances: &[crate::state::Instance]| connected(&place, &scene, instances)[0].stands.clone();
+    assert_eq!(stands(std::slice::from_ref(&there)), Stands::Right);
+    let other_key = crate::state::Instance { key: "sk-another-one".into(), ..there.clone() };
+    assert_eq!(stands(&[other_key]), Stands::Outdated(vec!["env.ANTHROPIC_AUTH_TOKEN".into()]));
+    let mut shorter = there.clone();
+    shorter.model.context = 40_960;
+    assert!(matches!(stands(&[shorter]), Stands::Outdated(names) if names == ["env.CLAUDE_CODE_MAX_CONTEXT_TOKENS"]));
+    assert_eq!(stands(&[]), Stands::Gone);
+
+    // Nothing runs: that is no fault of the file, and no list of thirteen variables to remove.
+    place.runs = false;
+    let mut scene = place.scene(&[USER], linux());
+    scene.inputs.connected = connected(&place, &scene, &[]);
+    let found = findings(&scene);
+    let wrong: Vec<_> = found.iter().filter(|one| one.status != Status::Ok).map(|one| one.code).collect();
+    assert_eq!(wrong, [Some("LLMUP-C022")], "{found:?}");
+    assert!(found.iter().any(|one| one.cure.as_ref().is_some_and(|cure| cure.contains("--port 4242`"))), "{found:?}");
+
+    // It runs elsewhere now: --fix leads the client there.
+    place.runs = true;
+    let mut scene = place.scene(&[USER], linux());
+    scene.inputs.connected = connected(&place, &scene, &[]);
+    if let Some(running) = &mut scene.inputs.running {
+        running.session.base_url = "http://127.0.0.1:4343".into();
+    }
+    let found = findings(&scene);
+    let fixes = run(&args(false), &found, &scene, &place.paths()).unwrap();
+    assert_eq!((fixes.len(), fixes[0].done, fixes[0].code), (1, true, "LLMUP-C022"), "{fixes:?}");
+    assert!(std::fs::read_to_string(place.path(USER)).unwrap().contains("http://127.0.0.1:4343"));
+
+    // Somebody led it elsewhere since: it is no connection any more.
+    place.put(USER, AWAY);
+    let scene = place.scene(&[USER], linux());
+    assert_eq!(connected(&place, &scene, &[]), []);
+}
+
+#[test]
+fn variables_that_lose_against_a_connection_are_not_told() {
+    use crate::commands::connect::{Connected, Stands};
+    let place = Place::new();
+    let own = format!(r#"{{"env":{{"ANTHROPIC_BASE_URL":"{ROOT}"}}}}"#);
+    place.put(USER, &own);
+    let host = || linux().var("ANTHROPIC_BASE_URL", "https://elsewhere.example");
+    let mut scene = place.scene(&[USER], host());
+    let told = |scene: &Scene| findings(scene).iter().any(|one| one.text.contains("elsewhere.example"));
+    assert!(told(&scene));
+    let (path, root) = (place.path(USER), ROOT.to_owned());
+    let scope = crate::client::Scope::User;
+    scene.inputs.connected = vec![Connected { client: "claude", scope, path, root, stands: Stands::Right }];
+    assert!(!told(&scene));
+}

@@ -93,7 +93,7 @@ fn the_report_reads_in_any_terminal() {
         plain,
         "Ports and proxies\n  ok port 1 is free\n\nClients\n  !  old (LLMUP-C002)\n      it says 1\n      -> `new`\n\n\
          Running\n  x  dead (LLMUP-G004)\n      -> `llmup stop`\n\n1 problem, 1 warning\n\
-         what a code means: `llmup explain LLMUP-C002`\n"
+         what a code means: `llmup explain LLMUP-G004`\n"
     );
     assert!(plain.is_ascii());
     let unicode = look(true, 80);

@@ -22,6 +22,7 @@ pub(super) fn inputs() -> Inputs {
         running: None,
         instances: Vec::new(),
         other_versions: Vec::new(),
+        connected: Vec::new(),
         crashed: Vec::new(),
         gateway_port: free_port(),
     }

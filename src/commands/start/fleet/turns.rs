@@ -83,8 +83,9 @@ impl Fleet {
         let changing = |m: &Member| matches!(m.stand, Stand::Starting | Stand::Stopping);
         let in_the_way = self.others(at).find(|(other, m)| changing(m) && (m.near(&needs) || rivals.contains(other)));
         if let Some((_, other)) = in_the_way {
-            let doing = if other.stand == Stand::Starting { "started" } else { "stopped" };
-            let why = format!("{} is being {doing}", other.name());
+            let starts = other.stand == Stand::Starting;
+            let name = other.name();
+            let why = if starts { format!("{name} is being started") } else { format!("{name} is being stopped") };
             self.members[at].show_asleep(Some(&why));
             return Turn::Waits;
         }
