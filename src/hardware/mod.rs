@@ -33,7 +33,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 
 pub use self::link::{Link, LinkKind};
-pub use self::replay::{WHOLE, replay};
+pub use self::replay::{WHOLE, kinds, replay};
 use crate::host::{Host, Os};
 use crate::wsl::{self, Standing};
 
