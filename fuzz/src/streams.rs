@@ -81,18 +81,6 @@ pub fn outbound(outbound: &dyn Outbound, body: &[u8], control: &[u8]) {
     let whole = decode(&[body], &mut []);
     assert_eq!(split, whole, "split and whole differ");
     finish(callers, &split);
-
-    // The same bytes as a whole answer: other content, same manners.
-    let mut recorder = Recorder::default();
-    let mut callers = self::callers();
-    outbound.decode_answer(body, &mut |event| {
-        recorder.add(&event);
-        for caller in &mut callers {
-            caller.stream.encode(&event, &mut caller.out);
-            caller.whole.add(&event);
-        }
-    });
-    finish(callers, &recorder.complete());
 }
 
 fn finish(callers: Vec<Caller>, seen: &[Seen]) {

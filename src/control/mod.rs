@@ -12,7 +12,7 @@ mod server;
 mod tests;
 
 pub use client::{Told, Unanswered, ask, join, joining, order, reload};
-pub use server::{Join, Opened, Orders, Reload, Status, open, open_for_more};
+pub use server::{Join, Opened, Status, open, open_for_more};
 
 pub use crate::state::Endpoint;
 

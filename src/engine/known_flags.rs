@@ -66,6 +66,7 @@ impl KnownFlags {
     }
 
     /// All of them, in order.
+    #[cfg(test)]
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }

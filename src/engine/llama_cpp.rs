@@ -3,19 +3,14 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose, number_after};
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose};
 use crate::host::Os;
-use crate::model::Format;
 
 pub(super) struct LlamaCpp;
 
 impl Engine for LlamaCpp {
     fn id(&self) -> EngineId {
         EngineId::LlamaCpp
-    }
-
-    fn formats(&self) -> &'static [Format] {
-        &[Format::Gguf]
     }
 
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
@@ -84,10 +79,6 @@ impl Engine for LlamaCpp {
     fn diagnose(&self, log: &str) -> Option<Diagnosis> {
         diagnose::llama_cpp(log)
     }
-
-    fn confirmed_context(&self, log: &str) -> Option<u64> {
-        number_after(log, "n_ctx_slot = ")
-    }
 }
 
 /// The path as llama.cpp can open it. Windows opens paths from 260 characters on only for programs that ask for it in
@@ -117,7 +108,7 @@ fn extended(absolute: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Weights, ollama_tag};
+    use crate::model::{Format, Weights, ollama_tag};
     use crate::profile::EngineRecipe;
 
     fn command(recipe: &[&str], extra: &[&str]) -> String {

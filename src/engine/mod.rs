@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Format, Weights};
+use crate::model::Weights;
 use crate::profile::EngineRecipe;
 
 mod accelerator;
@@ -107,8 +107,6 @@ pub struct Serves {
 pub trait Engine: Sync {
     /// Its name.
     fn id(&self) -> EngineId;
-    /// The formats it loads, best first.
-    fn formats(&self) -> &'static [Format];
     /// The exact command.
     fn command(&self, launch: &Launch<'_>) -> CommandLine;
     /// The path that answers 200 when it is ready.
@@ -117,8 +115,6 @@ pub trait Engine: Sync {
     fn phase(&self, line: &str) -> Option<Phase>;
     /// What a failed start means, from its log.
     fn diagnose(&self, log: &str) -> Option<Diagnosis>;
-    /// The context one request may have, in the engine's own words. `None`: the log does not say.
-    fn confirmed_context(&self, log: &str) -> Option<u64>;
     /// What it serves natively in a version (`None`: unknown, assume current).
     fn serves(&self, version: Option<&str>) -> Serves {
         native::serves(self.id(), version)

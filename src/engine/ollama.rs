@@ -4,17 +4,12 @@
 use std::ffi::OsString;
 
 use super::{CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose};
-use crate::model::Format;
 
 pub(super) struct Ollama;
 
 impl Engine for Ollama {
     fn id(&self) -> EngineId {
         EngineId::Ollama
-    }
-
-    fn formats(&self) -> &'static [Format] {
-        &[Format::OllamaTag]
     }
 
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
@@ -42,10 +37,5 @@ impl Engine for Ollama {
 
     fn diagnose(&self, log: &str) -> Option<Diagnosis> {
         diagnose::ollama(log)
-    }
-
-    fn confirmed_context(&self, _log: &str) -> Option<u64> {
-        // Asked over its API instead: one server holds many models.
-        None
     }
 }

@@ -3,18 +3,13 @@
 
 use std::ffi::OsString;
 
-use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose, number_after};
-use crate::model::Format;
+use super::{Accelerator, CommandLine, Diagnosis, Engine, EngineId, Launch, Phase, diagnose};
 
 pub(super) struct Vllm;
 
 impl Engine for Vllm {
     fn id(&self) -> EngineId {
         EngineId::Vllm
-    }
-
-    fn formats(&self) -> &'static [Format] {
-        &[Format::Safetensors]
     }
 
     fn command(&self, launch: &Launch<'_>) -> CommandLine {
@@ -106,10 +101,6 @@ impl Engine for Vllm {
 
     fn diagnose(&self, log: &str) -> Option<Diagnosis> {
         diagnose::vllm(log)
-    }
-
-    fn confirmed_context(&self, log: &str) -> Option<u64> {
-        number_after(log, "Using max model len ")
     }
 }
 

@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::FetchError;
-pub use hash::{Digest, digest_of};
-pub use journal::{kept, part_of, throw_away};
+pub use hash::Digest;
+pub use journal::{kept, part_of};
 pub use transfer::{Outcome, download};
 
 /// One file to download.

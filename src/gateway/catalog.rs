@@ -86,7 +86,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// One model that answers to every name: coding tools ask for names of their own.
-    pub fn single(name: impl Into<String>, backend: watch::Receiver<BackendState>) -> Catalog {
+    #[cfg(test)]
+    pub(super) fn single(name: impl Into<String>, backend: watch::Receiver<BackendState>) -> Catalog {
         Catalog::new(vec![Served::new(name, backend)], Vec::new())
     }
 

@@ -67,8 +67,8 @@ impl Post {
 pub(super) enum Line {
     /// Our own connections, without TLS.
     Own(Arc<Connections>),
-    /// The general client.
-    General(General),
+    /// The general client, which is large.
+    General(Box<General>),
 }
 
 /// The general client, straight or through a proxy.
@@ -167,7 +167,7 @@ impl Dial {
                 tls.clone().map(General::Straight)
             }
         };
-        general.map(Line::General)
+        general.map(|general| Line::General(Box::new(general)))
     }
 
     /// The proxy that leads to a backend, as `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.

@@ -54,7 +54,6 @@ pub use access_log::{AccessLog, Record, Way};
 pub use backend::{BackendState, Offer, Options, Ready};
 pub use bell::Bell;
 pub use catalog::{Catalog, Served};
-pub use defaults::SAMPLING;
 pub use dial::nearby;
 pub use metrics::{Counters, Counts};
 pub use pulse::Limits;

@@ -33,7 +33,7 @@ mod tool;
 use serde::{Deserialize, Serialize};
 
 pub use self::link::{Link, LinkKind};
-pub use self::replay::{ReplayError, WHOLE, kinds, replay};
+pub use self::replay::{WHOLE, kinds, replay};
 use crate::host::{Host, Os};
 use crate::wsl::{self, Standing};
 

@@ -34,7 +34,7 @@ pub mod variant;
 mod wsl_memory;
 
 pub use error::PlanError;
-pub use offer::{Alternative, Change, Words};
+pub use offer::{Alternative, Words};
 pub use offload::Offload;
 
 /// Contexts below this leave Claude Code little beside its own first prompt (12k–22k tokens).

@@ -1,5 +1,6 @@
 //! llama.cpp and Ollama over GPUs and main memory, and what else is offered.
 
+use super::offer::Change;
 use super::tests::{GIB, machine, told, weights};
 use super::*;
 use crate::model::Format;

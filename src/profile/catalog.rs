@@ -103,11 +103,6 @@ pub fn find(name: &str, user_dir: &Path) -> Result<Found, ProfileError> {
     Err(ProfileError::Unknown { name: name.to_owned(), nearest })
 }
 
-/// Every name, without parsing any profile; sorted.
-pub fn names(user_dir: &Path) -> Result<Vec<String>, ProfileError> {
-    Ok(sources(user_dir)?.into_iter().map(|source| source.stem).collect())
-}
-
 /// Longer names are like nothing.
 const LONGEST_NAME: usize = 256;
 

@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use accelerator::{Accelerator, Named, accelerator, accelerators};
-pub use catalog::{Found, Listing, Origin, all, find, list, names, nearest};
-pub use engine::{EngineProfile, Limit, Native, Others, Pair, Platform, PromptCache, engine};
+pub use catalog::{Found, Origin, all, find, list, nearest};
+pub use engine::{EngineProfile, Limit, Others, Platform, PromptCache, engine};
 pub use error::ProfileError;
-pub use finding::{Finding, LETTERS, Told, finding, findings, full_code, nearest as nearest_findings};
+pub use finding::{Finding, LETTERS, finding, findings, full_code, nearest as nearest_findings};
 pub use size::Size;
 
 /// `profiles/models/<name>.yaml`: one model as people ask for it.

@@ -204,7 +204,7 @@ fn a_users_file_beats_the_built_in_one_and_another_adds_a_name() {
     assert_eq!(found.origin, Origin::User(dir.path().join("glm-4.7.yaml")));
     assert_eq!(find("mine", dir.path()).unwrap().profile.title, "other");
     assert_eq!(find("MY-OWN", dir.path()).unwrap().profile.title, "other");
-    assert_eq!(names(dir.path()).unwrap().len(), names(nowhere()).unwrap().len() + 1);
+    assert_eq!(all(dir.path()).unwrap().len(), all(nowhere()).unwrap().len() + 1);
 }
 
 #[test]

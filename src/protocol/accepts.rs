@@ -77,17 +77,12 @@ fn parts(list: &mut [Part<'_>], accepts: Accepts, dropped: &mut Vec<String>) -> 
             Part::ToolResult { parts: inner, .. } => parts(inner, accepts, dropped)?,
             Part::Media(media) => {
                 let Some(why) = accepts.obstacle(media) else { continue };
-                let kind = match media.kind {
-                    MediaKind::Image => "image",
-                    MediaKind::Document => "document",
-                    MediaKind::Audio => "audio",
-                };
-                let name = media.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
                 if accepts.otherwise == Otherwise::Refuse {
-                    return Err(Problem::new(ProblemKind::Invalid, format!("the {kind}{name} cannot be read: {why}")));
+                    let message = format!("the {} cannot be read: {why}", media.called());
+                    return Err(Problem::new(ProblemKind::Invalid, message));
                 }
-                dropped.push(format!("{kind} part"));
-                *part = Part::Text(format!("[{kind}{name} left out: {why}]").into());
+                dropped.push(format!("{} part", media.kind.word()));
+                *part = Part::Text(media.left_out(why).into());
             }
             _ => {}
         }

@@ -169,6 +169,21 @@ pub struct Media<'a> {
     pub detail: Option<Cow<'a, str>>,
 }
 
+impl Media<'_> {
+    /// What to call it: `image "cat.png"`.
+    pub fn called(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} {name:?}", self.kind.word()),
+            None => self.kind.word().to_owned(),
+        }
+    }
+
+    /// Words in its place, where it cannot go along.
+    pub fn left_out(&self, why: &str) -> String {
+        format!("[{} left out: {why}]", self.called())
+    }
+}
+
 /// What media is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaKind {
@@ -178,6 +193,17 @@ pub enum MediaKind {
     Document,
     /// A sound.
     Audio,
+}
+
+impl MediaKind {
+    /// As a human says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            MediaKind::Image => "image",
+            MediaKind::Document => "document",
+            MediaKind::Audio => "audio",
+        }
+    }
 }
 
 /// Where media is.

@@ -130,10 +130,6 @@ pub trait Outbound: Sync {
 
     /// Reads the answer stream.
     fn event_decoder(&self) -> Box<dyn EventDecoder>;
-
-    /// Reads a whole answer of a backend that does not stream although it was asked to: the events a stream would
-    /// have given, the last one [`Event::Finish`] or [`Event::Error`].
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>));
 }
 
 /// How a key is shown.

@@ -126,13 +126,6 @@ pub fn string_starts_with(text: &[u8], span: Span, prefix: &str) -> bool {
     text.get(span).and_then(|raw| raw.strip_prefix(b"\"")).is_some_and(|raw| raw.starts_with(prefix.as_bytes()))
 }
 
-/// The first run of digits in `text`.
-pub fn first_number(text: &str) -> Option<u64> {
-    let start = text.find(|c: char| c.is_ascii_digit())?;
-    let digits = &text[start..];
-    digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())].parse().ok()
-}
-
 /// The number behind the last `"key":` in `text`, for tails of streams.
 pub fn last_number(text: &[u8], key: &str) -> Option<u64> {
     let needle = format!("\"{key}\":");

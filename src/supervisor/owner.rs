@@ -106,7 +106,8 @@ impl Child {
     }
 
     /// How the child ended, when it has.
-    pub fn status(&self) -> Option<ExitStatus> {
+    #[cfg(test)]
+    pub(super) fn status(&self) -> Option<ExitStatus> {
         match *self.phase.borrow() {
             Phase::Running => None,
             Phase::Exited(status) | Phase::Gone(status) => Some(status),

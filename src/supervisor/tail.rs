@@ -83,13 +83,6 @@ impl Tail {
         }
     }
 
-    /// What stands after the last line end, for when the writer is gone.
-    pub fn rest(&mut self) -> Option<Line> {
-        let mut lines = Vec::new();
-        self.end(false, &mut lines);
-        lines.pop()
-    }
-
     fn feed(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         for &byte in bytes {
@@ -216,6 +209,5 @@ mod tests {
         assert_eq!(tail.poll().unwrap(), [whole("two")]);
         std::fs::write(&path, "new\nend").unwrap();
         assert_eq!(tail.poll().unwrap(), [whole("new")]);
-        assert_eq!(tail.rest(), Some(whole("end")));
     }
 }

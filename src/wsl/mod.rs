@@ -14,5 +14,5 @@ pub mod path;
 pub mod settings;
 
 pub use error::PathError;
-pub use list::{Distribution, Standing, standing};
+pub use list::{Standing, standing};
 pub use mounts::Mounts;

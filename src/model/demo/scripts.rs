@@ -83,8 +83,9 @@ impl Scripts {
     }
 
     /// Adds the call of a tool that follows the `round`-th tool result (1, 2, …) of the user's turn.
+    #[cfg(test)]
     #[must_use]
-    pub fn then_tool(self, round: u32, tool: &str, arguments: &str) -> Scripts {
+    pub(super) fn then_tool(self, round: u32, tool: &str, arguments: &str) -> Scripts {
         let call = tool_call(tool, arguments);
         self.with(&format!("after:{round}"), &call)
     }

@@ -31,19 +31,9 @@ struct Frame<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Vec<Content<'a>>,
-    #[serde(borrow)]
-    stop_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    stop_sequence: Option<Cow<'a, str>>,
     usage: Option<Counts>,
-    #[serde(borrow)]
-    error: Option<ErrorBody<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,29 +112,6 @@ impl Reader for State {
         let ended = || Problem::new(ProblemKind::Upstream, "the engine's answer ended before it was complete");
         self.fail(cut.unwrap_or_else(ended), sink);
     }
-}
-
-/// Reads a whole answer.
-pub(super) fn whole(body: &[u8], sink: Sink<'_>) {
-    let mut state = State::default();
-    let message: Message<'_> = match serde_json::from_slice(body) {
-        Ok(message) => message,
-        Err(error) => return state.fail(unreadable(&error), sink),
-    };
-    if let Some(error) = message.error {
-        return state.fail(problem(&error, body), sink);
-    }
-    if message.kind != "message" {
-        return state.fail(Problem::new(ProblemKind::Upstream, "the engine's answer is no message"), sink);
-    }
-    state.start(message.id, sink);
-    for (index, content) in message.content.into_iter().enumerate() {
-        state.block_start(index as u64, content, sink);
-        state.close(sink);
-    }
-    state.stop = Some(stop(message.stop_reason.as_deref().unwrap_or_default(), message.stop_sequence));
-    state.count(message.usage);
-    state.finish(sink);
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]

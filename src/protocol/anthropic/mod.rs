@@ -1,6 +1,6 @@
 //! Anthropic Messages: what Claude Code speaks.
 
-use super::event::{Event, Usage};
+use super::event::Usage;
 use super::ir::Part;
 use super::text::Text;
 use super::{
@@ -157,10 +157,6 @@ impl Outbound for Messages {
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(decode::Decoder::default())
-    }
-
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        decode::whole(body, sink);
     }
 }
 

@@ -100,7 +100,7 @@ fn assistant<'a>(parts: impl Iterator<Item = &'a Part<'a>>, unsigned: bool, open
                 open.push(plain(&call.id).into_owned());
                 calls.push(tool_use(call));
             }
-            Part::Media(media) => blocks.push(text(&note(media))),
+            Part::Media(media) => blocks.push(text(&media.left_out(UNREADABLE))),
             Part::ToolResult { .. } => {}
         }
     }
@@ -212,11 +212,14 @@ fn plain(id: &str) -> Cow<'_, str> {
     Cow::Owned(if id.is_empty() { "toolu_0".to_owned() } else { id })
 }
 
+/// Why media cannot go along.
+const UNREADABLE: &str = "this model cannot read it";
+
 fn media(media: &Media<'_>) -> Block {
     let kind = match media.kind {
         MediaKind::Image => "image",
         MediaKind::Document => "document",
-        MediaKind::Audio => return text(&note(media)),
+        MediaKind::Audio => return text(&media.left_out(UNREADABLE)),
     };
     let mut json = Vec::new();
     quote::raw(&mut json, "{\"type\":\"");
@@ -233,7 +236,7 @@ fn media(media: &Media<'_>) -> Block {
             quote::member(&mut json, "media_type", media_type);
             quote::member(&mut json, "data", data);
         }
-        Source::Base64 { .. } | Source::File(_) => return text(&note(media)),
+        Source::Base64 { .. } | Source::File(_) => return text(&media.left_out(UNREADABLE)),
     }
     json.push(b'}');
     if let Some(name) = media.name.as_deref().filter(|name| kind == "document" && !name.is_empty()) {
@@ -241,15 +244,4 @@ fn media(media: &Media<'_>) -> Block {
     }
     json.push(b'}');
     block(Kind::Other, json)
-}
-
-/// Words in place of what cannot go along.
-fn note(media: &Media<'_>) -> String {
-    let kind = match media.kind {
-        MediaKind::Image => "image",
-        MediaKind::Document => "document",
-        MediaKind::Audio => "audio",
-    };
-    let name = media.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
-    format!("[{kind}{name} left out: this model cannot read it]")
 }

@@ -88,13 +88,6 @@ impl Reader for State {
     }
 }
 
-/// A whole answer: one response, or the array of them that a stream without `alt=sse` is.
-pub(super) fn answer(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-    let mut state = State::default();
-    state.read(body, sink);
-    state.conclude(None, sink);
-}
-
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
 #[derive(Default)]

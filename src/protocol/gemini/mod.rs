@@ -1,6 +1,6 @@
 //! Gemini generateContent: what Gemini CLI and Google's SDKs speak, and Google's own servers.
 
-use super::event::{Event, Usage};
+use super::event::Usage;
 use super::{
     AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
     names, quote, scan,
@@ -171,9 +171,5 @@ impl Outbound for Gemini {
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(decode::Decoder::default())
-    }
-
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        decode::answer(body, sink);
     }
 }

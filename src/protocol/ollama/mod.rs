@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::event::{Event, Usage};
+use super::event::Usage;
 use super::{Auth, EventDecoder, Id, Outbound, Problem, Protocol, Target, ir, names, scan};
 
 mod request;
@@ -73,14 +73,5 @@ impl Outbound for Ollama {
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(stream::Decoder::default())
-    }
-
-    /// A whole answer is the stream's last line with everything in it.
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        let mut decoder = stream::Decoder::default();
-        // Line ends between tokens would cut it; inside strings they are escaped.
-        let line: Vec<u8> = body.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
-        decoder.push(&line, sink);
-        decoder.end(None, sink);
     }
 }

@@ -226,16 +226,16 @@ impl<'a> Messages<'_, 'a> {
 /// An image goes into `images`, as bare base64; Ollama fetches nothing and reads nothing else, so words say what was
 /// there.
 fn media<'a>(media: &'a Media<'_>, images: &mut Vec<&'a str>) -> Option<Cow<'a, str>> {
-    let name = media.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
     match (media.kind, &media.source) {
         (MediaKind::Image, Source::Base64 { data, .. }) => {
             images.push(data);
             None
         }
-        (MediaKind::Image, Source::Url(url)) => Some(format!("[image{name} at {url}]").into()),
-        (MediaKind::Image, Source::File(_)) => Some(format!("[image{name} left out: uploaded elsewhere]").into()),
-        (MediaKind::Document, Source::Url(url)) => Some(format!("[document{name} at {url}]").into()),
-        (MediaKind::Document, _) => Some(format!("[document{name} left out: this engine reads none]").into()),
-        (MediaKind::Audio, _) => Some(format!("[audio{name} left out: this engine hears none]").into()),
+        (MediaKind::Image | MediaKind::Document, Source::Url(url)) => {
+            Some(format!("[{} at {url}]", media.called()).into())
+        }
+        (MediaKind::Image, Source::File(_)) => Some(media.left_out("uploaded elsewhere").into()),
+        (MediaKind::Document, _) => Some(media.left_out("this engine reads none").into()),
+        (MediaKind::Audio, _) => Some(media.left_out("this engine hears none").into()),
     }
 }

@@ -196,14 +196,10 @@ fn ends() {
 }
 
 #[test]
-fn whole_answers_and_refusals() {
-    let mut found = Words::default();
-    let body = "{\n \"message\": {\"content\": \"a\",\n \"tool_calls\": [{\"function\": {\"name\": \"f\"}}]},\n \"done\": true}";
-    Ollama.decode_answer(body.as_bytes(), &mut |event| found.add(event));
-    assert_eq!(found.end(), ["start", "text a", "tool made f ", "ToolUse 0/0"]);
-    let mut found = Words::default();
-    Ollama.decode_answer(b"<html>", &mut |event| found.add(event));
-    assert!(found.end()[0].starts_with("error 502"));
+fn an_answer_in_one_line_and_what_is_none() {
+    let body = r#"{"message": {"content": "a", "tool_calls": [{"function": {"name": "f"}}]}, "done": true}"#;
+    assert_eq!(events(&[body.as_bytes()], None), ["start", "text a", "tool made f ", "ToolUse 0/0"]);
+    assert!(events(&[b"<html>"], None)[0].starts_with("error 502"));
 }
 
 #[test]
@@ -227,6 +223,5 @@ proptest::proptest! {
     #[test]
     fn any_bytes_are_survived(bytes: Vec<u8>) {
         let _ = events(&[&bytes], None);
-        Ollama.decode_answer(&bytes, &mut |_| {});
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::event::{Event, Usage};
+use super::event::Usage;
 use super::{
     AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
     names, scan,
@@ -137,9 +137,5 @@ impl Outbound for Chat {
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(stream::Decoder::default())
-    }
-
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        stream::whole(body, sink);
     }
 }

@@ -65,13 +65,6 @@ impl EventDecoder for Decoder {
     }
 }
 
-/// Reads a whole answer.
-pub(super) fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-    let mut state = State::default();
-    state.data(body, sink);
-    state.end(None, sink);
-}
-
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::event::{Event, Usage};
+use super::event::Usage;
 use super::{
     AnswerEncoder, Auth, EventDecoder, EventEncoder, Id, Inbound, Outbound, Problem, ProblemKind, Protocol, Target, ir,
     names, openai_chat, scan,
@@ -113,10 +113,6 @@ impl Outbound for Responses {
 
     fn event_decoder(&self) -> Box<dyn EventDecoder> {
         Box::new(events::Decoder::default())
-    }
-
-    fn decode_answer(&self, body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-        events::whole(body, sink);
     }
 }
 

@@ -225,6 +225,13 @@ fn mistrals_lists_of_parts_are_words() {
     assert_eq!(decoded(&deltas, &[STOP]), ["start x", "think hm", "text so", "EndTurn 0/0/0"]);
 }
 
+/// What a backend sends that does not stream although it was asked to.
+fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+    let mut decoder = Chat.event_decoder();
+    decoder.push(body, sink);
+    decoder.end(None, sink);
+}
+
 #[test]
 fn a_whole_answer_gives_the_same_events() {
     let body = r#"{"id":"w","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",
@@ -233,7 +240,7 @@ fn a_whole_answer_gives_the_same_events() {
         {"type":"function","function":{"name":"f","arguments":{"b":1}}}]},"finish_reason":"tool_calls",
         "stop_reason":null}],"usage":{"prompt_tokens":3,"completion_tokens":4,"prompt_tokens_details":null}}"#;
     let mut names = Vec::new();
-    Chat.decode_answer(body.as_bytes(), &mut |event| {
+    whole(body.as_bytes(), &mut |event| {
         names.push(match event {
             Event::Delta(text) => text.into_owned(),
             Event::BlockStart(Block::ToolUse { name, .. }) => name.into_owned(),
@@ -248,13 +255,13 @@ fn a_whole_answer_gives_the_same_events() {
         r#"{{"choices":[{{"message":{{"content":"x","reasoning_details":{details}}},"finish_reason":"stop"}}]}}"#
     );
     let mut proofs = Vec::new();
-    Chat.decode_answer(body.as_bytes(), &mut |event| {
+    whole(body.as_bytes(), &mut |event| {
         if let Event::Signature(sealed) = event {
             proofs.push(serde_json::from_str::<serde_json::Value>(&sealed[4..]).unwrap());
         }
     });
     assert_eq!(proofs, [serde_json::from_str::<serde_json::Value>(details).unwrap()], "entries stay apart");
-    Chat.decode_answer(b"<html>", &mut |event| assert!(matches!(event, Event::Error(_)), "{event:?}"));
+    whole(b"<html>", &mut |event| assert!(matches!(event, Event::Error(_)), "{event:?}"));
 }
 
 #[test]

@@ -28,18 +28,6 @@ impl Reader for State {
     }
 }
 
-/// Reads a whole answer.
-pub(super) fn whole(body: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
-    let mut state = State::default();
-    match serde_json::from_slice::<Response<'_>>(body) {
-        Ok(response) => state.finish(response, body, sink),
-        Err(error) => {
-            let message = format!("the backend's answer does not parse: {error}");
-            state.fail(Problem::new(ProblemKind::Upstream, message), sink);
-        }
-    }
-}
-
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
 
 #[derive(Default)]
