@@ -1,7 +1,7 @@
 //! The gateway a client is started on: the one that is named, the one that runs, the one that is still loading, or one
 //! that is started now.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -122,6 +122,23 @@ pub fn choose(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<Gate
     })?))
 }
 
+/// Whether the port of that root, which is one of this machine, takes no connection.
+pub fn nobody_listens(root: &str) -> bool {
+    let Ok(uri) = root.parse::<http::Uri>() else { return false };
+    let place = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    if place != "localhost" && !place.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+        return false;
+    }
+    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let Ok(addresses) = (place, uri.port_u16().unwrap_or(usual)).to_socket_addrs() else { return false };
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let refused = |address: &SocketAddr| {
+        let tried = TcpStream::connect_timeout(address, LOOK);
+        tried.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
+    !addresses.is_empty() && addresses.iter().all(refused)
+}
+
 /// The model to start, once the user agrees.
 fn agreed(client: &dyn Client, args: &RunArgs, paths: &Paths) -> Result<String> {
     let last = last(paths);
@@ -202,5 +219,23 @@ fn last(paths: &Paths) -> Option<String> {
 fn remember(model: &str, paths: &Paths) {
     if last(paths).as_deref() != Some(model) {
         let _ = fs::write_private(&note(paths), format!("{model}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_this_machine_that_nobody_has_is_known_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!nobody_listens(&format!("http://127.0.0.1:{port}")));
+        drop(listener);
+        assert!(nobody_listens(&format!("http://127.0.0.1:{port}")));
+        // Of another machine nothing is asked.
+        for root in ["http://192.0.2.1:9", "https://gateway.invalid", "no url"] {
+            assert!(!nobody_listens(root), "{root}");
+        }
     }
 }

@@ -57,6 +57,11 @@ pub fn run(args: RunArgs, paths: &Paths) -> Result<u8> {
     if chosen.assumed {
         output::warning(format!("context assumed: {ASSUMED_CONTEXT} tokens; `--context N` says it"));
     }
+    let url = &chosen.session.base_url;
+    if args.gateway.base_url.is_some() && gateway::nobody_listens(url) {
+        // It may come in a moment; the client's own words for it are rarely clear.
+        output::warning(format!("nothing listens at {url} now: `llmup explain G004`"));
+    }
     let places = Places {
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()).unwrap_or_default(),
         project: std::env::current_dir().unwrap_or_default(),
