@@ -98,7 +98,7 @@ fn ctrl_c_at_a_question_ends_it_without_an_error() {
     let home = home_with(&["claude"]);
     for keys in [CTRL_C.to_owned(), format!("y{CTRL_C}")] {
         let mut run = Terminal::start(with_engine(&home, &["claude"]));
-        run.until("[Y/n] ");
+        run.asked("[Y/n] ");
         run.press(&keys);
         let (code, text) = run.ended();
         assert!(code == Some(130) && text.ends_with("^C\n") && !text.contains("error"), "{code:?} {text}");
@@ -122,7 +122,7 @@ fn a_missing_client_is_offered_and_else_it_says_how_to_get_it() {
     };
     for (keys, expected) in [("n\r", Some(4)), (CTRL_C, Some(130))] {
         let mut run = Terminal::start(command(&home));
-        run.until("Claude Code is not installed. Install ");
+        run.asked("Claude Code is not installed. Install ");
         run.press(keys);
         let (code, text) = run.ended();
         assert_eq!(code, expected, "{text}");
@@ -180,7 +180,7 @@ fn an_engine_that_is_missing_is_asked_for_also_where_the_start_is_detached() {
             let mut command = home.llmup(words);
             command.env("PATH", bin(&home));
             let mut run = Terminal::start(command);
-            run.until("llama-cpp is not installed. Install it into ");
+            run.asked("llama-cpp is not installed. Install it into ");
             run.press(keys);
             let (code, text) = run.ended();
             assert_eq!(code, expected, "{words:?}: {text}");

@@ -129,6 +129,18 @@ impl Terminal {
         }
     }
 
+    /// Waits until it has asked this, and reads the answer key by key: a Ctrl-C before that is a signal to it.
+    pub fn asked(&mut self, wanted: &str) {
+        self.until(wanted);
+        let end = Instant::now() + LONG;
+        let signals = |screen: &OwnedFd| tcgetattr(screen).unwrap().local_flags.contains(LocalFlags::ISIG);
+        while self.screen.as_ref().is_some_and(signals) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < end, "it reads no keys ({ended:?}):\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn quiet(&self, wanted: &str) -> bool {
         std::thread::sleep(Duration::from_millis(300));
         self.text().contains(wanted)
