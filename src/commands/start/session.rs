@@ -33,11 +33,12 @@ use crate::supervisor::Stopped;
 use crate::supervisor::signal::{Interrupt, Interrupts, interrupts};
 
 /// How long requests in flight may go on after the first Ctrl-C.
-const DRAIN: Duration = Duration::from_millis(2000);
+const DRAIN: Duration = Duration::from_millis(1500);
 
 /// When the engines are made to end, after the first Ctrl-C: five seconds after it nothing may be left, and the system
-/// needs some of them to remove processes: at a load of 12 on two processors, 1.6 s were too few once.
-const ENDS: Duration = Duration::from_millis(3000);
+/// needs some of them to remove processes: on two processors at a load of 12, 1.6 s were once too few for llama.cpp's
+/// and 2.0 s for vLLM's.
+const ENDS: Duration = Duration::from_millis(2500);
 
 /// What a run serves.
 pub(super) struct Offer {
