@@ -12,6 +12,7 @@ use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
+use crate::commands::log_files::{self, Limit};
 use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
 use crate::engine::install::Aim;
@@ -251,6 +252,7 @@ impl Launcher {
         loop {
             let port = engine_port(args)?;
             let command = launch::command(args, target, &self.plan, engine, known, paths, port, Some(&self.key));
+            log_files::put_aside(&log, Limit::of_user());
             let child = launch::spawn(command, log.clone()).await?;
             self.last.is(&child);
             self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);
