@@ -337,24 +337,24 @@ pub(super) mod on_a_gpu {
         // Nothing listens there, so that no Ollama of this machine is used.
         command.env("OLLAMA_HOST", "127.0.0.1:9");
         let mut llmup = up(&bench, command).0;
-        bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "asleep"), ("o", "asleep")]);
+        bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "asleep"), ("o", "asleep"), ("far", "ready")]);
         // The small ones have room beside the large one, in the order in which they are asked for.
         for model in ["v", "l", "o"] {
             bench.answers(model);
         }
-        bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "ready"), ("o", "ready")]);
+        bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "ready"), ("o", "ready"), ("far", "ready")]);
         let (status, said) = bench.ask("far");
         assert_eq!(status, 200, "{said}");
         assert_eq!(bench.living(), 3);
         // A second large one needs more than the first one's room: who was unused for longest goes with it.
         bench.answers("w");
-        bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "asleep"), ("o", "ready")]);
+        bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "asleep"), ("o", "ready"), ("far", "ready")]);
         let (status, said) = bench.ask("far");
         assert_eq!(status, 200, "{said}");
         // It comes back beside the new one.
         bench.answers("l");
         bench.answers("o");
-        bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "ready"), ("o", "ready")]);
+        bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "ready"), ("o", "ready"), ("far", "ready")]);
         bench.end(&mut llmup);
         far.end(&mut elsewhere);
         far.clean(Duration::ZERO);
@@ -486,20 +486,28 @@ pub(super) mod on_a_gpu {
         let bench = Bench::new("vllm");
         gpu(&bench);
         let plan = |args: &[&str]| {
-            let (code, out, err) = bench.also(&[&["start"], args, &["--sleep", "--dry-run"]].concat());
+            let (code, out, err) = bench.also(&[&["start"], args, &["--dry-run"]].concat());
             assert_eq!(code, 0, "{err}");
             out
         };
         // Made now, so that the fake is found.
         let _ = bench.several("vllm", &[]);
-        let alone = plan(&["demo", "--engine", "vllm"]);
+        // Two names of the same weights.
+        let two = |more: &str| {
+            let entry = |name: &str| format!("- {{model_name: {name}, litellm_params: {{model: llmup/demo{more}}}}}\n");
+            let settings = "llmup_settings: {engine: vllm, sleep: true}";
+            let path = bench.home.path().join("models.yaml");
+            std::fs::write(&path, format!("{settings}\nmodel_list:\n{}{}", entry("x"), entry("y"))).unwrap();
+            plan(&["--config", &path.display().to_string()])
+        };
+        let alone = plan(&["demo", "--engine", "vllm", "--sleep"]);
         assert!(alone.contains("there is no other model to make room for"), "{alone}");
-        let kept = plan(&["demo", "demo", "--engine", "vllm", "--keep"]);
+        let kept = two(", keep: true");
         assert!(kept.contains("it never makes room"), "{kept}");
         for text in [alone, kept] {
             assert!(!text.contains("--enable-sleep-mode") && !text.contains("DEV_MODE"), "{text}");
         }
-        let two = plan(&["demo", "demo", "--engine", "vllm"]);
+        let two = two("");
         assert!(two.contains("--enable-sleep-mode") && !two.contains("will not sleep"), "{two}");
     }
 
