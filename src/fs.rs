@@ -162,6 +162,11 @@ pub fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
+/// Whether there is a file at `path`, and it is not this open one: that one was put aside.
+pub fn is_another(open: &File, path: &Path) -> bool {
+    File::open(path).is_ok_and(|there| os::same(open, &there).is_ok_and(|same| !same))
+}
+
 /// Makes `at` another name of `to`, by a symbolic link. What stands at `at` already stays.
 pub fn link(to: &Path, at: &Path) -> io::Result<()> {
     match os::link(to, at) {
@@ -249,6 +254,19 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert!(try_lock(&deep.join("lock")).unwrap().is_some());
         assert!(free_bytes(dir.path()).is_some_and(|free| free > 0), "{:?}", free_bytes(dir.path()));
+    }
+
+    #[test]
+    fn a_file_is_told_from_a_new_one_of_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "same").unwrap();
+        let open = File::open(&path).unwrap();
+        assert!(!is_another(&open, &path));
+        std::fs::rename(&path, dir.path().join("aside")).unwrap();
+        assert!(!is_another(&open, &path), "there is none");
+        std::fs::write(&path, "same").unwrap();
+        assert!(is_another(&open, &path));
     }
 
     #[test]

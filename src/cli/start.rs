@@ -257,13 +257,13 @@ mod tests {
         let text = "
 model_list:
 - model_name: a
-  litellm_params: {model: llmup/x, model_dir: /m, engine: llama-cpp, context: 4096, engine_args: [--a], gpu_memory_utilization: 0.5, tensor_parallel_size: 2}
+  litellm_params: {model: llmup/x, model_dir: /m, engine: vllm, context: 4096, engine_args: [--a], gpu_memory_utilization: 0.5, tensor_parallel_size: 2}
 - {model_name: b, litellm_params: {model: llmup/y}}
 ";
         let file = config::parse("c.yaml", text, &|_| None).unwrap();
         let all = start("llmup start --config c.yaml --yes --port 7").unwrap();
         let of = |at: usize| all.launching(file.models[at].launch().unwrap());
-        let line = "llmup start x --model-dir /m --engine llama.cpp --context 4096 --gpu-memory-utilization 0.5 \
+        let line = "llmup start x --model-dir /m --engine vllm --context 4096 --gpu-memory-utilization 0.5 \
                     --tensor-parallel-size 2 --yes --port 7 -- --a";
         let alone = |line: &str| format!("{:?}", start(line).unwrap());
         let joined: Vec<&str> = line.split_whitespace().collect();

@@ -49,7 +49,7 @@ impl Limit {
 }
 
 /// The `n`th old file: `requests.log.1` is the newest.
-fn aside(path: &Path, n: u32) -> PathBuf {
+pub fn aside(path: &Path, n: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{n}"));
     name.into()
@@ -94,6 +94,15 @@ pub fn open(path: &Path, limit: Limit) -> Result<File, FileError> {
         let _ = std::fs::rename(path, aside(path, 1));
     }
     opened()
+}
+
+/// Puts the log of an engine aside that ended, before the next one begins a log of its own: why it ended stands in it.
+/// Where that does not work the old one is lost, and the engine starts all the same.
+pub fn put_aside(path: &Path, limit: Limit) {
+    let written = std::fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    if written && limit.keep > 0 && shift(path, limit.keep).is_ok() {
+        let _ = std::fs::rename(path, aside(path, 1));
+    }
 }
 
 /// Empties a log that somebody else writes, once it has grown to the limit; what it held is copied before. A disk
@@ -186,6 +195,23 @@ mod tests {
                 assert_eq!(name.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", name.path());
             }
         }
+    }
+
+    #[test]
+    fn the_log_of_an_engine_that_ended_is_kept_and_an_empty_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.log");
+        let limit = Limit { bytes: 1 << 20, keep: 2 };
+        put_aside(&path, limit);
+        for text in ["one", "", "two", "three"] {
+            std::fs::write(&path, text).unwrap();
+            put_aside(&path, limit);
+        }
+        assert_eq!([1, 2].map(|n| read(&aside(&path, n))), ["three", "two"]);
+        assert_eq!(names(dir.path()).len(), 2);
+        std::fs::write(&path, "four").unwrap();
+        put_aside(&path, Limit { keep: 0, ..limit });
+        assert_eq!(read(&path), "four", "nothing is to be kept");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `llmup reload`: a running `serve --config` reads its file again, and this one tells how it went.
 
+use super::stop::NobodyError;
 use super::{running, stop};
 use crate::cli::ReloadArgs;
 use crate::control::{self, Told};
@@ -28,7 +29,13 @@ impl Explain for Refused {
 
 /// Runs the subcommand; gives the exit code.
 pub fn run(args: &ReloadArgs, paths: &Paths) -> Result<u8> {
-    let instance = stop::meant(args.name.as_deref(), &running::all(paths)?).map_err(|nobody| nobody.of("reload"))?;
+    let running = running::all(paths)?;
+    let instance = match stop::meant_by_any_name(args.name.as_deref(), &running) {
+        Ok((instance, _)) => instance,
+        // Those that are only reached are what a file can change.
+        Err(NobodyError::Reached { pid, .. }) => stop::meant(Some(&pid.to_string()), &running)?,
+        Err(nobody) => return Err(nobody.of("reload")),
+    };
     let (model, pid) = (instance.model.name.clone(), instance.process.pid);
     let deaf = |source| stop::NobodyError::Deaf { model, pid, source };
     let told = match &instance.control {

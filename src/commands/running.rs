@@ -1,5 +1,6 @@
 //! What commands know of a running instance, and the two that are about nothing else: `env` and `doctor`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,10 @@ use crate::client::{Places, Session};
 use crate::control;
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
-use crate::gateway::{BackendState, Counts, Served};
+use crate::gateway::{BackendState, Catalog, Counts, Served};
 use crate::host::RealHost;
 use crate::paths::Paths;
-use crate::state::{Instance, Model, Process};
+use crate::state::{Engine, Instance, Model, Phase, Process};
 use crate::supervisor::{self, process};
 use crate::{client, engine, hardware, state};
 
@@ -26,8 +27,10 @@ pub struct Live {
     /// The gateway's counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Each model by itself.
+    /// Each model by itself; those it runs first, then those it only reaches.
     pub models: Vec<LiveModel>,
+    /// Other names of models, each with the model's own.
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// One model of a running llmup.
@@ -46,6 +49,10 @@ pub struct LiveModel {
     pub last_crash: Option<String>,
     /// For how long nobody has used it; `None` while somebody does.
     pub idle_seconds: Option<u64>,
+    /// The context its backend told, tokens; `None` when it told none, or does not run.
+    pub context: Option<u64>,
+    /// Where its backend is: host and port.
+    pub at: Option<String>,
     /// What it has done.
     #[serde(flatten)]
     pub counts: Counts,
@@ -61,18 +68,46 @@ impl LiveModel {
             BackendState::Ready(_) => ("ready", None),
             BackendState::Gone { reason } => ("gone", Some(reason.clone())),
         };
+        let ready = served.backend.borrow().ready().ok().cloned();
         LiveModel {
             name: served.name.clone(),
             state: state.to_owned(),
             because,
             idle_seconds: served.counters.idle().map(|idle| idle.as_secs()),
+            context: ready.as_ref().map(|ready| ready.context).filter(|context| *context > 0),
+            at: ready.as_ref().map(|ready| place(&ready.base_url)),
             counts: served.counters.read(),
             ..LiveModel::default()
         }
     }
+
+    /// One that is only reached, as a file would have it.
+    pub fn as_reached(&self) -> Model {
+        let port = self.at.as_ref().and_then(|at| at.rsplit_once(':')?.1.parse().ok()).unwrap_or(0);
+        let engine = Engine { name: BACKEND.to_owned(), port, ..Engine::default() };
+        Model { context: self.context.unwrap_or(0), engine, phase: Phase::Ready, ..Model::loading(&self.name) }
+    }
+}
+
+/// What the state file calls an engine that llmup only reaches.
+pub const BACKEND: &str = "backend";
+
+/// Host and port of a URL, without what else may stand in it, such as a password.
+fn place(base_url: &str) -> String {
+    let rest = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    host.rsplit_once('@').map_or(host, |(_, host)| host).to_owned()
 }
 
 impl Live {
+    /// What is told of the models in this catalog. `run` are those among them that llmup runs itself.
+    pub fn told(counts: Counts, run: Vec<LiveModel>, catalog: &Catalog) -> Live {
+        let reached = catalog.served().iter().filter(|served| run.iter().all(|live| live.name != served.name));
+        let reached: Vec<LiveModel> = reached.map(LiveModel::of).collect();
+        let aliases = catalog.aliases().map(|(alias, name)| (alias.to_owned(), name.to_owned())).collect();
+        Live { counts, models: run.into_iter().chain(reached).collect(), aliases }
+    }
+
     /// As the endpoint tells it.
     pub fn json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
@@ -83,6 +118,14 @@ impl Live {
     pub fn of_model(&self, instance: &Instance, model: &Model) -> Option<&LiveModel> {
         let named = self.models.iter().find(|live| live.name == model.name);
         named.or(self.models.first().filter(|_| instance.others.is_empty()))
+    }
+
+    /// The models that the instance's file does not have: it only reaches them.
+    pub fn reached(&self, instance: &Instance) -> impl Iterator<Item = &LiveModel> {
+        let has = |live: &LiveModel| instance.models().any(|model| model.name == live.name);
+        let first = instance.models().filter_map(|model| self.of_model(instance, model)).map(|live| live.name.clone());
+        let shown: Vec<String> = first.collect();
+        self.models.iter().filter(move |live| !has(live) && !shown.contains(&live.name))
     }
 
     /// What an instance says now; `None` when it does not.
@@ -121,6 +164,17 @@ pub fn all(paths: &Paths) -> Result<Vec<Instance>> {
         true
     })?;
     Ok(found.running)
+}
+
+/// Whom a name that no file has means: another name of a model, or a model that a running llmup only reaches. Its
+/// own name, and the llmup.
+pub fn known_to_one(name: &str, running: &[Instance]) -> Option<(String, Instance)> {
+    running.iter().find_map(|instance| {
+        let live = Live::of(instance)?;
+        let own = live.aliases.get(name).map_or(name, String::as_str);
+        let there = live.models.iter().any(|live| live.name == own);
+        (own != name || there).then(|| (own.to_owned(), instance.clone()))
+    })
 }
 
 /// An instance as clients see it: its model of that name, or else the first.

@@ -1,5 +1,7 @@
 //! `llmup status`: what runs, and how what was planned compares with what the engine says it got.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::held::{self, Held};
@@ -22,8 +24,7 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
     let now = ids::now();
     if args.json {
         let loads = devices.soon();
-        let running: Vec<Value> =
-            each(&found, &loads).iter().map(|(i, model, known)| as_json(i, model, known, now)).collect();
+        let running: Vec<Value> = each(&found, &loads).iter().map(|shown| as_json(shown, now)).collect();
         output::json(&json!({ "running": running, "devices": loads }));
     } else if found.is_empty() {
         let others = state::of_other_versions(&paths.state(), process::alive);
@@ -38,13 +39,19 @@ pub fn run(args: &StatusArgs, paths: &Paths) -> Result<u8> {
         }
     } else {
         let loads = devices.soon();
-        let mut shown: Vec<String> =
-            each(&found, &loads).iter().map(|(i, model, known)| as_text(i, model, known, now)).collect();
+        let mut shown: Vec<String> = each(&found, &loads).iter().map(|shown| as_text(shown, now)).collect();
         let devices: String = loads.iter().map(|load| held::device_text(load) + "\n").collect();
         shown.extend(Some(devices).filter(|devices| !devices.is_empty()));
         output::data(&shown.join("\n"));
     }
     Ok(Exit::Ok.code())
+}
+
+/// A running model.
+struct Shown<'a> {
+    instance: &'a Instance,
+    model: Cow<'a, Model>,
+    now: Now,
 }
 
 /// What is known of a running model besides its file.
@@ -58,7 +65,7 @@ struct Now {
 }
 
 /// Every model of every instance.
-fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<(&'a Instance, &'a Model, Now)> {
+fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<Shown<'a>> {
     let models = || found.iter().flat_map(Instance::models);
     let engines: Vec<Option<u32>> = models().map(|model| model.engine.process.as_ref().map(|p| p.pid)).collect();
     let mut held = held::by_engines(&engines, loads).into_iter();
@@ -69,14 +76,19 @@ fn each<'a>(found: &'a [Instance], loads: &[Load]) -> Vec<(&'a Instance, &'a Mod
         for model in instance.models() {
             let live = live.as_ref().and_then(|live| live.of_model(instance, model)).cloned();
             let engine = held.next().unwrap_or_default();
-            all.push((instance, model, Now { live, own_bytes, engine }));
+            all.push(Shown { instance, model: Cow::Borrowed(model), now: Now { live, own_bytes, engine } });
+        }
+        for reached in live.iter().flat_map(|live| live.reached(instance)) {
+            let now = Now { live: Some(reached.clone()), own_bytes, engine: Held::default() };
+            all.push(Shown { instance, model: Cow::Owned(reached.as_reached()), now });
         }
     }
     all
 }
 
 /// Without the key: it is for clients, who get it from `env`.
-fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
+fn as_json(Shown { instance, model, now: known }: &Shown<'_>, now: u64) -> Value {
+    let live = known.live.as_ref();
     let deviation: serde_json::Map<String, Value> = rows(model)
         .into_iter()
         .filter_map(|row| Some((row.key.to_owned(), json!((row.deviation()? * 1000.0).round() / 1000.0))))
@@ -84,7 +96,8 @@ fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
     json!({
         "model": model.name,
         "url": instance.url,
-        "context": model.context,
+        "context": Some(model.context).filter(|context| *context > 0),
+        "context_assumed": assumed(model, live),
         "pid": instance.process.pid,
         "phase": model.phase,
         "started_at": instance.started_at,
@@ -95,9 +108,12 @@ fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
             "port": model.engine.port,
             "log": model.engine.log,
         },
-        "answers": known.live.is_some(),
-        "live": known.live,
-        "tokens_per_second": known.live.as_ref().and_then(|live| live.counts.tokens_per_second()),
+        "answers": live.is_some(),
+        "state": live.map(|live| &live.state),
+        "restarts": live.map(|live| live.restarts),
+        "live": live,
+        "tokens_per_second": live.and_then(|live| live.counts.tokens_per_second()),
+        "cached_share": live.and_then(|live| live.counts.cached_share()).map(|share| (share * 1000.0).round() / 1000.0),
         "memory": {
             "llmup_bytes": known.own_bytes,
             "engine_bytes": known.engine.main,
@@ -109,14 +125,16 @@ fn as_json(instance: &Instance, model: &Model, known: &Now, now: u64) -> Value {
     })
 }
 
-fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String {
+fn as_text(Shown { instance, model, now: known }: &Shown<'_>, now: u64) -> String {
     let engine = &model.engine;
     let place = if instance.url.is_empty() { String::new() } else { format!(" on {}", instance.url) };
     let mut out = format!("{}{place}\n", model.name);
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
     let pid = engine.process.as_ref().map(|p| format!(", pid {}", p.pid)).unwrap_or_default();
     if !engine.name.is_empty() {
-        line("engine", format!("{}, port {}{pid}", engine.name, engine.port));
+        let at = known.live.as_ref().and_then(|live| live.at.as_ref()).filter(|_| engine.name == running::BACKEND);
+        let at = at.map_or_else(|| format!("port {}", engine.port), |at| format!("at {at}"));
+        line("engine", format!("{}, {at}{pid}", engine.name));
     }
     line("llmup", format!("pid {}, up {}", instance.process.pid, duration(now.saturating_sub(instance.started_at))));
     match &known.live {
@@ -130,8 +148,7 @@ fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String 
             let because = live.because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             line("state", format!("{}{because}{restarts}", live.state));
             let counts = &live.counts;
-            let share = (counts.prompt_tokens > 0)
-                .then(|| format!(" ({} % cached)", counts.cached_tokens * 100 / counts.prompt_tokens));
+            let share = counts.cached_share().map(|share| format!(" ({:.0} % cached)", (share * 100.0).floor()));
             let speed = counts.tokens_per_second().map(|speed| format!(", {speed:.1} a second in a stream"));
             line("requests", format!("{}, {} in flight, {} failed", counts.requests, counts.in_flight, counts.errors));
             line(
@@ -166,7 +183,8 @@ fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String 
         return out;
     }
     if rows.is_empty() {
-        line("context", format!("{} tokens", model.context));
+        let assumed = if assumed(model, known.live.as_ref()) { ", assumed: the backend does not tell it" } else { "" };
+        line("context", format!("{} tokens{assumed}", model.context));
         return out;
     }
     out.push_str(&format!("  {:<22}{:>14}{:>14}\n", "", "planned", "real"));
@@ -178,6 +196,11 @@ fn as_text(instance: &Instance, model: &Model, known: &Now, now: u64) -> String 
         out.push('\n');
     }
     out
+}
+
+/// Whether its context is a guess: nobody has told it.
+fn assumed(model: &Model, live: Option<&LiveModel>) -> bool {
+    model.engine.name == running::BACKEND && model.context > 0 && live.is_some_and(|live| live.context.is_none())
 }
 
 /// One figure, planned and real.
@@ -259,6 +282,7 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Counts;
     use crate::state::{Engine, Phase, Process, VERSION};
 
     fn instance() -> Instance {
@@ -296,6 +320,10 @@ mod tests {
         }
     }
 
+    fn shown(instance: &Instance) -> Shown<'_> {
+        Shown { instance, model: Cow::Borrowed(&instance.model), now: Now::default() }
+    }
+
     #[test]
     fn planned_and_real_stand_side_by_side() {
         let expected = "\
@@ -310,15 +338,36 @@ m on http://127.0.0.1:4000
   weights                      1.0 GiB             -
   on the GPU                         -          62 %
 ";
-        let text = as_text(&instance(), &instance().model, &Now::default(), 100 + 3700);
+        let text = as_text(&shown(&instance()), 100 + 3700);
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
     }
 
     #[test]
     fn json_has_the_deviation_and_no_key() {
-        let value = as_json(&instance(), &instance().model, &Now::default(), 160);
+        let mut instance = instance();
+        let value = as_json(&shown(&instance), 160);
         assert_eq!((value["seconds"].as_u64(), value["measured"]["context"].as_u64()), (Some(60), Some(65_536)));
         assert_eq!(value["deviation"], json!({"context": -0.5, "kv_bytes": -0.25}));
         assert!(!value.to_string().contains("sesame"));
+        assert_eq!(
+            (&value["state"], &value["restarts"], &value["cached_share"]),
+            (&json!(null), &json!(null), &json!(null))
+        );
+        // One that is only reached, and tells no context.
+        instance.model = LiveModel { at: Some("h:81".into()), ..LiveModel::default() }.as_reached();
+        instance.model.context = 32_768;
+        let counts = Counts { prompt_tokens: 800, cached_tokens: 600, ..Counts::default() };
+        let live = LiveModel { counts, at: Some("h:81".into()), state: "ready".into(), ..LiveModel::default() };
+        let mut shown = shown(&instance);
+        shown.now.live = Some(live);
+        let value = as_json(&shown, 160);
+        assert_eq!(
+            (&value["state"], &value["restarts"], &value["cached_share"]),
+            (&json!("ready"), &json!(0), &json!(0.75))
+        );
+        assert_eq!(value["context_assumed"], true);
+        let text = as_text(&shown, 160);
+        assert!(text.contains("backend, at h:81\n") && text.contains("(75 % cached)"), "{text}");
+        assert!(text.contains("32768 tokens, assumed: the backend does not tell it"), "{text}");
     }
 }

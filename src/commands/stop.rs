@@ -43,6 +43,14 @@ pub enum NobodyError {
         /// What runs.
         running: Vec<String>,
     },
+    /// A model that a running llmup only passes requests on to.
+    #[error("{name} is not run here: the llmup with pid {pid} only passes requests on to it")]
+    Reached {
+        /// The model.
+        name: String,
+        /// The llmup.
+        pid: u32,
+    },
     /// More than one, and none was named.
     #[error("several models are running: {}", running.join(", "))]
     Several {
@@ -76,7 +84,7 @@ impl Explain for NobodyError {
     fn exit(&self) -> Exit {
         match self {
             NobodyError::Several { .. } => Exit::Usage,
-            NobodyError::Nothing | NobodyError::Unknown { .. } => Exit::Missing,
+            NobodyError::Nothing | NobodyError::Unknown { .. } | NobodyError::Reached { .. } => Exit::Missing,
             NobodyError::OtherVersion { .. } | NobodyError::Deaf { .. } | NobodyError::Stays { .. } => {
                 Exit::EngineFailed
             }
@@ -94,6 +102,7 @@ impl Explain for NobodyError {
             }
             NobodyError::OtherVersion { pid } => vec![end_by_hand(*pid)],
             NobodyError::Unknown { .. } => vec!["see what runs: `llmup status`".to_owned()],
+            NobodyError::Reached { pid, .. } => vec![format!("end that llmup: `llmup stop {pid}`")],
             NobodyError::Several { running } => vec![
                 format!("name one: `llmup stop {}`", running.first().map_or("NAME", String::as_str)),
                 "or end them all: `llmup stop --all`".to_owned(),
@@ -114,11 +123,16 @@ pub fn end_by_hand(pid: u32) -> String {
 }
 
 impl NobodyError {
-    /// As `llmup VERB` says it: of several models its hint is for this command, and not for ending one.
+    /// As `llmup VERB` says it: its hint is for this command, and not for ending one.
     pub fn of(self, verb: &str) -> Error {
-        let NobodyError::Several { running } = &self else { return self.into() };
-        let name = running.first().map_or("NAME", String::as_str);
-        let hints = vec![format!("name one: `llmup {verb} {name}`")];
+        let hint = match &self {
+            NobodyError::Several { running } => {
+                format!("name one: `llmup {verb} {}`", running.first().map_or("NAME", String::as_str))
+            }
+            NobodyError::Reached { .. } => "see what runs: `llmup status`".to_owned(),
+            _ => return self.into(),
+        };
+        let hints = vec![hint];
         Plain { message: self.to_string(), exit: self.exit(), hints }.into()
     }
 }
@@ -139,6 +153,42 @@ pub fn meant(name: Option<&str>, running: &[Instance]) -> Result<Instance, Nobod
     }
 }
 
+/// The instance that is meant, and which of its models: like [`meant`], and other names of models are known, too.
+pub fn meant_by_any_name(name: Option<&str>, running: &[Instance]) -> Result<(Instance, Option<String>), NobodyError> {
+    let unknown = match meant(name, running) {
+        Ok(instance) => return Ok((instance, name.map(str::to_owned))),
+        Err(NobodyError::Unknown { name, running }) => (name, running),
+        Err(nobody) => return Err(nobody),
+    };
+    let Some((own, instance)) = running::known_to_one(&unknown.0, running) else {
+        let (name, running) = unknown;
+        return Err(NobodyError::Unknown { name, running });
+    };
+    if instance.models().any(|model| model.name == own) {
+        return Ok((instance, Some(own)));
+    }
+    Err(NobodyError::Reached { name: own, pid: instance.process.pid })
+}
+
+/// The model of an instance that is meant: the named one, or the only one of those that `may` be.
+pub fn which<'i>(
+    name: Option<&str>,
+    instance: &'i Instance,
+    may: impl Fn(&Model) -> bool,
+) -> Result<&'i Model, NobodyError> {
+    if let Some(model) = one_of_several(name, instance) {
+        return Ok(model);
+    }
+    let mut able = instance.models().filter(|model| may(model));
+    match (able.next(), able.next()) {
+        (Some(_), Some(_)) => {
+            let running = instance.models().filter(|model| may(model)).map(|model| model.name.clone()).collect();
+            Err(NobodyError::Several { running })
+        }
+        (only, _) => Ok(only.unwrap_or(&instance.model)),
+    }
+}
+
 /// The one of several models of an instance that a name means.
 fn one_of_several<'i>(name: Option<&str>, instance: &'i Instance) -> Option<&'i Model> {
     let named = instance.models().find(|model| Some(model.name.as_str()) == name);
@@ -148,17 +198,21 @@ fn one_of_several<'i>(name: Option<&str>, instance: &'i Instance) -> Option<&'i 
 /// `llmup stop`.
 pub fn stop(args: &StopArgs, paths: &Paths) -> Result<u8> {
     let running = running::all(paths)?;
-    let name = args.name.as_deref();
     let others = state::of_other_versions(&paths.state(), process::alive);
     if let ([], [other, ..]) = (&running[..], &others[..]) {
         return Err(NobodyError::OtherVersion { pid: other.pid }.into());
     }
-    let meant = if args.all { running } else { vec![meant(name, &running)?] };
+    let (meant, name) = if args.all {
+        (running, None)
+    } else {
+        let (instance, name) = meant_by_any_name(args.name.as_deref(), &running)?;
+        (vec![instance], name)
+    };
     if meant.is_empty() {
         output::note("nothing is running");
     }
     if let [instance] = &meant[..]
-        && let Some(model) = one_of_several(name, instance).filter(|_| !args.all)
+        && let Some(model) = one_of_several(name.as_deref(), instance)
     {
         return sleep(instance, &model.name, paths);
     }
@@ -207,8 +261,9 @@ fn sleep(instance: &Instance, name: &str, paths: &Paths) -> Result<u8> {
 
 /// `llmup restart`.
 pub fn restart(args: &RestartArgs, paths: &Paths) -> Result<u8> {
-    let instance = meant(args.name.as_deref(), &running::all(paths)?).map_err(|nobody| nobody.of("restart"))?;
-    let model = one_of_several(args.name.as_deref(), &instance).unwrap_or(&instance.model);
+    let of_restart = |nobody: NobodyError| nobody.of("restart");
+    let (instance, named) = meant_by_any_name(args.name.as_deref(), &running::all(paths)?).map_err(of_restart)?;
+    let model = which(named.as_deref(), &instance, |model| model.engine.process.is_some()).map_err(of_restart)?;
     let (name, before) = (model.name.clone(), model.engine.process.clone());
     let why = match (&before, model.phase) {
         (Some(_), Phase::Loading | Phase::Ready) => None,
@@ -326,6 +381,10 @@ mod tests {
         assert_eq!(of(Some("4000001"), &both), Ok(4_000_001));
         assert_eq!(of(Some("gemma"), &both), Err(Exit::Missing));
         assert_eq!(of(Some("qwen-small"), &both), Ok(4_000_002), "its models are one process");
+        let of = |name| which(name, &both[1], |_| true).map(|model| model.name.clone()).map_err(|e| e.exit());
+        assert_eq!([of(Some("qwen-small")), of(None)], [Ok("qwen-small".to_owned()), Err(Exit::Usage)]);
+        let large = |model: &Model| model.name == "qwen";
+        assert_eq!(which(None, &both[1], large).unwrap().name, "qwen", "the only one that may be");
         let of = |name| one_of_several(name, &both[1]).map(|model| model.name.as_str());
         assert_eq!([of(Some("qwen-small")), of(Some("4000002")), of(None)], [Some("qwen-small"), None, None]);
     }

@@ -136,6 +136,7 @@ pub(super) fn read(
     let folder = params.get("model_dir").filter(|dir| !dir.is_null());
     let folder = folder.map(|dir| reader.resolved(&dir)).transpose()?;
     let all = &reader.launched;
+    obeyed(params, &said, all)?;
     let is_path = name.starts_with(['.', '~'])
         || Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
     let model = if is_path { reader.path(name).to_string_lossy().into_owned() } else { name.to_owned() };
@@ -149,6 +150,28 @@ pub(super) fn read(
         tensor_parallel_size: said.tensor_parallel_size.or(all.tensor_parallel_size),
         policy: said.policy(all),
     })
+}
+
+/// Refuses options that the named engine would not obey, as `start` does: who says one counts on it. What llmup chooses
+/// an engine for is known only once it is planned.
+fn obeyed(params: &Node<'_>, said: &Said, all: &Said) -> Result<(), ConfigError> {
+    let Some(engine) = said.engine.or(all.engine).flatten() else { return Ok(()) };
+    let name = match engine {
+        Engine::Vllm => return Ok(()),
+        Engine::LlamaCpp => "llama.cpp",
+        Engine::Ollama => "Ollama",
+    };
+    let share = said.gpu_memory_utilization.or(all.gpu_memory_utilization).is_some();
+    let spread = said.tensor_parallel_size.or(all.tensor_parallel_size).is_some();
+    let words = said.engine_args.as_ref().or(all.engine_args.as_ref()).is_some_and(|words| !words.is_empty());
+    let (key, whose) = match (share, spread) {
+        (true, _) => ("gpu_memory_utilization", "vLLM"),
+        (_, true) => ("tensor_parallel_size", "vLLM"),
+        _ if words && engine == Engine::Ollama => ("engine_args", "engines with flags"),
+        _ => return Ok(()),
+    };
+    let place = params.get(key).or_else(|| params.get("engine"));
+    Err(params.against(place, &format!("`{key}` is for {whose}, and this model runs on {name}; leave out one of them")))
 }
 
 /// Looks at groups as a whole: what contradicts itself is refused, what cannot be as it says is told. `items` are the

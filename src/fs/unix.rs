@@ -57,6 +57,12 @@ pub(super) fn free_bytes(at: &Path) -> Option<u64> {
         .map(sysinfo::Disk::available_space)
 }
 
+/// Whether two open files are the same one.
+pub(super) fn same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
 /// To write at its end.
 pub(super) fn append_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;

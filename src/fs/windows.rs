@@ -1,14 +1,17 @@
-//! Our own files on Windows. `unsafe` for one system call, which says how much space is left.
+//! Our own files on Windows. `unsafe` for two system calls: how much space is left, and which file is open.
 #![allow(unsafe_code)]
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
+use std::os::windows::io::AsRawHandle;
 use std::path::Path;
 use std::time::Duration;
 
 use tempfile::{Builder, NamedTempFile};
-use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+use windows_sys::Win32::Storage::FileSystem::{
+    BY_HANDLE_FILE_INFORMATION, GetDiskFreeSpaceExW, GetFileInformationByHandle,
+};
 
 /// How often a file that somebody holds is tried again, and after which rest: scanners and editors let go soon.
 const TRIES: u32 = 40;
@@ -71,6 +74,18 @@ pub(super) fn free_bytes(at: &Path) -> Option<u64> {
     // SAFETY: `wide` ends with a zero, `free` outlives the call, the other two results are not asked for.
     let done = unsafe { GetDiskFreeSpaceExW(wide.as_ptr(), &raw mut free, std::ptr::null_mut(), std::ptr::null_mut()) };
     (done != 0).then_some(free)
+}
+
+/// Whether two open files are the same one: the volume's number and the file's on it.
+pub(super) fn same(one: &File, other: &File) -> io::Result<bool> {
+    let numbers = |file: &File| {
+        let mut told = BY_HANDLE_FILE_INFORMATION::default();
+        // SAFETY: the handle is open for as long as `file` is borrowed, and `told` outlives the call.
+        let done = unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut told) };
+        let numbers = (told.dwVolumeSerialNumber, told.nFileIndexHigh, told.nFileIndexLow);
+        if done != 0 { Ok(numbers) } else { Err(io::Error::last_os_error()) }
+    };
+    Ok(numbers(one)? == numbers(other)?)
 }
 
 /// To write at its end.

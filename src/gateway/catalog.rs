@@ -108,6 +108,11 @@ impl Catalog {
         &self.served
     }
 
+    /// Other names of models, each with the model's own.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.aliases.iter().map(|(alias, at)| (alias.as_str(), self.served[*at].name.as_str()))
+    }
+
     /// The names to list, each with its model: those of the file, then aliases, and for a name with a `*` what its
     /// backend told it has. Nobody can ask for a `*` itself, so it is not listed.
     pub fn names(&self) -> Vec<(String, Chosen<'_>)> {

@@ -92,6 +92,12 @@ impl Counts {
         (self.streaming_ms > 0 && self.streamed_tokens > 0)
             .then(|| self.streamed_tokens as f64 * 1000.0 / self.streaming_ms as f64)
     }
+
+    /// How much of the prompts came from the cache, 0..=1; `None` before the first.
+    pub fn cached_share(&self) -> Option<f64> {
+        let cached = self.cached_tokens.min(self.prompt_tokens);
+        (self.prompt_tokens > 0).then(|| cached as f64 / self.prompt_tokens as f64)
+    }
 }
 
 impl Counters {

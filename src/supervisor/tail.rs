@@ -1,10 +1,12 @@
 //! Follows a log file while it grows: whole lines as they come, and the state of progress bars that redraw themselves
-//! with carriage returns.
+//! with carriage returns. A log that is emptied, or put aside for a new one under its name, is followed on.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::fs;
 
 /// Between two looks at the file.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -26,6 +28,8 @@ pub struct Line {
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
+    /// The file that is read, also once another one has its name.
+    file: Option<File>,
     offset: u64,
     buffer: Vec<u8>,
     /// The buffer began behind a carriage return: what stands in it is a progress bar being redrawn.
@@ -41,6 +45,7 @@ impl Tail {
     pub fn new(path: &Path) -> Tail {
         Tail {
             path: path.to_owned(),
+            file: None,
             offset: 0,
             buffer: Vec::new(),
             redrawn: false,
@@ -55,21 +60,42 @@ impl Tail {
     }
 
     /// What came since the last call; nothing when the file does not exist. A file that got shorter is read from its
-    /// beginning.
+    /// beginning, and so is a new one of the same name, once the old one was read to its end.
     pub fn poll(&mut self) -> io::Result<Vec<Line>> {
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => match File::open(&self.path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            },
         };
         if file.metadata()?.len() < self.offset {
             *self = Tail::new(&self.path);
         }
+        let mut bytes = self.read(&mut file)?;
+        let mut lines = Vec::new();
+        // Asked before the last look at the old file, so that nothing comes to it in between.
+        if bytes.is_empty() && fs::is_another(&file, &self.path) {
+            bytes = self.read(&mut file)?;
+            if bytes.is_empty() {
+                lines.extend(self.rest());
+                *self = Tail::new(&self.path);
+                file = File::open(&self.path)?;
+                bytes = self.read(&mut file)?;
+            }
+        }
+        self.file = Some(file);
+        lines.extend(self.feed(&bytes));
+        Ok(lines)
+    }
+
+    /// The next piece of this file.
+    fn read(&mut self, file: &mut File) -> io::Result<Vec<u8>> {
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();
-        let read = file.take(CHUNK).read_to_end(&mut bytes)?;
-        self.offset += read as u64;
-        Ok(self.feed(&bytes))
+        self.offset += file.take(CHUNK).read_to_end(&mut bytes)? as u64;
+        Ok(bytes)
     }
 
     /// Waits for the next lines, at least one. The file's errors count as silence: the child is watched elsewhere.
@@ -209,5 +235,24 @@ mod tests {
         assert_eq!(tail.poll().unwrap(), [whole("two")]);
         std::fs::write(&path, "new\nend").unwrap();
         assert_eq!(tail.poll().unwrap(), [whole("new")]);
+    }
+
+    /// As when an engine is started anew: the new log may be as long as the old one, or longer.
+    #[test]
+    fn a_new_file_of_the_same_name_is_followed_after_the_end_of_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "one\n").unwrap();
+        let mut tail = Tail::new(&path);
+        assert_eq!(tail.poll().unwrap(), [whole("one")]);
+        let mut old = File::options().append(true).open(&path).unwrap();
+        std::fs::rename(&path, dir.path().join("log.1")).unwrap();
+        assert_eq!(tail.poll().unwrap(), [], "there is no new one yet");
+        old.write_all(b"last words").unwrap();
+        std::fs::write(&path, "two, and longer\n").unwrap();
+        let mut seen = tail.poll().unwrap();
+        seen.extend(tail.poll().unwrap());
+        assert_eq!(seen, [whole("last words"), whole("two, and longer")]);
+        assert_eq!(tail.poll().unwrap(), []);
     }
 }

@@ -61,6 +61,7 @@ fn all(home: &Home, held: u16) -> Vec<Mistake> {
         mistake(Exit::Config, None, "cannot read none.yaml", &["serve", "--config", "none.yaml"]),
         mistake(Exit::DoesNotFit, Some("LLMUP-M008"), "does not fit", &["plan", "glm-4.7", "--on", "4090"]),
         mistake(Exit::Taken, Some("LLMUP-G001"), "is taken by", &["start", "demo", "--yes", "--port", &held]),
+        mistake(Exit::Usage, None, "have the name demo", &["start", "demo", "demo"]),
         mistake(Exit::Usage, None, "does not know the client", &["env", "cluade"]),
         mistake(Exit::Usage, None, "does not know the client", &["run", "vscode"]),
         mistake(Exit::Usage, None, "does not know the client", &["disconnect", "nobody"]),

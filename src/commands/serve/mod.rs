@@ -249,10 +249,7 @@ async fn heard(interrupts: &mut Interrupts, args: &ServeArgs) -> Word {
 
 /// What the control endpoint answers.
 fn status(counters: Arc<Counters>, terms: Terms) -> control::Status {
-    Arc::new(move || {
-        let models = terms.catalog().served().iter().map(running::LiveModel::of).collect();
-        running::Live { counts: counters.read(), models }.json()
-    })
+    Arc::new(move || running::Live::told(counters.read(), Vec::new(), &terms.catalog()).json())
 }
 
 /// What `env` and `doctor` find: the first model stands for all.
@@ -283,7 +280,7 @@ fn instance(catalog: &Catalog, url: String, key: Option<String>) -> Instance {
             name: model,
             phase: state::Phase::Ready,
             context: context.unwrap_or(ASSUMED_CONTEXT),
-            engine: state::Engine { name: "backend".to_owned(), port: port(&base), ..state::Engine::default() },
+            engine: state::Engine { name: running::BACKEND.to_owned(), port: port(&base), ..state::Engine::default() },
             planned: None,
             measured: None,
         },

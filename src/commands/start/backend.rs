@@ -12,6 +12,7 @@ use super::launch::{self, GRACE};
 use super::target::Target;
 use super::{Choice, measure, ollama, retry};
 use crate::cli::{EnginePort, StartArgs};
+use crate::commands::log_files::{self, Limit};
 use crate::commands::{engine as engines, question};
 use crate::engine::find::Found;
 use crate::engine::install::Aim;
@@ -252,6 +253,7 @@ impl Launcher {
             let port = engine_port(args)?;
             let choice = Choice { args, target, plan: &self.plan, engine, known };
             let command = launch::command(choice, paths, port, Some(&self.key));
+            log_files::put_aside(&log, Limit::of_user());
             let child = launch::spawn(command, log.clone()).await?;
             self.last.set(&child);
             self.entry.launched(self.at, self.plan.engine.name(), &child, port, &log);

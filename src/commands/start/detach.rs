@@ -23,6 +23,10 @@ use crate::supervisor::{self, process};
 /// Set for the llmup that does the work.
 pub const DETACHED: &str = "LLMUP_DETACHED";
 
+/// Where it finds the keys.
+const API_KEY: &str = "LLMUP_API_KEY";
+const ENGINE_KEY: &str = "LLMUP_ENGINE_KEY";
+
 /// Between two looks at what it says and whether it is ready.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -50,6 +54,12 @@ pub fn run(args: &StartArgs, wanted: Wanted, paths: &Paths) -> Result<u8> {
     let open = || std::fs::File::options().append(true).open(&log).map_err(|e| FileError::new("open", &log, e));
     let mut command = Command::new(std::env::current_exe().map_err(bug)?);
     command.args(own_arguments(std::env::args_os())).env(DETACHED, "1");
+    // Whoever lists processes sees their arguments, for as long as it runs.
+    for (variable, key) in [(API_KEY, &args.api_key), (ENGINE_KEY, &args.engine_key)] {
+        if let Some(key) = key {
+            command.env(variable, key);
+        }
+    }
     command.stdin(Stdio::null()).stdout(open()?).stderr(open()?);
     supervisor::without_terminal(&mut command);
     let mut child = command.spawn().map_err(bug)?;
@@ -103,13 +113,20 @@ pub fn run(args: &StartArgs, wanted: Wanted, paths: &Paths) -> Result<u8> {
     })
 }
 
-/// The arguments of the other llmup: these, without those that are for this one.
+/// The arguments of the other llmup: these, without those that are for this one, and without keys.
 fn own_arguments(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut ours = true;
+    const KEYS: [&str; 2] = ["--api-key", "--engine-key"];
+    let (mut ours, mut value_of_key) = (true, false);
     args.skip(1)
         .filter(|arg| {
+            if std::mem::take(&mut value_of_key) {
+                return false;
+            }
             ours &= arg != "--";
-            !(ours && (arg == "--detach" || arg == "-d" || arg == "--json"))
+            value_of_key = ours && KEYS.iter().any(|key| arg == key);
+            let text = arg.to_string_lossy();
+            let key = KEYS.iter().any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')));
+            !(ours && (value_of_key || key || arg == "--detach" || arg == "-d" || arg == "--json"))
         })
         .collect()
 }
@@ -123,6 +140,13 @@ pub(super) fn log(models: &[String], paths: &Paths) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_no_arguments_of_what_runs_on() {
+        let line = "llmup start m --api-key one --yes --engine-key=two -d --api-key=three -- --api-key four";
+        let own = own_arguments(line.split(' ').map(OsString::from));
+        assert_eq!(own, ["start", "m", "--yes", "--", "--api-key", "four"].map(OsString::from));
+    }
 
     #[test]
     fn the_engines_flags_stay() {

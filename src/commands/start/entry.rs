@@ -147,7 +147,7 @@ pub(super) fn of_child(name: &str, child: Option<&Child>) -> Engine {
 /// The one that serves these models, or is about to. What could not be had does not count.
 pub(super) fn of_models(models: &[String], paths: &Paths) -> Result<Option<Instance>> {
     let mut running = running::all(paths)?;
-    running.retain(|instance| instance.model.engine.name != "backend");
+    running.retain(|instance| instance.model.engine.name != running::BACKEND);
     let has = |instance: &Instance, name: &String| {
         instance.models().any(|model| model.name == *name && model.phase != Phase::Gone)
     };

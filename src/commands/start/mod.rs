@@ -201,8 +201,29 @@ fn runs_already(args: &StartArgs, models: &[String], instance: Instance, paths: 
         [_, _, ..] => format!("{names} run already (pid {pid})"),
         _ => format!("{names} runs already (pid {pid})"),
     });
+    let unheard: Vec<&str> = models.iter().flat_map(|name| unheard(args, name, &instance)).collect();
+    if let Some(first) = unheard.first() {
+        let model = models.first().map_or("MODEL", String::as_str);
+        output::warning(format_args!("it runs as it was started before; {first} is not what it has"));
+        output::note(&format!("hint: to have it so: `llmup stop {model}`, then start it again"));
+    }
     show_other(args, models, &instance, paths)?;
     Ok(Exit::Ok.code())
+}
+
+/// Options that a model which runs already was not started with.
+fn unheard(args: &StartArgs, name: &str, instance: &Instance) -> Vec<&'static str> {
+    let Some(model) = instance.models().find(|model| model.name == name) else { return Vec::new() };
+    let measured = model.measured.as_ref().and_then(|sizes| sizes.context);
+    let context = measured.or(model.planned.as_ref().and_then(|sizes| sizes.context));
+    let engine = Some(model.engine.name.as_str()).filter(|name| !name.is_empty());
+    let port = instance.url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    let said = [
+        ("--context", args.context.is_some_and(|asked| context.is_some_and(|context| context != asked))),
+        ("--engine", args.engine.id().is_some_and(|asked| engine.is_some_and(|engine| engine != asked.name()))),
+        ("--port", ![0, DEFAULT_PORT].contains(&args.port) && port.is_some_and(|port| port != args.port)),
+    ];
+    said.into_iter().filter(|(_, differs)| *differs).map(|(option, _)| option).collect()
 }
 
 /// What another llmup serves, as if this one had started it.

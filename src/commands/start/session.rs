@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
         let terms = gateway.terms();
         let recruiter = offer.recruiter.map(Arc::new);
         let joiners = recruiter.as_ref().map(|recruiter| recruiter.told());
-        let status = status(gateway.counters(), fleet.shown());
+        let status = status(gateway.counters(), terms.clone(), fleet.shown());
         let control = control::open_for_more(status, joiners).await.map_err(bug)?;
         let gateway = tokio::spawn(async move {
             let ended = async {
@@ -348,6 +348,10 @@ async fn gone(runners: &mut Vec<JoinHandle<Option<Stopped>>>) -> Vec<u32> {
 }
 
 /// What the control endpoint answers.
-fn status(counters: Arc<Counters>, models: impl Fn() -> Vec<LiveModel> + Send + Sync + 'static) -> control::Status {
-    Arc::new(move || Live { counts: counters.read(), models: models() }.json())
+fn status(
+    counters: Arc<Counters>,
+    terms: Terms,
+    models: impl Fn() -> Vec<LiveModel> + Send + Sync + 'static,
+) -> control::Status {
+    Arc::new(move || Live::told(counters.read(), models(), &terms.catalog()).json())
 }

@@ -50,7 +50,8 @@ impl Wanted {
         let Some(file) = &args.config else {
             let one = |model: &str| StartArgs { model: model.to_owned(), more: Vec::new(), ..args.clone() };
             let models = args.models().map(|model| One::named(one(model))).collect();
-            return Ok(Wanted { models, reached: Vec::new(), aliases: Vec::new(), key: None, warnings: Vec::new() });
+            return Wanted { models, reached: Vec::new(), aliases: Vec::new(), key: None, warnings: Vec::new() }
+                .distinct();
         };
         let config = config::read(file, &config::variable)?;
         let (mut models, mut reached) = (Vec::new(), Vec::new());
@@ -65,7 +66,22 @@ impl Wanted {
             let hint = format!("serve what runs elsewhere: `llmup serve --config {}`", paste::path(file));
             return Err(Plain::new(Exit::Config, message, hint).into());
         }
-        Ok(Wanted { models, reached, aliases: config.aliases, key: config.master_key, warnings: config.warnings })
+        Wanted { models, reached, aliases: config.aliases, key: config.master_key, warnings: config.warnings }
+            .distinct()
+    }
+
+    /// Refuses two models of one name: nobody could ask for the second.
+    fn distinct(self) -> Result<Wanted> {
+        let names = self.names();
+        let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+        let Some((_, name)) = twice else { return Ok(self) };
+        let from_file = self.models.iter().any(|one| one.name.is_some());
+        let message = format!("two of the models have the name {name}");
+        Err(if from_file {
+            Plain::new(Exit::Config, message, "give each `model_name` once among those that are launched").into()
+        } else {
+            Plain::new(Exit::Usage, message, format!("name it once: `llmup start {name}`")).into()
+        })
     }
 
     /// The models' names, as far as they are known before anything is looked at.

@@ -2,7 +2,7 @@
 
 use super::keys::Deed;
 use super::view::{ModelRow, Which};
-use crate::commands::running::{self, Live};
+use crate::commands::running::{self, BACKEND, Live, LiveModel};
 use crate::control::Order;
 use crate::error::Result;
 use crate::gateway::Counts;
@@ -27,6 +27,7 @@ pub fn ask(paths: &Paths) -> Result<Vec<Known>> {
     for instance in running::all(paths)? {
         let live = Live::of(&instance);
         all.extend(instance.models().map(|model| known(&instance, model, live.as_ref())));
+        all.extend(live.iter().flat_map(|live| live.reached(&instance)).map(|model| reached(&instance, model)));
     }
     Ok(all)
 }
@@ -52,7 +53,7 @@ fn known(instance: &Instance, model: &Model, live: Option<&Live>) -> Known {
         requests: counts.map(|counts| counts.requests),
         errors: counts.map(|counts| counts.errors),
         rates: None,
-        cached: counts.and_then(|counts| share(&counts)),
+        cached: counts.and_then(|counts| counts.cached_share()),
         restarts: live.map(|live| live.restarts),
         last_crash: live.and_then(|live| live.last_crash.clone()),
         memory: None,
@@ -64,11 +65,23 @@ fn known(instance: &Instance, model: &Model, live: Option<&Live>) -> Known {
     Known { row, counts }
 }
 
+/// One that is only reached. It takes orders only where nothing else is served: then they are for the gateway.
+fn reached(instance: &Instance, live: &LiveModel) -> Known {
+    let alone = Live { models: vec![live.clone()], ..Live::default() };
+    let mut known = known(instance, &live.as_reached(), Some(&alone));
+    if instance.model.engine.name != BACKEND {
+        known.row.control = None;
+    }
+    known
+}
+
 /// The order that does it. Of several models of one llmup the stopped one only sleeps: the gateway serves the others,
 /// and starts it again when somebody asks for it. `all` are the rows there are.
 pub fn order(deed: Deed, row: &ModelRow, all: &[ModelRow]) -> Order {
     let name = &row.which.model;
-    let alone = all.iter().filter(|other| other.which.llmup == row.which.llmup).count() < 2;
+    // What is only reached is no engine that could end.
+    let same = |other: &&ModelRow| other.which.llmup == row.which.llmup && other.engine != BACKEND;
+    let alone = all.iter().filter(same).count() < 2;
     match deed {
         Deed::Stop if alone => Order::Stop,
         Deed::Stop => Order::Sleep(name.clone()),
@@ -76,16 +89,9 @@ pub fn order(deed: Deed, row: &ModelRow, all: &[ModelRow]) -> Order {
     }
 }
 
-/// How much of the prompts came from the cache.
-fn share(counts: &Counts) -> Option<f64> {
-    let cached = counts.cached_tokens.min(counts.prompt_tokens);
-    (counts.prompt_tokens > 0).then(|| cached as f64 / counts.prompt_tokens as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::running::LiveModel;
     use crate::state::{Engine, Process, VERSION};
 
     fn instance() -> Instance {
@@ -132,6 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_reached_has_a_row_and_is_not_put_to_sleep() {
+        let one = |name: &str, at: Option<&str>| LiveModel {
+            name: name.into(),
+            state: "ready".into(),
+            at: at.map(str::to_owned),
+            ..LiveModel::default()
+        };
+        let models = vec![one("big", None), one("small", None), one("far", Some("h:81"))];
+        let live = Live { models, ..Live::default() };
+        let instance = instance();
+        let far: Vec<_> = live.reached(&instance).map(|model| reached(&instance, model).row).collect();
+        let told: Vec<_> = far.iter().map(|row| (row.which.model.as_str(), row.engine.as_str(), row.port)).collect();
+        assert_eq!(told, [("far", "backend", Some(81))]);
+        let mut all = rows(None);
+        all.remove(1);
+        all.extend(far);
+        assert_eq!(order(Deed::Stop, &all[0], &all), Order::Stop, "the only engine there is");
+    }
+
+    #[test]
     fn one_of_several_is_put_to_sleep_and_the_only_one_is_ended() {
         let both = rows(None);
         assert_eq!(order(Deed::Stop, &both[1], &both), Order::Sleep("small".into()));
@@ -141,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_share_is_none_or_between_nothing_and_all() {
-        assert_eq!(share(&Counts::default()), None);
+        assert_eq!(Counts::default().cached_share(), None);
         let odd = Counts { prompt_tokens: 3, cached_tokens: 9, ..Counts::default() };
-        assert_eq!(share(&odd), Some(1.0));
+        assert_eq!(odd.cached_share(), Some(1.0));
     }
 }

@@ -110,6 +110,18 @@ fn what_is_wrong_with_a_launched_model_is_told_with_its_place() {
         (at("model_dir: '${NOT_SET}'"), format!("{params}.model_dir stands for the environment variable NOT_SET")),
         (at("api_base: 'http://h:1'"), format!("{params}.api_base: llmup launches this model here")),
         (
+            entry("    engine: llama.cpp\n    tensor_parallel_size: 2\n"),
+            "c.yaml:6:5: model_list[0].litellm_params.tensor_parallel_size: `tensor_parallel_size` is for vLLM".into(),
+        ),
+        (
+            entry("    engine: ollama\n    engine_args: [-x]\n"),
+            "c.yaml:6:5: model_list[0].litellm_params.engine_args: `engine_args` is for engines with flags".into(),
+        ),
+        (
+            "llmup_settings: {gpu_memory_utilization: 0.5}\n".to_owned() + &entry("    engine: ollama\n"),
+            "c.yaml:6:5: model_list[0].litellm_params.engine: `gpu_memory_utilization` is for vLLM".into(),
+        ),
+        (
             entry("    keep: true\n    ttl: 10m\n"),
             "c.yaml:6:5: model_list[0].litellm_params.ttl: `keep: true` and a `ttl` contradict each other".into(),
         ),

@@ -141,7 +141,16 @@ fn a_detached_start_returns_when_it_is_ready_and_runs_on() {
     // The same model again is the same one.
     let (code, out, err) = bench.run(&start);
     assert_eq!((code, json(&out)["pid"].clone()), (0, told["pid"].clone()), "{err}");
-    assert!(err.contains("runs already"), "{err}");
+    assert!(err.contains("runs already") && !err.contains("is not what it has"), "{err}");
+    // Whoever lists processes sees no key.
+    #[cfg(target_os = "linux")]
+    {
+        let line = std::fs::read(format!("/proc/{}/cmdline", told["pid"])).unwrap();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        assert!(line.contains("--port") && !line.contains("--api-key") && !line.contains(super::KEY), "{line}");
+    }
+    let (code, _, err) = bench.run(&[&start[..], &["--context", "1024"]].concat());
+    assert!(code == 0 && err.contains("--context is not what it has") && err.contains("`llmup stop demo`"), "{err}");
     let (code, out, err) = bench.run(&["logs", "-n", "3"]);
     assert!(code == 0 && !out.trim().is_empty(), "{code} {out} {err}");
     // Lines are gathered for a moment before they are written.

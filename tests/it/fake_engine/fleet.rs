@@ -117,7 +117,7 @@ fn what_is_launched_and_what_is_only_reached_stand_behind_one_address() {
     let text = format!(
         "model_list:\n  - {{model_name: near, litellm_params: {{model: llmup/demo, engine: llama.cpp, temperature: 0.25}}}}\n  \
          - {{model_name: far, litellm_params: {{model: openai/demo, api_base: '{}/v1', api_key: {KEY}}}}}\n\
-         router_settings: {{model_group_alias: {{gpt: far}}}}\n",
+         router_settings: {{model_group_alias: {{gpt: far, claude: near}}}}\n",
         far.url
     );
     let file = bench.home.path().join("models.yaml");
@@ -136,7 +136,26 @@ fn what_is_launched_and_what_is_only_reached_stand_behind_one_address() {
     let (status, list) = http(&bench.url, "GET", "/v1/models", &[AUTH], "");
     let names: Vec<String> =
         json(&list)["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!((status, names), (200, vec!["near".to_owned(), "far".to_owned(), "gpt".to_owned()]));
+    assert_eq!((status, names), (200, ["near", "far", "gpt", "claude"].map(str::to_owned).to_vec()));
+    // Both have their place in what is said of them, under every name they have.
+    let (_, told, _) = bench.also(&["status", "--json"]);
+    let told: Vec<(Value, Value)> = json(&told)["running"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["model"].clone(), m["live"]["requests"].clone()))
+        .collect();
+    assert_eq!(told, [("near".into(), 1.into()), ("far".into(), 2.into())]);
+    let (_, table, _) = bench.also(&["top", "--once"]);
+    assert!(table.contains("\nnear ") && table.contains("\nfar "), "{table}");
+    let (code, out, err) = bench.also(&["logs", "claude", "-n", "1"]);
+    assert!(code == 0 && out.lines().count() == 1, "{code} {out} {err}");
+    let (code, _, err) = bench.also(&["restart", "claude"]);
+    assert!(code == 0 && err.contains("near is ready again"), "{code} {err}");
+    for command in [&["restart", "gpt"][..], &["logs", "far"], &["stop", "gpt"]] {
+        let (code, _, err) = bench.also(command);
+        assert!(code == 4 && err.contains("far is not run here"), "{command:?} {code} {err}");
+    }
     // Its engines run as the file said then.
     let (code, _, err) = bench.also(&["reload"]);
     assert!(code == 3 && err.contains("models.yaml once") && err.contains("`llmup stop --all`"), "{code} {err}");

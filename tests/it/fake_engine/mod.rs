@@ -8,6 +8,7 @@ mod fleet;
 mod hung;
 mod join;
 mod lifecycle;
+mod logs;
 mod ollama;
 mod orphans;
 mod readback;

@@ -131,19 +131,27 @@ fn who_cannot_sleep_is_told_why_and_nothing_is_opened_for_it() {
     let bench = Bench::new("vllm");
     gpu(&bench);
     let plan = |args: &[&str]| {
-        let (code, out, err) = bench.also(&[&["start"], args, &["--sleep", "--dry-run"]].concat());
+        let (code, out, err) = bench.also(&[&["start"], args, &["--dry-run"]].concat());
         assert_eq!(code, 0, "{err}");
         out
     };
     // Made now, so that the fake is found.
     let _ = bench.several("vllm", &[]);
-    let alone = plan(&["demo", "--engine", "vllm"]);
+    // Two names of the same weights.
+    let two = |more: &str| {
+        let entry = |name: &str| format!("- {{model_name: {name}, litellm_params: {{model: llmup/demo{more}}}}}\n");
+        let settings = "llmup_settings: {engine: vllm, sleep: true}";
+        let path = bench.home.path().join("models.yaml");
+        std::fs::write(&path, format!("{settings}\nmodel_list:\n{}{}", entry("x"), entry("y"))).unwrap();
+        plan(&["--config", &path.display().to_string()])
+    };
+    let alone = plan(&["demo", "--engine", "vllm", "--sleep"]);
     assert!(alone.contains("there is no other model to make room for"), "{alone}");
-    let kept = plan(&["demo", "demo", "--engine", "vllm", "--keep"]);
+    let kept = two(", keep: true");
     assert!(kept.contains("it never makes room"), "{kept}");
     for text in [alone, kept] {
         assert!(!text.contains("--enable-sleep-mode") && !text.contains("DEV_MODE"), "{text}");
     }
-    let two = plan(&["demo", "demo", "--engine", "vllm"]);
+    let two = two("");
     assert!(two.contains("--enable-sleep-mode") && !two.contains("will not sleep"), "{two}");
 }

@@ -39,24 +39,24 @@ fn engines_of_every_kind_share_one_gateway_and_one_card() {
     // Nothing listens there, so that no Ollama of this machine is used.
     command.env("OLLAMA_HOST", "127.0.0.1:9");
     let mut llmup = up(&bench, command).0;
-    bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "asleep"), ("o", "asleep")]);
+    bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "asleep"), ("o", "asleep"), ("far", "ready")]);
     // The small ones have room beside the large one, in the order in which they are asked for.
     for model in ["v", "l", "o"] {
         bench.answers(model);
     }
-    bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "ready"), ("o", "ready")]);
+    bench.until(&[("v", "ready"), ("w", "asleep"), ("l", "ready"), ("o", "ready"), ("far", "ready")]);
     let (status, said) = bench.ask("far");
     assert_eq!(status, 200, "{said}");
     assert_eq!(bench.living(), 3);
     // A second large one needs more than the first one's room: who was unused for longest goes with it.
     bench.answers("w");
-    bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "asleep"), ("o", "ready")]);
+    bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "asleep"), ("o", "ready"), ("far", "ready")]);
     let (status, said) = bench.ask("far");
     assert_eq!(status, 200, "{said}");
     // It comes back beside the new one.
     bench.answers("l");
     bench.answers("o");
-    bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "ready"), ("o", "ready")]);
+    bench.until(&[("v", "asleep"), ("w", "ready"), ("l", "ready"), ("o", "ready"), ("far", "ready")]);
     bench.end(&mut llmup);
     far.end(&mut elsewhere);
     far.clean(Duration::ZERO);
