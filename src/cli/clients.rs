@@ -31,6 +31,7 @@ Examples:
   llmup connect claude --dry-run          show what would change
   llmup connect codex --yes               change it without asking
   llmup connect claude --project          for this folder only
+  llmup connect vscode                    VS Code's own chat
   llmup connect open-webui                print what Open WebUI needs";
 
 pub(super) const DISCONNECT_EXAMPLES: &str = "\
@@ -117,7 +118,7 @@ pub struct EnvArgs {
 /// `llmup connect`.
 #[derive(Debug, Clone, Args)]
 pub struct ConnectArgs {
-    /// The coding client: claude, codex, gemini; or open-webui, for which it only prints.
+    /// The coding client: claude, codex, gemini, …, vscode; or open-webui, for which it only prints.
     pub client: String,
     /// For the folder you are in, not for all you start.
     #[arg(long)]

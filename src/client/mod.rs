@@ -28,6 +28,7 @@ mod run_file;
 mod settings_file;
 pub mod shell;
 mod typed;
+mod vscode;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,7 +47,13 @@ pub const CLIENTS: &[&dyn Client] = &[
     &copilot::Copilot,
     &aider::Aider,
     &goose::Goose,
+    &vscode::VsCode,
 ];
+
+/// Those that one start can be told the gateway, by its environment or its arguments: all but editors.
+pub fn started() -> impl Iterator<Item = &'static dyn Client> {
+    CLIENTS.iter().copied().filter(|client| !client.only_settings())
+}
 
 /// The client of that name (or of one of its other names).
 pub fn find(name: &str) -> Option<&'static dyn Client> {
@@ -217,6 +224,14 @@ pub trait Client: Sync {
     fn install(&self) -> Install;
     /// The oldest version whose behaviour was measured against llmup's settings.
     fn minimum(&self) -> &'static str;
+    /// Whether it is connected by its settings only, as no environment or argument of a start says where its models are.
+    fn only_settings(&self) -> bool {
+        false
+    }
+    /// What its user does once it is connected, where starting it is not enough.
+    fn then(&self, _gateway: &Session) -> Option<String> {
+        None
+    }
     /// The environment that makes a plain start of the client use `gateway`. `own` is the folder of this client
     /// below llmup's data folder.
     fn session(&self, gateway: &Session, own: &Path) -> Vec<Export>;

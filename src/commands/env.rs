@@ -8,7 +8,7 @@ use super::gateway_choice::{self, ASSUMED_CONTEXT, Chosen};
 use crate::cli::{EnvFormat, GatewayArgs};
 use crate::client::installed::{self, Installed};
 use crate::client::shell::Shell;
-use crate::client::{CLIENTS, Client, Export, Session, shell};
+use crate::client::{Client, Export, Session, shell, started};
 use crate::error::{Plain, Result};
 use crate::exit::Exit;
 use crate::host::Host;
@@ -34,7 +34,7 @@ const FROM_DOCKER: &str = "host.docker.internal";
 
 /// Prints the exports.
 pub fn run(args: EnvArgs, running: Option<Session>, paths: &Paths, host: &dyn Host) -> Result {
-    let client = gateway_choice::client(&args.client, "env")?;
+    let client = gateway_choice::started(&args.client, "env")?;
     let shell = args.shell.unwrap_or_else(|| shell::detect(host, &shell::ancestors()));
     let chosen = gateway_choice::choose(&args.gateway, running, &format!("env {}", client.id()))?;
     if args.format == EnvFormat::Docker {
@@ -60,12 +60,13 @@ pub fn run(args: EnvArgs, running: Option<Session>, paths: &Paths, host: &dyn Ho
 
 /// The clients, and which are here.
 pub fn list(host: &dyn Host, json: bool) {
+    let clients: Vec<&dyn Client> = started().collect();
     // Some have to be asked for their version, which takes a moment each.
     let all: Vec<Option<Installed>> = std::thread::scope(|scope| {
-        let asked: Vec<_> = CLIENTS.iter().map(|client| scope.spawn(|| installed::look(host, *client))).collect();
+        let asked: Vec<_> = clients.iter().map(|client| scope.spawn(|| installed::look(host, *client))).collect();
         asked.into_iter().map(|found| found.join().ok().flatten()).collect()
     });
-    let all = CLIENTS.iter().zip(all);
+    let all = clients.iter().zip(all);
     if json {
         let found = all.map(|(client, found)| {
             serde_json::json!({
@@ -76,7 +77,7 @@ pub fn list(host: &dyn Host, json: bool) {
         });
         return output::json(&found.collect::<Vec<_>>());
     }
-    let widest = CLIENTS.iter().map(|client| client.title().chars().count()).max().unwrap_or(0);
+    let widest = clients.iter().map(|client| client.title().chars().count()).max().unwrap_or(0);
     for (client, found) in all {
         let state = match found {
             Some(found) => found.version.unwrap_or_else(|| "installed".to_owned()),
@@ -85,7 +86,8 @@ pub fn list(host: &dyn Host, json: bool) {
         output::line(&format!("{:<9} {:<widest$}  {state}", client.id(), client.title()));
     }
     output::note("`llmup run CLIENT` starts one (with --install also a missing one);");
-    output::note("`llmup env CLIENT` prints what it needs");
+    output::note("`llmup env CLIENT` prints what it needs;");
+    output::note("`llmup connect vscode` is for VS Code's own chat");
 }
 
 /// For a client in a container: the gateway by the name it has there, and what to do besides on standard error.

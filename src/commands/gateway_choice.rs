@@ -22,6 +22,14 @@ pub enum ChoiceError {
         /// The subcommand it was typed after.
         command: &'static str,
     },
+    /// It is connected by its settings only.
+    #[error("no start of {title} can be told where its models are: it reads that from a file of settings")]
+    OnlySettings {
+        /// The client.
+        title: &'static str,
+        /// What people type.
+        id: &'static str,
+    },
     /// Nothing runs and no other gateway was named.
     #[error("no gateway is running")]
     NotRunning {
@@ -48,7 +56,10 @@ impl Explain for ChoiceError {
     fn exit(&self) -> Exit {
         match self {
             ChoiceError::NotRunning { .. } => Exit::Missing,
-            ChoiceError::Unknown { .. } | ChoiceError::BaseUrl { .. } | ChoiceError::Context { .. } => Exit::Usage,
+            ChoiceError::Unknown { .. }
+            | ChoiceError::OnlySettings { .. }
+            | ChoiceError::BaseUrl { .. }
+            | ChoiceError::Context { .. } => Exit::Usage,
         }
     }
 
@@ -68,6 +79,9 @@ impl Explain for ChoiceError {
                 }
                 hints
             }
+            ChoiceError::OnlySettings { id, .. } => {
+                vec![format!("llmup puts it there, and takes it out again: `llmup connect {id}`")]
+            }
             ChoiceError::NotRunning { command } => vec![
                 "start one: `llmup start demo --yes`".into(),
                 format!("or name one: `llmup {command} --base-url http://127.0.0.1:PORT --api-key KEY`"),
@@ -83,6 +97,15 @@ impl Explain for ChoiceError {
 /// The client of that name; `command` is the subcommand it was typed after.
 pub fn client(name: &str, command: &'static str) -> Result<&'static dyn Client, ChoiceError> {
     find(name).ok_or_else(|| ChoiceError::Unknown { name: name.to_owned(), command })
+}
+
+/// The same, of those that one start can be told the gateway.
+pub fn started(name: &str, command: &'static str) -> Result<&'static dyn Client, ChoiceError> {
+    let client = client(name, command)?;
+    if client.only_settings() {
+        return Err(ChoiceError::OnlySettings { title: client.title(), id: client.id() });
+    }
+    Ok(client)
 }
 
 fn nearest(name: &str) -> Option<&'static str> {

@@ -34,6 +34,12 @@ pub enum EditError {
         /// What it holds.
         found: &'static str,
     },
+    /// Not a list where the whole file is one.
+    #[error("it holds {found} where a list of groups should be")]
+    NotAList {
+        /// What it holds.
+        found: &'static str,
+    },
     /// Which one counts is nobody's guess.
     #[error("{path} stands there more than once")]
     Duplicate {
@@ -74,6 +80,7 @@ impl Explain for EditError {
             EditError::Duplicate { .. } => vec!["keep one of them, then try again; nothing was changed".into()],
             EditError::TooLarge { .. }
             | EditError::NotAnObject { .. }
+            | EditError::NotAList { .. }
             | EditError::Blocked { .. }
             | EditError::Unsupported { .. }
             | EditError::Unsafe => vec!["nothing was changed".into()],

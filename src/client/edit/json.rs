@@ -22,6 +22,14 @@ pub(super) fn read(text: &str) -> Result<Value, EditError> {
     })
 }
 
+/// What the text of a file means that is a list as a whole; nothing at all is an empty one.
+pub(super) fn read_list(text: &str) -> Result<Value, EditError> {
+    let value = read(text)?;
+    // Nothing at all is no group of settings either.
+    let nothing = value.as_object().is_some_and(serde_json::Map::is_empty) && parse(text)?.is_none();
+    Ok(if nothing { Value::Array(Vec::new()) } else { value })
+}
+
 fn parse(text: &str) -> Result<Option<Ast<'_>>, EditError> {
     let options = ParseOptions {
         allow_comments: true,
@@ -142,10 +150,12 @@ fn from_nothing(text: &str, step: &Step, to: &Value) -> String {
     } else {
         return from_nothing(&format!("{text}{nl}"), step, to);
     };
-    let Step::Key(key) = step else { return text.to_owned() };
     let style = Style { unit: "  ".into(), nl, after_colon: " " };
-    let value = style.write(to, &style.unit, true);
-    format!("{before}{{{nl}{}{}: {value}{nl}}}{nl}", style.unit, Value::from(key.as_str()))
+    let (unit, value) = (&style.unit, style.write(to, &style.unit, true));
+    match step {
+        Step::Key(key) => format!("{before}{{{nl}{unit}{}: {value}{nl}}}{nl}", Value::from(key.as_str())),
+        Step::Item { .. } => format!("{before}[{nl}{unit}{value}{nl}]{nl}"),
+    }
 }
 
 /// Puts one more into an object or a list: behind the last, on a line of its own where the last has one.

@@ -32,6 +32,8 @@ const MARK: char = '\u{feff}';
 pub enum Format {
     /// JSON with comments and trailing commas, as its owners read it.
     Json,
+    /// The same, where the whole file is one list of groups (VS Code's models).
+    JsonList,
     /// TOML.
     Toml,
     /// YAML.
@@ -230,7 +232,11 @@ pub fn value(text: &str, format: Format) -> Result<Value, EditError> {
 
 /// Whether a text says nothing at all.
 pub fn says_nothing(text: &str, format: Format) -> bool {
-    Work::open(text, format).is_ok_and(|work| work.value.as_object().is_some_and(serde_json::Map::is_empty))
+    Work::open(text, format).is_ok_and(|work| match &work.value {
+        Value::Object(members) => members.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    })
 }
 
 /// The lines somebody would write by hand to get the same, as a whole file of that format.
@@ -276,8 +282,12 @@ impl Work {
         }
         let plain = text.strip_prefix(MARK).unwrap_or(text);
         let value = read(plain, format)?;
-        if !value.is_object() {
-            return Err(EditError::NotAnObject { found: tree::kind(&value) });
+        let (right, wrong) = match format {
+            Format::JsonList => (value.is_array(), EditError::NotAList { found: tree::kind(&value) }),
+            _ => (value.is_object(), EditError::NotAnObject { found: tree::kind(&value) }),
+        };
+        if !right {
+            return Err(wrong);
         }
         Ok(Work { format, mark: plain.len() < text.len(), text: plain.to_owned(), value })
     }
@@ -288,7 +298,7 @@ impl Work {
 
     fn raw(&self, path: &[Step]) -> Option<String> {
         match self.format {
-            Format::Json => json::raw(&self.text, path),
+            Format::Json | Format::JsonList => json::raw(&self.text, path),
             Format::Toml => toml::raw(&self.text, path),
             Format::Yaml => yaml::raw(&self.text, path),
             Format::Dotenv => dotenv::raw(&self.text, path),
@@ -307,7 +317,7 @@ impl Work {
         };
         tree::set(&mut self.value, path, to)?;
         self.text = match self.format {
-            Format::Json => json::put(&self.text, &place),
+            Format::Json | Format::JsonList => json::put(&self.text, &place),
             Format::Toml => toml::put(&self.text, &place),
             Format::Yaml => yaml::put(&self.text, &place),
             Format::Dotenv => dotenv::put(&self.text, &place),
@@ -318,7 +328,7 @@ impl Work {
     fn remove(&mut self, path: &[Step]) -> Result<(), EditError> {
         tree::remove(&mut self.value, path);
         self.text = match self.format {
-            Format::Json => json::remove(&self.text, path),
+            Format::Json | Format::JsonList => json::remove(&self.text, path),
             Format::Toml => toml::remove(&self.text, path),
             Format::Yaml => yaml::remove(&self.text, path),
             Format::Dotenv => dotenv::remove(&self.text, path),
@@ -339,6 +349,7 @@ impl Work {
 fn read(text: &str, format: Format) -> Result<Value, EditError> {
     match format {
         Format::Json => json::read(text),
+        Format::JsonList => json::read_list(text),
         Format::Toml => toml::read(text),
         Format::Yaml => yaml::read(text),
         Format::Dotenv => dotenv::read(text),

@@ -165,3 +165,22 @@ fn goose_follows_variables_more_than_its_configuration() {
         assert_eq!(weights("goose", &linux().file("/home/u/.config/goose/config.yaml", text)), found, "{text}");
     }
 }
+
+#[test]
+fn a_group_of_llmups_in_vs_code_that_leads_elsewhere_is_told() {
+    let path = "/home/u/.config/Code/User/chatLanguageModels.json";
+    let of = |text: &str| conflicts("vscode", &linux().file(path, text));
+    let group = |name: &str, url: &str| {
+        format!("[{{ \"name\": \"{name}\", \"vendor\": \"customendpoint\", \"models\": [{{ \"url\": \"{url}\" }}] }},]")
+    };
+    let chat = "/v1/chat/completions";
+    assert_eq!(of(&group("llmup", &format!("{GATEWAY}{chat}"))), []);
+    assert_eq!(of(&group("mine", "https://other.example/v1")), [], "a model is chosen in the editor");
+    let [found] = &of(&group("llmup", &format!("http://127.0.0.1:9{chat}")))[..] else { panic!() };
+    assert!(found.text.contains("http://127.0.0.1:9/v1") && found.weight == Weight::Disturbs, "{found:?}");
+    assert!(found.cure.as_ref().unwrap().contains("`llmup connect vscode`"), "{found:?}");
+    for text in ["[]", "", "{}", "[1, {\"name\": \"llmup\", \"models\": 3}]"] {
+        assert_eq!(of(text), [], "{text}");
+    }
+    assert_eq!(of("[{]").len(), 1);
+}

@@ -281,3 +281,40 @@ fn goose_gets_a_provider_of_its_own_because_its_keys_are_in_a_keyring() {
     let moved = settings_of("goose", &linux().var("GOOSE_PATH_ROOT", "/g"), Scope::User, 65_536);
     told(&moved, 0, "/g/config/config.yaml", Format::Yaml);
 }
+
+#[test]
+fn vs_code_gets_a_group_of_models_whose_key_is_a_header() {
+    let model = json!({
+        "id": "demo", "name": "demo", "url": "http://127.0.0.1:4242/v1/chat/completions",
+        "toolCalling": true, "vision": false, "maxInputTokens": 57_344, "maxOutputTokens": 8192,
+        "requestHeaders": { "x-api-key": "sk-test" },
+    });
+    let group = [
+        "[name=llmup].vendor=\"customendpoint\"".to_owned(),
+        "[name=llmup].apiType=\"chat-completions\"".to_owned(),
+        format!("[name=llmup].models[id=demo]={model}"),
+    ];
+    let files = user("vscode");
+    assert_eq!(files.len(), 1, "the usual one where none was started");
+    assert_eq!(told(&files, 0, "/home/u/.config/Code/User/chatLanguageModels.json", Format::JsonList), group);
+    assert_eq!(settings_of("vscode", &linux(), Scope::Project, 65_536), []);
+}
+
+#[test]
+fn vs_codes_builds_that_were_started_here_are_connected() {
+    let started = |host: Recorded, dir: &str| host.file(&format!("{dir}/settings.json"), "{}");
+    let at = |host: &Recorded| -> Vec<String> {
+        let files = settings_of("vscode", host, Scope::User, 65_536);
+        files.iter().map(|file| file.path.display().to_string().replace('\\', "/")).collect()
+    };
+    let insiders = started(linux(), "/home/u/.config/Code - Insiders/User");
+    assert_eq!(at(&insiders), ["/home/u/.config/Code - Insiders/User/chatLanguageModels.json"]);
+    let both = started(insiders, "/home/u/.config/Code/User");
+    assert_eq!(at(&both).len(), 2);
+    assert_eq!(at(&linux().var("XDG_CONFIG_HOME", "/c")), ["/c/Code/User/chatLanguageModels.json"]);
+    let mac = "/home/u/Library/Application Support/Code/User/chatLanguageModels.json";
+    assert_eq!(at(&Recorded::new(Os::Macos)), [mac]);
+    assert_eq!(at(&Recorded::new(Os::Windows)), [""; 0], "it is not known where");
+    let windows = Recorded::new(Os::Windows).var("APPDATA", "/roaming");
+    assert_eq!(at(&windows), ["/roaming/Code/User/chatLanguageModels.json"]);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Recorded, gateway, overlay, overlay_on};
-use crate::client::{CLIENTS, Export, Link, Overlay, Session, Weight};
+use crate::client::{Export, Link, Overlay, Session, Weight, started};
 use crate::host::Os;
 
 fn set(overlay: &Overlay) -> BTreeMap<&str, &str> {
@@ -22,7 +22,7 @@ fn set(overlay: &Overlay) -> BTreeMap<&str, &str> {
 /// What must hold for every client, also the next one.
 #[test]
 fn every_client_is_led_to_the_gateway_by_files_of_llmups_own_and_the_key_is_in_no_argument() {
-    for client in CLIENTS {
+    for client in started() {
         for context in [16_384, 32_768, 131_072] {
             let session = gateway(context);
             let overlay = overlay(client.id(), &session);

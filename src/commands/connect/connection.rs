@@ -105,6 +105,10 @@ fn no_files(client: &dyn Client, scope: Scope) -> Plain {
             format!("{title} has no settings for one folder that could hold a key"),
             format!("for all you start: `llmup connect {}`", client.id()),
         ),
+        Scope::User if client.only_settings() => (
+            format!("it is not known where {title} keeps its settings here"),
+            "set APPDATA, as Windows does for every program, then `llmup connect vscode`".to_owned(),
+        ),
         Scope::User => (
             format!("{title} has no settings files that llmup could edit"),
             format!("for one shell: `llmup env {}`", client.id()),
@@ -117,7 +121,8 @@ fn no_files(client: &dyn Client, scope: Scope) -> Plain {
 fn without_key(error: JournalError, client: &dyn Client, key: &str) -> JournalError {
     match error {
         JournalError::Edit { path, source, by_hand } if by_hand.contains(key) => {
-            let how = format!("(KEY is the gateway's key; `llmup env {}` has it)", client.id());
+            let of = if client.only_settings() { "opencode" } else { client.id() };
+            let how = format!("(KEY is the gateway's key; `llmup env {of}` has it)");
             JournalError::Edit { path, source, by_hand: format!("{}\n{how}", by_hand.replace(key, "KEY").trim_end()) }
         }
         other => other,

@@ -121,6 +121,7 @@ fn afterwards(
     }
     let program = client.programs().first().copied().unwrap_or(client.id());
     match installed::look(host, client) {
+        _ if client.only_settings() => {}
         Some(_) => {
             let here = if connection.scope == Scope::Project {
                 format!(" in {}", paste::path(&places.project))
@@ -130,6 +131,9 @@ fn afterwards(
             output::note(&format!("  start it:  {program}{here}"));
         }
         None => output::note(&format!("  it is not installed yet: {}", installed::how_to(client))),
+    }
+    if let Some(then) = client.then(&chosen.session) {
+        output::note(&format!("  use it:    {then}"));
     }
     output::note(&format!("  undo it:   llmup disconnect {}", client.id()));
 }

@@ -31,6 +31,8 @@ impl Check for ClientCheck {
         let install = installed::how_to(*client);
         let (title, section) = (client.title(), Section::Clients);
         let finding = match installed::look(&*scene.host, *client) {
+            // It need not be on PATH to be started.
+            None if client.only_settings() => Finding::ok(section, format!("{title} is not on PATH")),
             None => Finding {
                 // Nobody needs all of them.
                 code: Some("LLMUP-C001"),

@@ -103,6 +103,10 @@ fn leads_to_v1(scene: &Scene, variable: &str) -> bool {
 /// For a client that is here: whose word counts in a session of llmup's. The order is the client's own: what beats the
 /// environment, the environment that `llmup env` sets, what a start without llmup would follow.
 fn who_wins(scene: &Scene, client: &dyn Client, conflicts: &[Conflict]) -> Option<Finding> {
+    // An editor has no session of llmup's: the lines below say all.
+    if client.only_settings() {
+        return None;
+    }
     client.programs().iter().find_map(|name| scene.host.which(name))?;
     let section = Section::Environment;
     let has = |weight| conflicts.iter().any(|conflict| conflict.weight == weight);

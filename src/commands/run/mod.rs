@@ -48,7 +48,7 @@ impl Explain for Managed {
 /// Runs the client; on Unix it returns only when that failed.
 pub fn run(args: RunArgs, paths: &Paths) -> Result<u8> {
     let host = &RealHost;
-    let client = gateway_choice::client(&args.client, "run")?;
+    let client = gateway_choice::started(&args.client, "run")?;
     let program = program::find(client, &args, paths, host)?;
     let chosen = match gateway::choose(client, &args, paths)? {
         Gateway::Up(chosen) => chosen,

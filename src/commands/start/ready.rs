@@ -1,8 +1,8 @@
 //! The box in the end: where the model is and the one command to run next.
 
 use super::detach::detached;
-use crate::client::CLIENTS;
 use crate::client::shell::Shell;
+use crate::client::{CLIENTS, started};
 use crate::error::paste;
 use crate::host::Os;
 use crate::output::{self, Style, on_stderr};
@@ -63,7 +63,7 @@ pub fn show(instance: &Instance, shell: Shell, elsewhere: Option<Elsewhere<'_>>)
     };
     lines.extend([String::new(), "Run this next, in another terminal:".to_owned()]);
     let named = elsewhere.filter(|elsewhere| elsewhere.to_be_named).map(|elsewhere| elsewhere.name);
-    let clients: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
+    let clients: Vec<&str> = started().map(|client| client.id()).collect();
     lines.extend(next(&shell.program(&program()), &clients, named));
     if let (None, Some(other)) = (elsewhere, instance.others.first()) {
         let Model { name, .. } = &instance.model;
@@ -136,7 +136,7 @@ fn model_json(model: &Model) -> serde_json::Value {
 
 /// What starts each client, some to a line.
 pub fn next_commands(shell: Shell) -> Vec<String> {
-    let ids: Vec<&str> = CLIENTS.iter().map(|client| client.id()).collect();
+    let ids: Vec<&str> = started().map(|client| client.id()).collect();
     next(&shell.program(&program()), &ids, None)
 }
 

@@ -94,6 +94,28 @@ fn gemini_cli() {
     }
 }
 
+#[test]
+fn vs_code() {
+    let folder = match std::env::consts::OS {
+        "windows" => "roaming",
+        "macos" => "Library/Application Support",
+        _ => ".config",
+    };
+    for file in corpus("vscode") {
+        let name = format!("{folder}/Code/User/chatLanguageModels.json");
+        there_and_back("vscode", &name, &file, |home| {
+            let groups = value(&home.path().join(&name), Format::JsonList);
+            let groups = groups.as_array().unwrap();
+            let ours = groups.iter().find(|group| group["name"] == "llmup").unwrap();
+            assert_eq!((&ours["vendor"], &ours["apiType"]), (&"customendpoint".into(), &"chat-completions".into()));
+            let model = ours["models"].as_array().unwrap().iter().find(|model| model["id"] == "demo").unwrap();
+            assert_eq!(model["url"], "http://127.0.0.1:4321/v1/chat/completions", "{}", file.display());
+            assert_eq!((&model["maxInputTokens"], &model["maxOutputTokens"]), (&57_344.into(), &8192.into()));
+            assert_eq!(model["requestHeaders"]["x-api-key"], super::KEY);
+        });
+    }
+}
+
 /// By the library: no client that llmup connects so far is written in YAML.
 #[test]
 fn yaml() {

@@ -24,7 +24,7 @@ fn connect(home: &Home, port: u16, more: &[&str]) -> Ran {
 
 fn llmup(home: &Home, args: &[&str]) -> Ran {
     let mut command = home.llmup(args);
-    command.env("PATH", "");
+    command.env("PATH", "").env("APPDATA", home.path().join("roaming"));
     finish(command)
 }
 
@@ -226,6 +226,24 @@ fn while_another_llmup_writes_it_waits_and_says_so() {
     ended(&connect(&home, 4321, &["claude", "--yes"]), 7);
     drop(held);
     ended(&connect(&home, 4321, &["claude", "--yes"]), 0);
+}
+
+#[test]
+fn an_editor_is_connected_by_its_settings_and_told_apart_from_what_llmup_starts() {
+    let home = Home::new();
+    let done = connect(&home, 4321, &["vscode", "--yes"]);
+    ended(&done, 0);
+    assert!(done.err.contains("choose demo") && done.err.contains("llmup disconnect vscode"), "{}", done.err);
+    assert!(!done.err.contains(KEY) && !done.err.contains("not installed"), "{}", done.err);
+    ended(&llmup(&home, &["disconnect", "vscode", "--yes"]), 0);
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| home.data.starts_with(home.path().join(name))), "{left:?}");
+    for command in ["run", "env"] {
+        let refused = llmup(&home, &[command, "vscode"]);
+        ended(&refused, 2);
+        assert!(refused.err.contains("`llmup connect vscode`"), "{}", refused.err);
+    }
+    ended(&connect(&home, 4321, &["vscode", "--project", "--yes"]), 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Edits are made, taken back, and taken back after somebody else wrote in between.
 
 mod broken;
+mod list;
 mod random;
 mod set_out;
 

@@ -145,6 +145,7 @@ impl Shape {
     fn text(&self, format: Format) -> String {
         match format {
             Format::Json => self.json(),
+            Format::JsonList => format!("[{}]", self.json().trim_start_matches(MARK)),
             Format::Toml => self.toml(),
             Format::Yaml | Format::Dotenv => self.yaml(),
         }
@@ -234,8 +235,9 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "[\\{\\}\\[\\]\",:/*\\\\ \n\r#=&'a-c0-9\\-é\u{feff}|>]{0,60}") {
-        for format in [Format::Json, Format::Toml, Format::Yaml, Format::Dotenv] {
-            if let Ok(edited) = apply(&text, format, &changes()) {
+        for format in [Format::Json, Format::JsonList, Format::Toml, Format::Yaml, Format::Dotenv] {
+            let changes = if format == Format::JsonList { list::changes() } else { changes() };
+            if let Ok(edited) = apply(&text, format, &changes) {
                 let back = restore(&edited.text, format, &edited.undo).unwrap();
                 prop_assert_eq!(meaning(&back.text, format), meaning(&text, format));
             }
