@@ -79,7 +79,7 @@ impl Tail {
         if bytes.is_empty() && fs::is_another(&file, &self.path) {
             bytes = self.read(&mut file)?;
             if bytes.is_empty() {
-                lines.extend(self.rest());
+                self.end(false, &mut lines);
                 *self = Tail::new(&self.path);
                 file = File::open(&self.path)?;
                 bytes = self.read(&mut file)?;
