@@ -1,5 +1,5 @@
 //! VS Code's own chat (Chat Completions), by its provider "Custom Endpoint": one group of models in
-//! `chatLanguageModels.json`, a list in the folder of its settings, which it watches.
+//! `chatLanguageModels.json`, a list in the folder of its settings, which it watches. Measured with 1.139.1, signed in nowhere.
 //!
 //! From microsoft/vscode: the form of the file (`languageModelsConfigurationService.ts`), the provider's fields
 //! (`extensions/copilot/package.json`, `customEndpointProvider.ts`), the folder (`userDataPath.ts`). A plain `apiKey` is no
@@ -18,7 +18,7 @@ use crate::host::{Host, Os};
 /// VS Code.
 pub struct VsCode;
 
-/// The folders of its builds: the one of each month, the one of each day.
+/// The folders of its builds: the stable one, and the daily one.
 const BUILDS: [&str; 2] = ["Code", "Code - Insiders"];
 
 /// The file, in the folder of a build's settings.
