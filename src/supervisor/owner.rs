@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// How the child ended, when it has.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(super) fn status(&self) -> Option<ExitStatus> {
         match *self.phase.borrow() {
             Phase::Running => None,
