@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// How the child ended, when it has.
-    #[cfg(all(test, unix))]
+    #[cfg(all(test, target_os = "linux"))]
     pub(super) fn status(&self) -> Option<ExitStatus> {
         match *self.phase.borrow() {
             Phase::Running => None,
