@@ -205,10 +205,11 @@ mod tests {
         write("m.start.log");
         write("requests.log");
         assert_eq!((shown(None), shown(Some("m"))), (Some("m.log".into()), Some("m.log".into())));
-        // The next start ends before it has an engine. Not on systems that give a new file the birth of the old one.
+        // The next start ends before it has an engine. Not on systems that give a new file the birth of the old one, or none.
         std::fs::remove_file(paths.logs().join("m.start.log")).unwrap();
         write("m.start.log");
-        if cfg!(target_os = "linux") {
+        let born = std::fs::metadata(paths.logs().join("m.start.log")).unwrap().created();
+        if cfg!(target_os = "linux") && born.is_ok() {
             assert_eq!((shown(None), shown(Some("m"))), (Some("m.start.log".into()), Some("m.start.log".into())));
         }
         assert_eq!(shown(Some("other")), None);
